@@ -1,0 +1,1 @@
+"""Look at a frame, ask questions about it, get answers."""

@@ -1,0 +1,1 @@
+"""The command llava-phi, one verb a file."""

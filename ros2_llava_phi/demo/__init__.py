@@ -1,0 +1,1 @@
+"""The demonstration: a recording, a node, and a client that asks."""

@@ -1,0 +1,1 @@
+"""What LLaVA-Phi is: configuration, network, checkpoint, picture and prompt."""
