@@ -1,0 +1,50 @@
+"""The command llava-phi: register the verbs, and say what went wrong in one line."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from .. import __version__
+from .bag_from_video import bag_from_video
+
+app = typer.Typer(
+    name='llava-phi',
+    help="Ask a robot's cameras questions in plain language.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(bag_from_video)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f'llava-phi {__version__}')
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option('--version', callback=_show_version, is_eager=True, help='Show the version.'),
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command; exit code 2 and one line on stderr where the user can put it right."""
+    try:
+        app()
+    except (ValueError, OSError) as error:
+        if not _is_for_the_user(error):
+            raise
+        print(f'llava-phi: {" ".join(str(error).split())}', file=sys.stderr)
+        sys.exit(2)
+
+
+def _is_for_the_user(error: ValueError | OSError) -> bool:
+    # This package's own errors are ValueErrors written for the user; any other is a fault of ours.
+    return isinstance(error, OSError) or type(error).__module__.startswith('ros2_llava_phi.')

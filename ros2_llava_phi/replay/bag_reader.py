@@ -1,0 +1,152 @@
+"""Read the camera messages of a rosbag2, without ROS."""
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rosbags.image import message_to_cvimage
+from rosbags.rosbag2 import Reader
+from rosbags.typesys import Stores, get_typestore
+
+from .bag import COMPRESSED_IMAGE, IMAGE, BagError
+
+_types = get_typestore(Stores.ROS2_JAZZY)
+
+
+@dataclass(frozen=True)
+class CameraMessage:
+    """
+    One message of a camera, as recorded.
+
+    type: 'sensor_msgs/msg/Image' or 'sensor_msgs/msg/CompressedImage'.
+    recorded_ns: when it was recorded.
+    stamp_ns, frame_id: what its header says.
+    cdr: the serialised message, as it went over the wire.
+    """
+
+    topic: str
+    type: str
+    recorded_ns: int
+    stamp_ns: int
+    frame_id: str
+    cdr: bytes
+
+
+def camera_topics(path: Path) -> dict[str, str]:
+    """
+    Return the topics of a bag that carry pictures, each with its message type.
+
+    Raises BagError for a bag that is missing, damaged, or without any picture.
+    """
+    with _opened(path) as reader:
+        return _camera_topics(reader, path)
+
+
+def read_camera_messages(path: Path, topics: Collection[str] = ()) -> Iterator[CameraMessage]:
+    """
+    Yield the camera messages of a bag in the order of recording.
+
+    path: the bag's folder, or one of its .mcap or .db3 files.
+    topics: only these; all topics that carry pictures if there are none.
+
+    Raises BagError for a bag that is missing, damaged, or without these topics.
+    """
+    with _opened(path) as reader:
+        known = _camera_topics(reader, path)
+        for topic in topics:
+            if topic not in known:
+                raise BagError(
+                    f'{path} has no pictures on {topic!r}; it has them on {", ".join(known)}'
+                )
+        wanted = topics or known
+        connections = [each for each in reader.connections if each.topic in wanted]
+        messages = reader.messages(connections)
+        announced = sum(each.msgcount for each in connections)
+        count = 0
+        while True:
+            with _damage_reported(path):
+                try:
+                    connection, recorded_ns, cdr = next(messages)
+                except StopIteration:
+                    break
+                header = _deserialise(cdr, connection.msgtype).header
+                stamp_ns = header.stamp.sec * 10**9 + header.stamp.nanosec
+            yield CameraMessage(
+                topic=connection.topic,
+                type=connection.msgtype,
+                recorded_ns=recorded_ns,
+                stamp_ns=stamp_ns,
+                frame_id=header.frame_id,
+                cdr=bytes(cdr),
+            )
+            count += 1
+        if count != announced:
+            raise BagError(f'{path} is damaged: it holds {count} of {announced} pictures')
+
+
+def picture(message: CameraMessage) -> NDArray[np.uint8]:
+    """
+    Return a message's picture: uint8 [height, width, 3], RGB.
+
+    Raises BagError if it cannot be decoded.
+    """
+    try:
+        decoded = message_to_cvimage(_deserialise(message.cdr, message.type), 'rgb8')
+    except Exception as error:
+        raise BagError(
+            f'the picture at {message.stamp_ns} ns on {message.topic} cannot be decoded: {error}'
+        ) from error
+    return np.ascontiguousarray(decoded, dtype=np.uint8)
+
+
+def _deserialise(cdr: bytes, message_type: str) -> Any:
+    return _types.deserialize_cdr(cdr, message_type)
+
+
+def _camera_topics(reader: Reader, path: Path) -> dict[str, str]:
+    cameras = {
+        each.topic: each.msgtype
+        for each in reader.connections
+        if each.msgtype in (IMAGE, COMPRESSED_IMAGE)
+    }
+    if not cameras:
+        others = ', '.join(f'{each.topic} ({each.msgtype})' for each in reader.connections)
+        raise BagError(
+            f'{path} holds no pictures ({IMAGE} or {COMPRESSED_IMAGE}), only {others or "nothing"}'
+        )
+    return cameras
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Reader]:
+    if not path.exists():
+        raise BagError(f'{path} does not exist; name the folder of a rosbag2')
+    if path.is_dir() and not (path / 'metadata.yaml').is_file():
+        raise BagError(
+            f'{path} is not a rosbag2: it has no metadata.yaml; '
+            f'if the recording broke off, `ros2 bag reindex` writes a new one'
+        )
+    with _damage_reported(path):
+        reader = Reader(path)
+        reader.open()
+    try:
+        yield reader
+    finally:
+        reader.close()
+
+
+@contextmanager
+def _damage_reported(path: Path) -> Iterator[None]:
+    # What the library raises depends on which byte is wrong, from its own errors over those of
+    # struct, SQLite and zstd to a bare KeyError; each of them means the same to the user.
+    try:
+        yield
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BagError(
+            f'{path} cannot be read: it is damaged, or no rosbag2 ({reason})'
+        ) from error

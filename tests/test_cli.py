@@ -1,0 +1,137 @@
+"""The command llava-phi: what it writes, and how it refuses."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from ros2_llava_phi import __version__
+from ros2_llava_phi.cli import main as cli
+from ros2_llava_phi.replay.bag import COMPRESSED_IMAGE, IMAGE
+from ros2_llava_phi.replay.bag_reader import camera_topics, read_camera_messages
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    """Make a video of 10 pictures, 20 a second."""
+    path = tmp_path / 'drive.avi'
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*'MJPG'), 20.0, (64, 48))
+    for index in range(10):
+        writer.write(np.full((48, 64, 3), 20 * index, np.uint8))
+    writer.release()
+    return path
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
+    """Run the command in this process; return its exit code."""
+    monkeypatch.setattr(sys, 'argv', ['llava-phi', *map(str, arguments)])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    return int(left.value.code or 0)
+
+
+@pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
+def test_bag_from_video(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, video: Path, storage: str
+) -> None:
+    out = tmp_path / 'bag'
+    assert run(monkeypatch, 'bag-from-video', video, out, '--storage', storage) == 0
+    assert camera_topics(out) == {'/camera/image_raw/compressed': COMPRESSED_IMAGE}
+    messages = list(read_camera_messages(out))
+    assert [message.frame_id for message in messages] == ['camera_optical_frame'] * 10
+    stamps = np.array([message.stamp_ns for message in messages])
+    assert np.all(np.diff(stamps) == 50_000_000)
+
+
+def test_bag_from_video_heeds_its_options(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, video: Path
+) -> None:
+    out = tmp_path / 'bag'
+    options = ['--raw', '--topic', '/front', '--frame-id', 'front', '--zstd']
+    options += ['--start-stamp', '1700000000.5', '--rate', '100']
+    assert run(monkeypatch, 'bag-from-video', video, out, *options) == 0
+    assert camera_topics(out) == {'/front': IMAGE}
+    first, second, *_ = read_camera_messages(out)
+    assert first.frame_id == 'front'
+    assert first.stamp_ns == 1_700_000_000_500_000_000
+    assert second.stamp_ns == 1_700_000_000_510_000_000
+
+
+@pytest.mark.parametrize(
+    ('options', 'sentence'),
+    [
+        (['--topic', 'front'], "'front/compressed' is not the full name of a topic"),
+        (['--start-stamp', '2147483647', '--rate', '1'], 'between 1970 and 2038'),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_2(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    video: Path,
+    options: list[str],
+    sentence: str,
+) -> None:
+    out = tmp_path / 'bag'
+    assert run(monkeypatch, 'bag-from-video', video, out, *options) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ''
+    assert printed.err.startswith('llava-phi: ')
+    assert printed.err.count('\n') == 1
+    assert sentence in printed.err
+    assert not out.exists()
+
+
+def test_no_video_and_an_existing_folder_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    video: Path,
+) -> None:
+    (tmp_path / 'notes.txt').write_text('hello')
+    assert run(monkeypatch, 'bag-from-video', tmp_path / 'notes.txt', tmp_path / 'bag') == 2
+    assert 'is not a video' in capsys.readouterr().err
+    assert run(monkeypatch, 'bag-from-video', video, tmp_path) == 2
+    assert 'exists already' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        ['--storage', 'tape'],
+        ['--rate', '0'],
+        ['--rate', 'nan'],
+        ['--start-stamp', 'inf'],
+        ['--start-stamp', '-1'],
+    ],
+)
+def test_impossible_options_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    video: Path,
+    options: list[str],
+) -> None:
+    assert run(monkeypatch, 'bag-from-video', video, tmp_path / 'bag', *options) == 2
+    assert options[0] in capsys.readouterr().err
+
+
+def test_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(monkeypatch, '--version') == 0
+    assert capsys.readouterr().out == f'llava-phi {__version__}\n'
+
+
+def test_help_loads_nothing_heavy() -> None:
+    program = (
+        'import sys\n'
+        'from ros2_llava_phi.cli.main import app\n'
+        'app(["--help"], standalone_mode=False)\n'
+        'heavy = {"torch", "cv2", "numpy", "rosbags", "rclpy", "pydantic"} & set(sys.modules)\n'
+        'sys.exit(f"loaded {heavy}" if heavy else 0)\n'
+    )
+    finished = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
+    assert 'bag-from-video' in finished.stdout
