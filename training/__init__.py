@@ -1,0 +1,1 @@
+"""Training of the small model: the generated world, the two stages, the packaged recording."""

@@ -1,0 +1,154 @@
+"""Questions about a scene, such that whoever cannot see the picture can only guess.
+
+Facts come in groups of questions that are alike but for the picture. Within a group every answer
+comes out equally often: an answer is drawn first, the rarer in the world the likelier, and a scene
+that has no such fact is not asked. How rare an answer is, is counted on scenes of a fixed seed.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
+
+import numpy as np
+
+from .captions import caption
+from .facts import Fact, choice
+from .grammar import word
+from .render import DOMAINS, sample_scene
+from .road_facts import road_facts
+from .table_facts import table_facts
+from .wording import WORDINGS
+from .world import Road, Scene
+
+MEASURED = 1200  # scenes a domain
+RAREST = 0.012  # an answer that fewer scenes have is not asked for
+TRIES = 60  # draws a wanted question
+WEIGHTS = {'presence': 5.0, 'count': 6.0, 'colour': 1.5, 'action': 1.5, 'domain': 0.25,
+           'describe': 0.3, 'left of': 0.7, 'right of': 0.7, 'side': 0.7}  # fmt: skip
+OPEN = ('leftmost ', 'rightmost ')  # groups whose answers are as many as there are things
+AS_TEXT = 0.3  # share of the choices that are asked as free text
+
+
+@dataclass(frozen=True)
+class Example:
+    """A question with its answer. `kind` is 'text', 'yes_no', 'choice' or 'number'.
+
+    `choices` are the allowed answers of a choice, in the order in which they are offered.
+    """
+
+    question: str
+    kind: str
+    choices: tuple[str, ...]
+    answer: str
+    topic: str
+
+
+Facts = dict[str, dict[str, dict[str, list[Fact]]]]  # topic, group, answer
+
+
+def scene_facts(scene: Scene) -> Facts:
+    """All facts about a scene by topic, group and answer."""
+    facts: Facts = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+    for fact in _all_facts(scene):
+        facts[fact.topic][fact.group][fact.answer].append(fact)
+    return facts
+
+
+def _all_facts(scene: Scene) -> Iterator[Fact]:
+    ground = scene.ground
+    own = road_facts(scene, ground) if isinstance(ground, Road) else table_facts(scene)
+    return chain(own, (choice('domain', '', scene.domain, DOMAINS),))
+
+
+@lru_cache(maxsize=1)
+def _odds() -> dict[str, dict[str, float]]:
+    """For each group the chance to draw each answer: all are then asked equally often."""
+    rng = np.random.default_rng(2024)
+    seen: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for domain in DOMAINS:
+        for _ in range(MEASURED):
+            for groups in scene_facts(sample_scene(rng, domain)).values():
+                for group, answers in groups.items():
+                    for answer in answers:
+                        seen[group][answer] += 1
+    odds = {}
+    for group, counts in seen.items():
+        weights = {a: 1 / n for a, n in counts.items() if n >= RAREST * MEASURED}
+        total = sum(weights.values())
+        odds[group] = {answer: weight / total for answer, weight in sorted(weights.items())}
+    return odds
+
+
+def questions(scene: Scene, rng: np.random.Generator, split: str, count: int) -> list[Example]:
+    """At most `count` different questions about the scene, worded as in 'train' or 'heldout'."""
+    facts = scene_facts(scene)
+    topics = [*facts, 'describe']
+    shares = np.cumsum([WEIGHTS.get(topic, 1.0) for topic in topics])
+    found: dict[tuple[str, str], Example] = {}
+    for _ in range(TRIES * count):
+        if len(found) == count:
+            break
+        topic = topics[int(np.searchsorted(shares, rng.random() * shares[-1], side='right'))]
+        if topic == 'describe':
+            example = _describe(scene, rng, split)
+        else:
+            fact = _draw(facts[topic], rng)
+            if fact is None:
+                continue
+            example = _ask(fact, rng, split)
+        found.setdefault((example.question.lower().rstrip('?.'), example.kind), example)
+    return list(found.values())
+
+
+def _draw(groups: dict[str, dict[str, list[Fact]]], rng: np.random.Generator) -> Fact | None:
+    names = list(groups)
+    group = names[int(rng.integers(len(names)))]
+    draw = rng.random()
+    if group in OPEN:
+        facts = next(iter(groups[group].values()))
+        return facts[int(rng.integers(len(facts)))]
+    for answer, share in _odds().get(group, {}).items():
+        draw -= share
+        if draw < 0:
+            facts = groups[group].get(answer)
+            return facts[int(rng.integers(len(facts)))] if facts else None
+    return None
+
+
+def _ask(fact: Fact, rng: np.random.Generator, split: str) -> Example:
+    kind, choices = fact.kind, ()
+    if kind == 'choice' and rng.random() < AS_TEXT:
+        kind = 'text'
+    elif kind == 'choice':
+        choices = _offer(fact, rng)
+    return Example(_phrase(fact.topic, fact.words, rng, split), kind, choices, fact.answer,
+                   fact.topic)  # fmt: skip
+
+
+def _offer(fact: Fact, rng: np.random.Generator) -> tuple[str, ...]:
+    """The answer among two to four of the possible ones, in random order."""
+    others = [option for option in fact.choices if option != fact.answer]
+    rng.shuffle(others)
+    most = min(len(others), 3)
+    offered = [fact.answer, *others[: int(rng.integers(min(2, most), most + 1))]]
+    rng.shuffle(offered)
+    return tuple(offered)
+
+
+def _describe(scene: Scene, rng: np.random.Generator, split: str) -> Example:
+    answer = caption(scene, rng, split)
+    return Example(_phrase('describe', {}, rng, split), 'text', (), answer, 'describe')
+
+
+def _phrase(topic: str, words: dict[str, str], rng: np.random.Generator, split: str) -> str:
+    templates = WORDINGS[topic].of(split)
+    text = word(templates[int(rng.integers(len(templates)))], words, rng)
+    if rng.random() < 0.85:
+        text = text[0].upper() + text[1:]
+    else:
+        text = text[0].lower() + text[1:]
+    return text if rng.random() < 0.88 else text.rstrip('?.')

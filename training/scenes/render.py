@@ -1,0 +1,103 @@
+"""From random numbers to a scene, its picture, and the certainty that the picture shows it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from .canvas import FIRST_SURFACE, Canvas
+from .draw_road import draw_road_scene
+from .draw_table import draw_table_scene
+from .placing import REFERENCE
+from .road import sample_road
+from .sensor import expose
+from .table import sample_table
+from .world import SURFACES, Rendering, Road, Scene
+
+LEAST_AREA = 22.0  # pixels of a thing that must be seen in the padded square of side REFERENCE
+LEAST_SHARE = 0.5  # of the pixels that it would have alone
+DOMAINS = ('road', 'table')
+
+
+def sample_scene(rng: np.random.Generator, domain: str) -> Scene:
+    """A scene of the domain 'road' or 'table'; its things are placed so that they can be seen."""
+    if domain not in DOMAINS:
+        raise ValueError(f'unknown domain {domain!r}: it must be one of {", ".join(DOMAINS)}')
+    return sample_road(rng) if domain == 'road' else sample_table(rng)
+
+
+def draw(scene: Scene) -> Canvas:
+    """The scene's clean picture and label map."""
+    canvas = Canvas(scene.camera, scene.air)
+    backdrop = np.random.default_rng(scene.seed)
+    if isinstance(scene.ground, Road):
+        draw_road_scene(canvas, scene, scene.ground, backdrop)
+    else:
+        draw_table_scene(canvas, scene, scene.ground, backdrop)
+    return canvas
+
+
+def render(scene: Scene, rng: np.random.Generator) -> Rendering:
+    """Draw the scene and pass it through a camera whose flaws `rng` decides."""
+    canvas = draw(scene)
+    return _develop(canvas, scene, rng)
+
+
+def sample_view(rng: np.random.Generator, domain: str) -> tuple[Scene, Rendering]:
+    """A scene and its picture; what the picture does not show well is not in the scene."""
+    scene = sample_scene(rng, domain)
+    while True:
+        canvas = draw(scene)
+        clear = only_visible(scene, canvas)
+        if clear == scene:
+            return scene, _develop(canvas, scene, rng)
+        scene = clear
+
+
+def only_visible(scene: Scene, canvas: Canvas) -> Scene:
+    """The scene without what its drawing hides; the same scene when nothing is hidden."""
+    areas = np.bincount(canvas.labels.ravel(), minlength=256)
+    scale = (REFERENCE / scene.camera.side) ** 2
+    seen = tuple(
+        thing
+        for index, thing in enumerate(scene.objects)
+        if areas[index + 1] * scale >= LEAST_AREA and areas[index + 1] >= _expected(scene, index)
+    )
+    ground = scene.ground
+    if isinstance(ground, Road) and ground.crossing is not None:
+        crossing = areas[FIRST_SURFACE + SURFACES.index('crossing')]
+        if crossing * scale < 4 * LEAST_AREA:
+            ground = replace(ground, crossing=None)
+    if len(seen) == len(scene.objects) and ground is scene.ground:
+        return scene
+    return replace(scene, objects=seen, ground=ground)
+
+
+def _expected(scene: Scene, index: int) -> float:
+    """Least number of pixels that a thing must show: a share of what its box would fill."""
+    from .world import bounds
+
+    left, top, right, bottom = bounds(scene.camera, scene.objects[index])
+    thing = scene.objects[index]
+    fill = FILL.get(thing.kind, 0.7)
+    return LEAST_SHARE * fill * (right - left) * (bottom - top)
+
+
+FILL = {
+    'pedestrian': 0.5,
+    'traffic cone': 0.5,
+    'yield sign': 0.5,
+    'cone': 0.5,
+    'gripper': 0.35,
+    'car': 0.6,
+    'ball': 0.6,
+}
+
+
+def _develop(canvas: Canvas, scene: Scene, rng: np.random.Generator) -> Rendering:
+    labels = canvas.labels.astype(np.int16)
+    ground = labels >= FIRST_SURFACE
+    instances = np.where(ground, -1, labels - 1).astype(np.int16)
+    surfaces = np.where(ground, labels - FIRST_SURFACE + 1, 0).astype(np.uint8)
+    return Rendering(expose(canvas.image, scene.air, rng), instances, surfaces)

@@ -1,0 +1,211 @@
+"""What a generated scene is made of: a camera, things at places in metres, and the air between.
+
+Axes: x to the right, y forward, z up; the origin lies on the ground (or table top) below the camera.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import cos, sin, tan
+
+import numpy as np
+from numpy.typing import NDArray
+
+Colour = tuple[float, float, float]  # RGB, 0..255
+Image = NDArray[np.uint8]
+Points = NDArray[np.float64]
+
+PAINTS: dict[str, Colour] = {
+    'red': (205, 28, 32),
+    'blue': (30, 72, 200),
+    'green': (24, 140, 58),
+    'yellow': (238, 200, 28),
+    'white': (238, 238, 238),
+    'black': (24, 24, 27),
+    'purple': (135, 45, 170),
+}
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole camera that looks forward; `pitch` is positive downwards. Radians, metres, pixels."""
+
+    width: int
+    height: int
+    field_of_view: float
+    elevation: float
+    pitch: float
+    roll: float = 0.0
+    x: float = 0.0
+
+    @property
+    def focal(self) -> float:
+        """Focal length in pixels."""
+        return self.width / 2 / tan(self.field_of_view / 2)
+
+    @property
+    def side(self) -> int:
+        """Side in pixels of the square that the picture is padded to."""
+        return max(self.width, self.height)
+
+    def project(self, points: Points) -> tuple[Points, Points]:
+        """Map points [N, 3] in metres to pixels [N, 2] and depths [N]; depths are at least 5 cm."""
+        right = points[:, 0] - self.x
+        y, z = points[:, 1], points[:, 2] - self.elevation
+        c, s = cos(self.pitch), sin(self.pitch)
+        depth = np.maximum(y * c - z * s, 0.05)
+        u = right * (self.focal / depth)
+        v = (y * s + z * c) * (-self.focal / depth)
+        c, s = cos(self.roll), sin(self.roll)
+        pixels = np.stack((u * c - v * s + self.width / 2, u * s + v * c + self.height / 2), 1)
+        return pixels, depth
+
+    def horizon(self) -> float:
+        """Row in pixels of the horizon at the middle column."""
+        return self.height / 2 - self.focal * tan(self.pitch)
+
+
+@dataclass(frozen=True)
+class Thing:
+    """Something that can be asked about; a box of the given size stands on (x, y, z), turned by yaw.
+
+    `colour` is a name of PAINTS, or empty where its colour is never asked; `paint` is the very RGB.
+    `state` is a light's red/yellow/green, a vehicle's away/oncoming, a gripper's open/closed, or
+    'held' for what the gripper holds. `pose` in 0..1 chooses among drawings of the same thing.
+    """
+
+    kind: str
+    x: float
+    y: float
+    z: float
+    width: float
+    length: float
+    height: float
+    paint: Colour
+    colour: str = ''
+    state: str = ''
+    yaw: float = 0.0
+    pose: float = 0.0
+
+    def corners(self) -> Points:
+        """The eight corners [8, 3]: four of the foot, counter-clockwise from near left, then the top."""
+        return box_corners(
+            (self.x, self.y, self.z), (self.width, self.length, self.height), self.yaw
+        )
+
+
+@dataclass(frozen=True)
+class Road:
+    """The road: lanes of `lane_width` around ours, which is centred on `curve(y)`.
+
+    `lanes_left` and `lanes_right` count the lanes beside ours that go our way, `oncoming` those
+    beyond on the left. `parking` says whether a strip for parked cars lies at the right.
+    `crossing` is the distance of a zebra crossing's near edge, or None. `travelled` shifts dashes.
+    """
+
+    bend: float
+    lane_width: float
+    lanes_left: int
+    lanes_right: int
+    oncoming: int
+    parking: bool
+    crossing: float | None
+    grey: float
+    scenery: tuple[Thing, ...]
+    travelled: float = 0.0
+
+    def curve(self, y: float) -> float:
+        """Where the middle of our lane is at distance y: x in metres."""
+        return self.bend * y * y / 2
+
+    @property
+    def edges(self) -> tuple[float, float]:
+        """Left and right edge of the carriageway, in metres from the middle of our lane."""
+        left = -(self.lanes_left + self.oncoming + 0.5) * self.lane_width
+        right = (self.lanes_right + 0.5) * self.lane_width
+        return left, right + (2.4 if self.parking else 0.0)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table top that ends at `far_edge` metres, reaching from `left` to `right`."""
+
+    far_edge: float
+    left: float
+    right: float
+    paint: Colour
+    texture: str
+
+
+@dataclass(frozen=True)
+class Air:
+    """Light and weather. `fog_length` is the distance at which fog leaves 37 % of the contrast."""
+
+    night: bool
+    weather: str
+    brightness: float
+    fog_length: float
+    sky: str
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One scene; the ground is a Road or a Table. `seed` fixes the backdrop."""
+
+    camera: Camera
+    ground: Road | Table
+    air: Air
+    objects: tuple[Thing, ...]
+    seed: int
+
+    @property
+    def domain(self) -> str:
+        """'road' or 'table'."""
+        return 'road' if isinstance(self.ground, Road) else 'table'
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """A picture of a scene.
+
+    `image` is uint8 [H, W, 3], RGB. `instances` is int16 [H, W]: the index into scene.objects of
+    what the pixel shows, else -1. `surfaces` is uint8 [H, W]: 1 + index into SURFACES, else 0.
+    """
+
+    image: Image
+    instances: NDArray[np.int16]
+    surfaces: NDArray[np.uint8]
+
+
+SURFACES = ('road', 'crossing', 'pavement', 'marking', 'table')
+
+
+def box_corners(
+    foot: tuple[float, float, float],
+    size: tuple[float, float, float],
+    yaw: float = 0.0,
+    taper: float = 1.0,
+) -> Points:
+    """Corners [8, 3] of an upright box (its top scaled by taper) whose foot is centred on `foot`."""
+    c, s = cos(yaw), sin(yaw)
+    corners = np.empty((8, 3))
+    for i, (u, v) in enumerate(((-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5))):
+        a, b = u * size[0], v * size[1]
+        dx, dy = a * c + b * s, b * c - a * s
+        corners[i] = (foot[0] + dx, foot[1] + dy, foot[2])
+        corners[i + 4] = (foot[0] + dx * taper, foot[1] + dy * taper, foot[2] + size[2])
+    return corners
+
+
+def bounds(camera: Camera, thing: Thing) -> tuple[float, float, float, float]:
+    """Left, top, right, bottom in pixels of the thing's box in the picture, not clipped."""
+    pixels, _ = camera.project(thing.corners())
+    (left, top), (right, bottom) = pixels.min(0), pixels.max(0)
+    return float(left), float(top), float(right), float(bottom)
+
+
+def middle(camera: Camera, thing: Thing) -> tuple[float, float]:
+    """Where the centre of the thing is in the picture, as fractions of the padded square's side."""
+    centre = np.array([[thing.x, thing.y, thing.z + thing.height / 2]])
+    pixels, _ = camera.project(centre)
+    return float(pixels[0, 0]) / camera.side, float(pixels[0, 1]) / camera.side
