@@ -1,0 +1,157 @@
+"""The assistant: look at a frame once, then answer any number of questions about it."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from ros2_llava_phi.engine.engine import Engine
+from ros2_llava_phi.model.image import preprocess
+from ros2_llava_phi.model.prompt import (
+    BEFORE_PICTURE,
+    after_picture,
+    choice_request,
+    encode,
+    short_answer_request,
+)
+
+from .answer import Answer, ModelIdentity, Timings
+from .frame import Frame
+from .frame_check import nothing_to_see
+from .number_tokens import NumberTokens
+from .question import Kind, Question, QuestionError
+from .reply import OutOfTimeError, Prompted, Reply, choose, read_number, write_text
+from .view import View
+
+YES_NO = ('Yes', 'No')
+CANNOT_TELL = 'cannot tell'
+# Tokens that must be free behind a prompt for the answer.
+LEAST_ROOM = 16
+
+
+def never() -> bool:
+    """Say that there is still time."""
+    return False
+
+
+def ignore(text: str) -> None:
+    """Do nothing with a piece of text."""
+
+
+class Assistant:
+    """Answer questions about frames with one engine; for one thread at a time."""
+
+    def __init__(self, engine: Engine, tokenizer: Tokenizer, identity: ModelIdentity) -> None:
+        """Take over an engine and the tokenizer of its model."""
+        self.identity = identity
+        self._engine = engine
+        self._tokenizer = tokenizer
+        self._before_picture = engine.embed(encode(tokenizer, BEFORE_PICTURE))
+        self._numbers = NumberTokens(tokenizer, engine.config.text.eos_token_id)
+
+    def look(self, frame: Frame) -> View:
+        """Encode a frame's picture, and prefill the prompt up to and including it."""
+        cache = self._engine.new_cache()
+        if reason := nothing_to_see(frame):
+            return View(frame, cache, 0, Timings(), reason)
+        start = time.perf_counter()
+        pixels = preprocess(frame.image, self._engine.config.vision.image_size)
+        picture = self._engine.encode(pixels)
+        encoded = time.perf_counter()
+        self._engine.prefill(np.concatenate([self._before_picture, picture]), cache)
+        timings = Timings(encode=encoded - start, prefill_view=time.perf_counter() - encoded)
+        return View(frame, cache, cache.length, timings)
+
+    def ask(
+        self,
+        view: View,
+        question: Question,
+        out_of_time: Callable[[], bool] = never,
+        on_text: Callable[[str], None] = ignore,
+    ) -> Answer:
+        """
+        Answer one question about a view.
+
+        out_of_time: asked before every step; once true, a free text is cut short and anything
+        else raises OutOfTimeError.
+        on_text: gets a free text's pieces as they come.
+
+        Raises QuestionError if the question does not fit the model's context.
+        """
+        if out_of_time():
+            raise OutOfTimeError
+        if view.nothing_to_see:
+            return self._answer(question, _nothing(question), Timings(), 0, view.nothing_to_see)
+        start = time.perf_counter()
+        tokens = encode(self._tokenizer, after_picture(_request(question)))
+        self._check_room(view.prefix, len(tokens))
+        view.cache.rewind(view.prefix)
+        logits = self._engine.prefill(self._engine.embed(tokens), view.cache)
+        prefilled = time.perf_counter()
+        prompt = Prompted(self._engine, self._tokenizer, view.cache, logits, out_of_time)
+        reply = self._reply(prompt, question, on_text)
+        timings = replace(
+            view.take_timings(), prefill=prefilled - start, decode=time.perf_counter() - prefilled
+        )
+        reason = 'the model finds that the picture does not tell' if reply.abstained else ''
+        return self._answer(question, reply, timings, view.prefix + len(tokens), reason)
+
+    def _check_room(self, prefix: int, tokens: int) -> None:
+        room = self._engine.config.text.context_length - prefix - LEAST_ROOM
+        if tokens > room:
+            raise QuestionError(
+                f'the question takes {tokens} tokens, but the model has room for {room} '
+                'behind the picture; ask in fewer words'
+            )
+
+    def _reply(
+        self, prompt: Prompted, question: Question, on_text: Callable[[str], None]
+    ) -> Reply:
+        if question.kind == Kind.FREE_TEXT:
+            return write_text(prompt, question.max_tokens, on_text)
+        if question.kind == Kind.NUMBER:
+            return read_number(prompt, self._numbers)
+        return choose(prompt, _allowed(question))
+
+    def _answer(
+        self, question: Question, reply: Reply, timings: Timings, prompt_tokens: int, reason: str
+    ) -> Answer:
+        value = reply.value
+        if question.kind == Kind.YES_NO and value is not None:
+            value = YES_NO[int(value)] == 'Yes'
+        return Answer(
+            question=question,
+            text=reply.text,
+            value=value,
+            confidence=reply.confidence,
+            timings=timings,
+            prompt_tokens=prompt_tokens,
+            answer_tokens=reply.tokens,
+            model=self.identity,
+            allowed=_allowed(question),
+            probabilities=reply.probabilities,
+            abstain_reason=reason,
+            cut_short=reply.cut_short,
+        )
+
+
+def _request(question: Question) -> str:
+    """Return the words in which a question is put to the model."""
+    if question.kind == Kind.FREE_TEXT:
+        return question.text
+    if question.kind == Kind.CHOICE:
+        return choice_request(question.text, question.choices)
+    return short_answer_request(question.text)
+
+
+def _allowed(question: Question) -> tuple[str, ...]:
+    """Return the closed set of answers; empty for free text and numbers."""
+    return YES_NO if question.kind == Kind.YES_NO else question.choices
+
+
+def _nothing(question: Question) -> Reply:
+    """Return the reply to any question about a frame that shows nothing."""
+    none = (0.0,) * len(_allowed(question))
+    return Reply(CANNOT_TELL, 1.0, probabilities=none, abstained=True)

@@ -1,0 +1,71 @@
+"""
+The probability of each answer of a closed set, read off the model's logits.
+
+The allowed answers form a tree of tokens. Where it branches, the model's probabilities of the
+branches are made to sum to 1; a token without alternative costs no step of the model. The product
+along a path is the probability that decoding constrained to the set would give that answer. So
+yes/no costs nothing beyond the prefill.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ros2_llava_phi.engine.engine import Engine, Floats, KVCache
+
+Tokens = tuple[int, ...]
+
+
+def answer_probabilities(
+    engine: Engine,
+    cache: KVCache,
+    logits: Floats,
+    answers: Sequence[Tokens],
+    temperature: float,
+    check_time: Callable[[], None],
+) -> list[float]:
+    """
+    Return each answer's probability; they sum to 1.
+
+    logits: what the model expects after the prompt in the cache, float32 [vocab].
+    answers: token ids, each ending in the end of text, so that none is the start of another.
+    temperature: divides the logits.
+    check_time: called before every step of the model; it raises if the time is up.
+    """
+    probabilities = [0.0] * len(answers)
+
+    def descend(logits: Floats, depth: int, alive: list[int], probability: float) -> None:
+        branches: dict[int, list[int]] = {}
+        for index in alive:
+            branches.setdefault(answers[index][depth], []).append(index)
+        shares = softmax(logits[list(branches)] / temperature)
+        for (token, members), share in zip(branches.items(), shares, strict=True):
+            if len(members) == 1:
+                probabilities[members[0]] = probability * float(share)
+                continue
+            check_time()
+            length = cache.length
+            after, deeper = _follow(engine, cache, token, [answers[i] for i in members], depth + 1)
+            descend(after, deeper, members, probability * float(share))
+            cache.rewind(length)
+
+    descend(logits, 0, list(range(len(answers))), 1.0)
+    return probabilities
+
+
+def softmax(logits: Floats) -> Floats:
+    """Return the probabilities [N] of logits [N]."""
+    exponentials = np.exp(logits - logits.max())
+    probabilities: Floats = exponentials / exponentials.sum()
+    return probabilities
+
+
+def _follow(
+    engine: Engine, cache: KVCache, token: int, answers: list[Tokens], depth: int
+) -> tuple[Floats, int]:
+    """Append a token and those that all answers share behind it; return logits and depth."""
+    shared = [token]
+    while len({answer[depth] for answer in answers}) == 1:
+        shared.append(answers[0][depth])
+        depth += 1
+    return engine.prefill(engine.embed(shared), cache), depth

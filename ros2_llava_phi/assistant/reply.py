@@ -1,0 +1,165 @@
+"""From the logits behind a prompt to a reply: written out, a number, or one of a closed set."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from tokenizers import Tokenizer
+from tokenizers.decoders import DecodeStream
+
+from ros2_llava_phi.engine.engine import Engine, Floats, KVCache
+from ros2_llava_phi.model.prompt import answer_text, encode
+
+from .answer import CutShort
+from .closed_answers import answer_probabilities, softmax
+from .number_tokens import LONGEST_NUMBER, NumberTokens
+
+
+class OutOfTimeError(Exception):
+    """The time ran out before there was an answer."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """
+    What the model said to one question.
+
+    value: a number, or the index into the closed set; None for text and abstentions.
+    tokens: how many the model generated.
+    """
+
+    text: str
+    confidence: float
+    value: int | float | None = None
+    probabilities: tuple[float, ...] = ()
+    tokens: int = 0
+    abstained: bool = False
+    cut_short: CutShort = CutShort.COMPLETE
+
+
+@dataclass(frozen=True)
+class Prompted:
+    """A prompt in the cache, and the logits [vocab] of what comes next."""
+
+    engine: Engine
+    tokenizer: Tokenizer
+    cache: KVCache
+    logits: Floats
+    out_of_time: Callable[[], bool]
+
+    @property
+    def end_token(self) -> int:
+        """Return the id of the token that ends every answer."""
+        return self.engine.config.text.eos_token_id
+
+    @property
+    def abstain_text(self) -> str | None:
+        """Return what the model says when the picture does not tell, if it learned that."""
+        return self.engine.config.abstain_text
+
+    def check_time(self) -> None:
+        """Raise OutOfTimeError if the time is up."""
+        if self.out_of_time():
+            raise OutOfTimeError
+
+
+def write_text(prompt: Prompted, max_tokens: int, on_text: Callable[[str], None]) -> Reply:
+    """
+    Write free text token by token, always the likeliest, until the model ends it.
+
+    A text is cut short at `max_tokens`, at the end of the model's context, or when the time is
+    up. on_text gets the pieces, never half a character. Raises OutOfTimeError if the time is up
+    before the first token.
+    """
+    prompt.check_time()
+    stream = DecodeStream(skip_special_tokens=True)
+    room = min(max_tokens, prompt.cache.capacity - prompt.cache.length)
+    logits, text, log_probability, tokens = prompt.logits, '', 0.0, 0
+    cut_short = CutShort.COMPLETE
+    while True:
+        token = int(logits.argmax())
+        log_probability += float(np.log(softmax(logits)[token]))
+        tokens += 1
+        if token == prompt.end_token:
+            break
+        piece = stream.step(prompt.tokenizer, token) or ''
+        piece = piece if text else piece.lstrip()
+        text += piece
+        if piece:
+            on_text(piece)
+        if tokens >= room:
+            cut_short = CutShort.TOKEN_LIMIT
+            break
+        if prompt.out_of_time():
+            cut_short = CutShort.TIME_LIMIT
+            break
+        logits = prompt.engine.decode(token, prompt.cache)
+    return Reply(
+        text=text.strip(),
+        confidence=float(np.exp(log_probability / tokens)),
+        tokens=tokens,
+        abstained=text.strip() == prompt.abstain_text,
+        cut_short=cut_short,
+    )
+
+
+def read_number(prompt: Prompted, numbers: NumberTokens) -> Reply:
+    """
+    Decode a decimal number, digit by digit, or the model's way to abstain.
+
+    The confidence is the probability of the number among all that the model might have said.
+    Raises OutOfTimeError.
+    """
+    prompt.check_time()
+    temperature = prompt.engine.config.temperature
+    probabilities = softmax(prompt.logits / temperature)
+    allowed = numbers.allowed('')
+    token = int(allowed[probabilities[allowed].argmax()])
+    if prompt.abstain_text is not None:
+        abstain = encode(prompt.tokenizer, answer_text(prompt.abstain_text))[0]
+        if probabilities[abstain] > probabilities[token]:
+            return Reply(prompt.abstain_text, float(probabilities[abstain]), abstained=True)
+    number, confidence, tokens = '', 1.0, 0
+    while token != prompt.end_token:
+        number += numbers.text(token)
+        confidence *= float(probabilities[token])
+        tokens += 1
+        if len(number) >= LONGEST_NUMBER:
+            break
+        prompt.check_time()
+        probabilities = softmax(prompt.engine.decode(token, prompt.cache) / temperature)
+        allowed = numbers.allowed(number)
+        token = int(allowed[probabilities[allowed].argmax()])
+    return Reply(number.strip(), confidence, value=float(number), tokens=tokens)
+
+
+def choose(prompt: Prompted, answers: Sequence[str]) -> Reply:
+    """
+    Choose among a closed set of answers, or abstain where the model learned to.
+
+    Raises OutOfTimeError.
+    """
+    prompt.check_time()
+    offered = list(answers)
+    if prompt.abstain_text is not None and prompt.abstain_text not in offered:
+        offered.append(prompt.abstain_text)
+    tokens = [
+        (*encode(prompt.tokenizer, answer_text(answer)), prompt.end_token) for answer in offered
+    ]
+    probabilities = answer_probabilities(
+        prompt.engine,
+        prompt.cache,
+        prompt.logits,
+        tokens,
+        prompt.engine.config.temperature,
+        prompt.check_time,
+    )
+    best = int(np.argmax(probabilities))
+    abstained = best >= len(answers)
+    return Reply(
+        text=offered[best],
+        confidence=probabilities[best],
+        value=None if abstained else best,
+        probabilities=tuple(probabilities[: len(answers)]),
+        abstained=abstained,
+    )

@@ -1,0 +1,49 @@
+"""What an engine does, whatever it runs on: encode a picture, prefill a prompt, decode tokens."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ros2_llava_phi.model.config import ModelConfig
+
+Floats = NDArray[np.float32]
+
+
+class KVCache(Protocol):
+    """Keys and values of the tokens seen so far: `length` of at most `capacity`."""
+
+    length: int
+    capacity: int
+
+    def rewind(self, length: int) -> None:
+        """Forget all but the first `length` tokens; raises ValueError if there are fewer."""
+
+
+class Engine(Protocol):
+    """
+    Run one model. Not safe for use from several threads at once.
+
+    name, precision, device: what runs it, for people and logs.
+    """
+
+    name: str
+    precision: str
+    device: str
+    config: ModelConfig
+
+    def encode(self, pixels: Floats) -> Floats:
+        """Turn normalised pixels [3, side, side] into embeddings [image_tokens, hidden]."""
+
+    def embed(self, tokens: Sequence[int]) -> Floats:
+        """Return the embeddings [T, hidden] of T token ids."""
+
+    def new_cache(self) -> KVCache:
+        """Return an empty cache for the model's context length."""
+
+    def prefill(self, embeddings: Floats, cache: KVCache) -> Floats:
+        """Append embeddings [T, hidden] to the cache; return the last one's logits [vocab]."""
+
+    def decode(self, token: int, cache: KVCache) -> Floats:
+        """Append one token to the cache; return its logits [vocab]."""

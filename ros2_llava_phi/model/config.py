@@ -1,0 +1,112 @@
+"""Sizes and settings of one LLaVA-Phi model, as its config.json holds them."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+CONFIG_FILE = 'config.json'
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class ModelError(ValueError):
+    """A model that cannot be used; the text says what is wrong with it, in one line."""
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra='forbid')
+
+
+class VisionConfig(_Settings):
+    """CLIP's vision transformer (Radford et al. 2021); the defaults are ViT-L/14-336."""
+
+    image_size: Count = 336
+    patch_size: Count = 14
+    hidden_size: Count = 1024
+    intermediate_size: Count = 4096
+    layers: Annotated[int, Field(ge=2)] = 24
+    heads: Count = 16
+    layer_norm_eps: float = 1e-5
+
+    @model_validator(mode='after')
+    def _check(self) -> 'VisionConfig':
+        if self.image_size % self.patch_size:
+            raise ValueError(f'image_size {self.image_size} is no multiple of {self.patch_size}')
+        if self.hidden_size % self.heads:
+            raise ValueError(f'hidden_size {self.hidden_size} is no multiple of {self.heads} heads')
+        return self
+
+    @property
+    def grid(self) -> int:
+        """Return the number of patches along one side of the picture."""
+        return self.image_size // self.patch_size
+
+    @property
+    def image_tokens(self) -> int:
+        """Return the number of patches, which is the number of tokens a picture takes."""
+        return self.grid**2
+
+
+class TextConfig(_Settings):
+    """Phi's decoder (Li et al. 2023); the defaults are Phi-2."""
+
+    vocab_size: Count = 51200
+    hidden_size: Count = 2560
+    intermediate_size: Count = 10240
+    layers: Count = 32
+    heads: Count = 32
+    rotary_dim: Annotated[int, Field(ge=2, multiple_of=2)] = 32
+    rope_theta: float = 10000.0
+    layer_norm_eps: float = 1e-5
+    context_length: Count = 2048
+    eos_token_id: Annotated[int, Field(ge=0)] = 50256
+
+    @model_validator(mode='after')
+    def _check(self) -> 'TextConfig':
+        if self.hidden_size % self.heads:
+            raise ValueError(f'hidden_size {self.hidden_size} is no multiple of {self.heads} heads')
+        if self.rotary_dim > self.head_dim:
+            raise ValueError(f'rotary_dim {self.rotary_dim} exceeds the head size {self.head_dim}')
+        if self.eos_token_id >= self.vocab_size:
+            raise ValueError(f'eos_token_id {self.eos_token_id} is outside the vocabulary')
+        return self
+
+    @property
+    def head_dim(self) -> int:
+        """Return the width of one attention head."""
+        return self.hidden_size // self.heads
+
+
+class ModelConfig(_Settings):
+    """
+    One LLaVA-Phi model; the defaults are the published one's.
+
+    abstain_text: the answer with which this model was trained to say that the picture does not
+    tell; None for models that were not.
+    temperature: divides the logits of closed answers so that their probabilities are calibrated
+    (Guo et al. 2017); fitted on validation data at the end of a training.
+    """
+
+    vision: VisionConfig = VisionConfig()
+    text: TextConfig = TextConfig()
+    abstain_text: str | None = None
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+
+
+def read_config(folder: Path) -> ModelConfig:
+    """Read a model folder's config.json; raises ModelError naming the file and the field."""
+    path = folder / CONFIG_FILE
+    try:
+        return ModelConfig.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ModelError(f'{path} cannot be read: {error.strerror}') from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = '.'.join(str(part) for part in first['loc']) or 'the file'
+        raise ModelError(f'{path}: {field}: {first["msg"]}') from error
+
+
+def write_config(config: ModelConfig, folder: Path) -> None:
+    """Write config.json into a model folder."""
+    (folder / CONFIG_FILE).write_text(config.model_dump_json(indent=2) + '\n')

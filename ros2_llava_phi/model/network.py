@@ -1,0 +1,218 @@
+"""
+The network of LLaVA-Phi: CLIP vision tower, projector, Phi decoder. It stands only here.
+
+Sources: CLIP ViT (Radford et al., arXiv 2103.00020), LLaVA-1.5's projector (Liu et al.,
+arXiv 2310.03744), Phi-2 (microsoft/phi-2), LLaVA-Phi (Zhu et al., arXiv 2401.02330).
+Shapes: B pictures or sequences, T tokens, D hidden size, H heads, S places in the cache.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .config import ModelConfig, TextConfig, VisionConfig
+
+
+class LlavaPhi(nn.Module):
+    """The whole model; its parts are called one by one, by an engine or by the training."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        """Build the network with PyTorch's initial weights."""
+        super().__init__()
+        self.config = config
+        self.vision_tower = VisionTower(config.vision)
+        self.projector = Projector(config.vision.hidden_size, config.text.hidden_size)
+        self.decoder = Decoder(config.text)
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        """Turn normalised pictures [B, 3, side, side] into embeddings [B, image_tokens, D]."""
+        return self.projector(self.vision_tower(pixels))
+
+
+class VisionTower(nn.Module):
+    """CLIP's vision transformer, read out where LLaVA reads it: one layer before the last."""
+
+    def __init__(self, config: VisionConfig) -> None:
+        """Build the tower; the last layer and norm are kept for the checkpoint's sake alone."""
+        super().__init__()
+        width = config.hidden_size
+        self.class_embedding = nn.Parameter(torch.randn(width) * width**-0.5)
+        self.patch_embedding = nn.Conv2d(3, width, config.patch_size, config.patch_size, bias=False)
+        self.position_embedding = nn.Embedding(config.image_tokens + 1, width)
+        self.pre_layernorm = nn.LayerNorm(width, config.layer_norm_eps)
+        self.layers = nn.ModuleList(VisionLayer(config) for _ in range(config.layers))
+        self.post_layernorm = nn.LayerNorm(width, config.layer_norm_eps)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Return the patches' features [B, image_tokens, width] without the class token."""
+        patches = self.patch_embedding(pixels).flatten(2).transpose(1, 2)
+        class_token = self.class_embedding.expand(len(patches), 1, -1)
+        x = torch.cat([class_token, patches], dim=1) + self.position_embedding.weight
+        x = self.pre_layernorm(x)
+        for layer in self.layers[:-1]:
+            x = layer(x)
+        return x[:, 1:]
+
+
+class VisionLayer(nn.Module):
+    """Attention, then MLP with quick GELU, each behind its own norm."""
+
+    def __init__(self, config: VisionConfig) -> None:
+        """Build one layer."""
+        super().__init__()
+        width = config.hidden_size
+        self.heads = config.heads
+        self.layer_norm1 = nn.LayerNorm(width, config.layer_norm_eps)
+        self.q_proj = nn.Linear(width, width)
+        self.k_proj = nn.Linear(width, width)
+        self.v_proj = nn.Linear(width, width)
+        self.out_proj = nn.Linear(width, width)
+        self.layer_norm2 = nn.LayerNorm(width, config.layer_norm_eps)
+        self.fc1 = nn.Linear(width, config.intermediate_size)
+        self.fc2 = nn.Linear(config.intermediate_size, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [B, T, width] to the same."""
+        normed = self.layer_norm1(x)
+        q, k, v = (
+            split_heads(proj(normed), self.heads)
+            for proj in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        x = x + self.out_proj(merge_heads(F.scaled_dot_product_attention(q, k, v)))
+        inner = self.fc1(self.layer_norm2(x))
+        return x + self.fc2(inner * torch.sigmoid(1.702 * inner))
+
+
+class Projector(nn.Sequential):
+    """LLaVA-1.5's two-layer projector from picture features to the decoder's embeddings."""
+
+    def __init__(self, vision_width: int, text_width: int) -> None:
+        """Build the projector."""
+        super().__init__(
+            nn.Linear(vision_width, text_width), nn.GELU(), nn.Linear(text_width, text_width)
+        )
+
+
+class KVCache:
+    """Keys and values of the tokens seen so far; `length` of the `capacity` places are in use."""
+
+    def __init__(
+        self, config: TextConfig, dtype: torch.dtype, device: torch.device | str
+    ) -> None:
+        """Reserve places for one sequence of the model's whole context length."""
+        shape = (config.layers, 1, config.heads, config.context_length, config.head_dim)
+        self.keys = torch.zeros(shape, dtype=dtype, device=device)
+        self.values = torch.zeros(shape, dtype=dtype, device=device)
+        self.capacity = config.context_length
+        self.length = 0
+
+    def append(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Write [1, H, T, head_dim] behind the `length` places; return all written so far."""
+        end = self.length + keys.shape[2]
+        self.keys[layer, :, :, self.length : end] = keys
+        self.values[layer, :, :, self.length : end] = values
+        return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
+
+    def rewind(self, length: int) -> None:
+        """Forget all but the first `length` tokens."""
+        if not 0 <= length <= self.length:
+            raise ValueError(f'cannot rewind a cache of {self.length} tokens to {length}')
+        self.length = length
+
+
+class Decoder(nn.Module):
+    """Phi: parallel attention and MLP behind one norm, partial rotary positions, biases."""
+
+    def __init__(self, config: TextConfig) -> None:
+        """Build the decoder with its embedding and head, which share no weights."""
+        super().__init__()
+        self.config = config
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.layers = nn.ModuleList(DecoderLayer(config, i) for i in range(config.layers))
+        self.final_layernorm = nn.LayerNorm(config.hidden_size, config.layer_norm_eps)
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size)
+
+    def forward(
+        self,
+        embeddings: Tensor,
+        positions: Tensor,
+        mask: Tensor,
+        cache: KVCache | None = None,
+    ) -> Tensor:
+        """
+        Map embeddings [B, T, D] to the hidden states before the head, [B, T, D].
+
+        positions: place of each token in its sequence, int64 [B, T].
+        mask: bool, broadcastable to [B, H, T, S]; True where a token may look.
+        cache: if given, the tokens follow those in it, and are appended to it.
+        """
+        rotation = rotary(positions, self.config.rotary_dim, self.config.rope_theta)
+        x = embeddings
+        for layer in self.layers:
+            x = layer(x, rotation, mask, cache)
+        if cache is not None:
+            cache.length += embeddings.shape[1]
+        return self.final_layernorm(x)
+
+
+class DecoderLayer(nn.Module):
+    """One parallel block: x + attention(norm(x)) + MLP(norm(x))."""
+
+    def __init__(self, config: TextConfig, index: int) -> None:
+        """Build one block."""
+        super().__init__()
+        width = config.hidden_size
+        self.index = index
+        self.heads = config.heads
+        self.input_layernorm = nn.LayerNorm(width, config.layer_norm_eps)
+        self.q_proj = nn.Linear(width, width)
+        self.k_proj = nn.Linear(width, width)
+        self.v_proj = nn.Linear(width, width)
+        self.dense = nn.Linear(width, width)
+        self.fc1 = nn.Linear(width, config.intermediate_size)
+        self.fc2 = nn.Linear(config.intermediate_size, width)
+
+    def forward(
+        self, x: Tensor, rotation: tuple[Tensor, Tensor], mask: Tensor, cache: KVCache | None
+    ) -> Tensor:
+        """Map [B, T, D] to the same; see Decoder.forward."""
+        normed = self.input_layernorm(x)
+        q = rotate(split_heads(self.q_proj(normed), self.heads), rotation)
+        k = rotate(split_heads(self.k_proj(normed), self.heads), rotation)
+        v = split_heads(self.v_proj(normed), self.heads)
+        if cache is not None:
+            k, v = cache.append(self.index, k, v)
+        attention = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        mlp = self.fc2(F.gelu(self.fc1(normed), approximate='tanh'))
+        return x + self.dense(merge_heads(attention)) + mlp
+
+
+def rotary(positions: Tensor, dim: int, theta: float) -> tuple[Tensor, Tensor]:
+    """Return cos and sin [B, 1, T, dim] of the rotary positions (Su et al., arXiv 2104.09864)."""
+    frequencies = theta ** -(torch.arange(0, dim, 2, device=positions.device) / dim)
+    angles = positions[:, None, :, None].float() * frequencies.repeat(2)
+    return angles.cos(), angles.sin()
+
+
+def rotate(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
+    """Rotate the first dimensions of every head of x [B, H, T, head_dim]; the rest stay."""
+    cos, sin = rotation
+    turned, rest = x[..., : cos.shape[-1]].float(), x[..., cos.shape[-1] :]
+    first, second = turned.chunk(2, dim=-1)
+    turned = turned * cos + torch.cat([-second, first], dim=-1) * sin
+    return torch.cat([turned.to(x.dtype), rest], dim=-1)
+
+
+def causal_mask(tokens: int, past: int, device: torch.device | str) -> Tensor:
+    """Return the bool mask [tokens, past + tokens] that lets each token see those before it."""
+    return torch.ones(tokens, past + tokens, dtype=torch.bool, device=device).tril(past)
+
+
+def split_heads(x: Tensor, heads: int) -> Tensor:
+    """Turn [B, T, D] into [B, H, T, D / H]."""
+    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+
+
+def merge_heads(x: Tensor) -> Tensor:
+    """Turn [B, H, T, D / H] back into [B, T, D]."""
+    return x.transpose(1, 2).flatten(2)
