@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
 from math import exp
 
 import cv2
@@ -11,7 +13,7 @@ from numpy.typing import NDArray
 from .world import SURFACES, Air, Camera, Colour, Points
 
 FIRST_SURFACE = 200  # labels: 0 nothing, 1 + index of a thing, FIRST_SURFACE + index of a surface
-LIMIT = 6000.0  # pixels; keeps OpenCV's fixed-point numbers in range
+LIMIT = 6000.0  # pixels; an ellipse beyond it would overflow OpenCV's fixed-point numbers
 
 
 class Canvas:
@@ -48,10 +50,35 @@ class Canvas:
         self, pixels: Points, colour: Colour, depth: float, glow: bool = False, detail: bool = False
     ) -> None:
         """Fill a convex polygon [N, 2]; a detail lies on something that is labelled already."""
-        points = (np.clip(pixels, -LIMIT, LIMIT) * 16 + 0.5).astype(np.int32)
+        points = (pixels * 16 + 0.5).astype(np.int32)
         cv2.fillConvexPoly(self.image, points, self.tone(colour, depth, glow), cv2.LINE_AA, 4)
         if not detail:
             cv2.fillConvexPoly(self.labels, points, (self.label,), cv2.LINE_8, 4)
+
+    def panes(self, quads: Points, colour: Colour, depth: float, glow: bool = False) -> None:
+        """Fill details [N, 4, 2] of one colour that do not overlap."""
+        points = (quads * 16 + 0.5).astype(np.int32)
+        tone = self.tone(colour, depth, glow)
+        cv2.fillPoly(self.image, list(points), tone, cv2.LINE_AA, 4)
+
+    def pave(self, polygons: Sequence[Points], colour: Colour) -> None:
+        """Fill parts of the ground, in colours that `cover` gives to the air later."""
+        points = [(pixels * 16 + 0.5).astype(np.int32) for pixels in polygons]
+        cv2.fillPoly(self.image, points, colour, cv2.LINE_AA, 4)
+        cv2.fillPoly(self.labels, points, (self.label,), cv2.LINE_8, 4)
+
+    def cover(self, horizon: float) -> None:
+        """Let light and fog act on everything paved below the horizon, by each row's distance."""
+        first = int(min(max(horizon + 1, 0), self.camera.height))
+        rows = np.arange(first, self.camera.height)
+        depth = self.camera.elevation * self.camera.focal / np.maximum(rows - horizon, 1.0)
+        clear = np.exp(-depth / self.air.fog_length)
+        gain = np.full(len(rows), self.air.brightness)
+        if self.air.night:
+            gain *= 0.75 + 0.5 * np.exp(-depth / 14)
+        land = self.image[first:] * (gain * clear).astype(np.float32)[:, None, None]
+        land += (np.array(self.fog) * (1 - clear)[:, None]).astype(np.float32)[:, None]
+        self.image[first:] = np.minimum(land, 255)
 
     def ellipse(
         self, centre: tuple[float, float], axes: tuple[float, float], colour: Colour, depth: float,
@@ -79,42 +106,58 @@ def scaled(colour: Colour, gain: float) -> Colour:
     return colour[0] * gain, colour[1] * gain, colour[2] * gain
 
 
-# Faces of a box by corner index (world.box_corners): which way they look and how light they are.
+# Faces of a box by corner index (see world.box_corners), and how light they are.
 FACES = (
-    ((3, 2, 6, 7), (0.0, 1.0), 0.7),
-    ((0, 3, 7, 4), (-1.0, 0.0), 0.72),
-    ((2, 1, 5, 6), (1.0, 0.0), 0.8),
-    ((1, 0, 4, 5), (0.0, -1.0), 1.0),
+    (np.array((3, 2, 6, 7)), 0.7),
+    (np.array((0, 3, 7, 4)), 0.72),
+    (np.array((2, 1, 5, 6)), 0.8),
+    (np.array((1, 0, 4, 5)), 1.0),
 )
-TOP = (4, 5, 6, 7)
+TOP = np.array((4, 5, 6, 7))
 
 
 def draw_box(
     canvas: Canvas, corners: Points, paint: Colour, top: float = 1.15, detail: bool = False
 ) -> tuple[Points, float]:
     """Draw an upright box from its corners [8, 3]; returns the corners' pixels [8, 2] and depth."""
-    camera = canvas.camera
-    pixels, depths = camera.project(corners)
-    depth = float(depths[:4].mean())
-    for face, _, light in FACES:
-        quad = pixels[list(face)]
-        if _faces_camera(quad):
+    pixels, depths = canvas.camera.project(corners)
+    depth = float(depths[0] + depths[2]) / 2
+    for face, light in FACES:
+        quad = pixels[face]
+        if faces_camera(quad):
             canvas.polygon(quad, scaled(paint, light), depth, detail=detail)
-    roof = pixels[list(TOP)]
-    if not _faces_camera(roof):
+    roof = pixels[TOP]
+    if not faces_camera(roof):
         canvas.polygon(roof, scaled(paint, top), depth, detail=detail)
     return pixels, depth
 
 
-def _faces_camera(quad: Points) -> bool:
-    a, b, c = quad[0], quad[1], quad[2]
-    return bool((b[0] - a[0]) * (c[1] - b[1]) - (b[1] - a[1]) * (c[0] - b[0]) > 0)
+def faces_camera(quad: Points) -> bool:
+    (ax, ay), (bx, by), (cx, cy) = quad[:3].tolist()
+    return (bx - ax) * (cy - by) - (by - ay) * (cx - bx) > 0
 
 
 def patch_of(quad: Points, left: float, right: float, low: float, high: float) -> Points:
     """Part [4, 2] of a quad given as foot left, foot right, top right, top left; in fractions."""
-    a, b, c, d = quad
-    rows = []
-    for u, v in ((left, low), (right, low), (right, high), (left, high)):
-        rows.append((a * (1 - u) + b * u) * (1 - v) + (d * (1 - u) + c * u) * v)
-    return np.stack(rows)
+    return _shares(left, right, low, high) @ quad
+
+
+def tiles_of(quad: Points, columns: int, rows: int) -> Points:
+    """Windows [columns * rows, 4, 2] in a quad, evenly spread."""
+    return (_window_shares(columns, rows) @ quad).reshape(-1, 4, 2)
+
+
+@lru_cache(maxsize=256)
+def _shares(left: float, right: float, low: float, high: float) -> Points:
+    spots = ((left, low), (right, low), (right, high), (left, high))
+    return np.array([((1 - u) * (1 - v), u * (1 - v), u * v, (1 - u) * v) for u, v in spots])
+
+
+@lru_cache(maxsize=64)
+def _window_shares(columns: int, rows: int) -> Points:
+    panes = [
+        _shares((i + 0.25) / columns, (i + 0.7) / columns, (j + 0.3) / rows, (j + 0.75) / rows)
+        for j in range(rows)
+        for i in range(columns)
+    ]
+    return np.concatenate(panes)

@@ -8,11 +8,14 @@ from math import pi
 import cv2
 import numpy as np
 
-from .canvas import Canvas, draw_box, patch_of, scaled
+from .canvas import Canvas, draw_box, faces_camera, patch_of, scaled, tiles_of
 from .road import CROSSING_LENGTH
 from .world import Colour, Points, Road, Scene, Thing, box_corners
 
 STATIONS = np.array((1.0, 2, 3.5, 5, 7, 9, 12, 15, 19, 24, 30, 38, 48, 62, 85))
+FRONT = np.array((0, 1, 5, 4))
+RIGHT_SIDE = np.array((1, 2, 6, 5))
+LEFT_SIDE = np.array((3, 0, 4, 7))
 PAVEMENT = 2.8
 WHITE: Colour = (225, 225, 222)
 LAMPS: dict[str, Colour] = {'red': (255, 40, 30), 'yellow': (255, 205, 30), 'green': (40, 235, 90)}
@@ -22,6 +25,7 @@ def draw_road_scene(canvas: Canvas, scene: Scene, road: Road, rng: np.random.Gen
     """Draw everything, far to near. `rng` decides only the backdrop."""
     _draw_backdrop(canvas, scene, rng)
     _draw_ground(canvas, road, rng)
+    canvas.cover(scene.camera.horizon())
     far = [(thing.y, 0, thing) for thing in road.scenery]
     far += [(thing.y, index + 1, thing) for index, thing in enumerate(scene.objects)]
     for _, label, thing in sorted(far, key=lambda entry: -entry[0]):
@@ -49,14 +53,10 @@ def _draw_backdrop(canvas: Canvas, scene: Scene, rng: np.random.Generator) -> No
     rows = np.arange(camera.height)
     up = np.clip((horizon - rows) / (0.55 * camera.height), 0, 1)[:, None]
     sky = np.array(low) * (1 - up) + np.array(high) * up
-    depth = camera.elevation * camera.focal / np.maximum(rows - horizon, 1.0)
     earth = np.array(((92, 122, 62), (120, 116, 92), (112, 112, 110))[rng.integers(3)])
     earth = earth * rng.uniform(0.8, 1.15)
-    clear = np.exp(-depth / air.fog_length)[:, None]
-    gain = air.brightness * (0.75 + 0.5 * np.exp(-depth / 14)[:, None] if air.night else 1.0)
-    land = np.minimum(earth * gain, 255) * clear + np.array(canvas.fog) * (1 - clear)
-    column = np.where((rows < horizon)[:, None], sky, land)
-    canvas.image[:] = column[:, None, :].astype(np.uint8)
+    column = np.where((rows < horizon)[:, None], sky, earth)
+    canvas.image[:] = column.astype(np.uint8)[:, None, :]
     if air.night and air.weather == 'clear':
         count = 30
         xs = rng.integers(0, camera.width, count)
@@ -87,122 +87,98 @@ def _draw_skyline(canvas: Canvas, horizon: float, rng: np.random.Generator) -> N
         canvas.polygon(quad, colour, 60.0)
 
 
-def _strip(canvas: Canvas, road: Road, left: float, right: float) -> tuple[Points, Points, Points]:
-    """Both borders of a strip along the road as pixels [N, 2] each, and depths [N]."""
+def _strip(canvas: Canvas, road: Road, left: float, right: float) -> Points:
+    """Outline in pixels [N, 2] of a strip along the road."""
     curve = road.bend * STATIONS**2 / 2
-    zeros = np.zeros_like(STATIONS)
-    pixels, depths = canvas.camera.project(
-        np.concatenate(
-            (
-                np.stack((curve + left, STATIONS, zeros), 1),
-                np.stack((curve + right, STATIONS, zeros), 1),
-            )
-        )
-    )
-    count = len(STATIONS)
-    return pixels[:count], pixels[count:], depths[:count]
+    outline = np.zeros((2 * len(STATIONS), 3))
+    outline[:, 0] = np.concatenate((curve + left, (curve + right)[::-1]))
+    outline[:, 1] = np.concatenate((STATIONS, STATIONS[::-1]))
+    return canvas.camera.project(outline)[0]
 
 
-def _draw_strip(canvas: Canvas, road: Road, left: float, right: float, colour: Colour) -> None:
-    lefts, rights, depths = _strip(canvas, road, left, right)
-    for i in range(len(STATIONS) - 2, -1, -1):
-        quad = np.stack((lefts[i], rights[i], rights[i + 1], lefts[i + 1]))
-        canvas.polygon(quad, colour, float(depths[i] + depths[i + 1]) / 2)
-
-
-def _draw_dashes(
-    canvas: Canvas, road: Road, across: float, colour: Colour, dash: float, gap: float
-) -> None:
+def _dashes(canvas: Canvas, road: Road, across: float, dash: float, gap: float) -> Points:
+    """The dashes of a line as quads [N, 4, 2] in pixels."""
     period = dash + gap
-    starts = np.arange(-road.travelled % period - period, 45, period)
+    starts = np.arange(-road.travelled % period - period, 60, period)
     starts = starts[starts + dash > 1.2]
     near, far = np.maximum(starts, 1.2), starts + dash
     ys = np.stack((near, near, far, far), 1)
     xs = road.bend * ys**2 / 2 + across + np.array((-0.09, 0.09, 0.09, -0.09))
     corners = np.stack((xs, ys, np.zeros_like(xs)), 2).reshape(-1, 3)
-    pixels, depths = canvas.camera.project(corners)
-    quads = pixels.reshape(-1, 4, 2)
-    for quad, depth in zip(quads, depths[::4], strict=True):
-        canvas.polygon(quad, colour, float(depth))
+    return canvas.camera.project(corners)[0].reshape(-1, 4, 2)
 
 
 def _draw_ground(canvas: Canvas, road: Road, rng: np.random.Generator) -> None:
     low, high = road.edges
     canvas.surface('pavement')
     stone = float(rng.uniform(135, 175))
-    paving = (stone, stone * 0.98, stone * 0.94)
-    _draw_strip(canvas, road, low - PAVEMENT, low, paving)
-    _draw_strip(canvas, road, high, high + PAVEMENT, paving)
+    sides = ((low - PAVEMENT, low), (high, high + PAVEMENT))
+    paving = [_strip(canvas, road, *side) for side in sides]
+    canvas.pave(paving, (stone, stone * 0.98, stone * 0.94))
     canvas.surface('road')
-    wet = 0.78 if canvas.air.weather == 'rain' else 1.0
-    grey = road.grey * wet
+    grey = road.grey * (0.78 if canvas.air.weather == 'rain' else 1.0)
     tar = (grey, grey, grey * 1.04)
-    _draw_strip(canvas, road, low, high, tar)
+    canvas.pave([_strip(canvas, road, low, high)], tar)
     if road.parking:
-        _draw_strip(canvas, road, high - 2.4, high, (grey * 0.86, grey * 0.86, grey * 0.9))
-    canvas.surface('marking')
-    lane = road.lane_width
-    inner = high - (2.4 if road.parking else 0.0)
-    _draw_strip(canvas, road, inner - 0.2, inner - 0.04, WHITE)
-    _draw_strip(canvas, road, low + 0.04, low + 0.2, WHITE)
-    yellow = bool(rng.random() < 0.3)
-    dash, gap = float(rng.uniform(2.0, 3.5)), float(rng.uniform(2.5, 4.5))
-    for index in range(-road.lanes_left - road.oncoming, road.lanes_right):
-        line = (index + 0.5) * lane
-        if road.oncoming and index == -road.lanes_left - 1:
-            colour = (225, 180, 50) if yellow else WHITE
-            _draw_strip(canvas, road, line - 0.1, line + 0.1, colour)
-        else:
-            _draw_dashes(canvas, road, line, WHITE, dash, gap)
-    if road.crossing is not None and road.crossing > -CROSSING_LENGTH:
+        canvas.pave([_strip(canvas, road, high - 2.4, high)], scaled(tar, 0.86))
+    _draw_markings(canvas, road, rng)
+    if road.crossing is not None:
         _draw_crossing(canvas, road, road.crossing, tar)
 
 
+def _draw_markings(canvas: Canvas, road: Road, rng: np.random.Generator) -> None:
+    canvas.surface('marking')
+    low, high = road.edges
+    inner = high - (2.4 if road.parking else 0.0)
+    lines = [_strip(canvas, road, *side) for side in ((inner - 0.2, inner - 0.04), (low + 0.04, low + 0.2))]
+    yellow = bool(rng.random() < 0.3)
+    dash, gap = float(rng.uniform(2.0, 3.5)), float(rng.uniform(2.5, 4.5))
+    for index in range(-road.lanes_left - road.oncoming, road.lanes_right):
+        across = (index + 0.5) * road.lane_width
+        if not road.oncoming or index != -road.lanes_left - 1:
+            lines.extend(_dashes(canvas, road, across, dash, gap))
+        else:
+            middle = _strip(canvas, road, across - 0.1, across + 0.1)
+            canvas.pave([middle], (225, 180, 50) if yellow else WHITE)
+    for line in lines:
+        canvas.pave([line], WHITE)
+
+
 def _draw_crossing(canvas: Canvas, road: Road, start: float, tar: Colour) -> None:
-    canvas.surface('crossing')
     low, high = road.edges
     near, far = max(start, 1.0), start + CROSSING_LENGTH
     if far <= near:
         return
+    canvas.surface('crossing')
     borders = np.arange(low, high, 0.6)
-    shift_near, shift_far = road.curve(near), road.curve(far)
     count = len(borders)
     corners = np.zeros((2 * count, 3))
-    corners[:count, 0], corners[:count, 1] = borders + shift_near, near
-    corners[count:, 0], corners[count:, 1] = borders + shift_far, far
-    pixels, depths = canvas.camera.project(corners)
-    for i in range(count - 1):
-        quad = pixels[[i, i + 1, count + i + 1, count + i]]
-        canvas.polygon(quad, WHITE if i % 2 == 0 else tar, float(depths[i]))
+    corners[:count, 0], corners[:count, 1] = borders + road.curve(near), near
+    corners[count:, 0], corners[count:, 1] = borders + road.curve(far), far
+    pixels, _ = canvas.camera.project(corners)
+    stripes = [pixels[[i, i + 1, count + i + 1, count + i]] for i in range(count - 1)]
+    canvas.pave([pixels[[0, count - 1, 2 * count - 1, count]]], tar)
+    canvas.pave(stripes[::2], WHITE)
 
 
 def _draw_house(canvas: Canvas, house: Thing) -> None:
     pixels, depth = draw_box(canvas, house.corners(), house.paint, top=0.6)
-    side = (2, 1, 5, 6) if house.x < 0 else (0, 3, 7, 4)
-    rows, columns = max(int(house.height / 2.8), 1), 3
-    lit = canvas.air.night
-    chance = np.random.default_rng(int(house.pose * 1e6)).random(200)
-    for face, count in (((0, 1, 5, 4), columns), (side, columns + 1)):
-        quad = pixels[list(face)]
-        for row in range(rows):
-            for column in range(count):
-                shines = lit and chance[row * 8 + column + 100 * (face == side)] < 0.35
-                colour = (235, 205, 120) if shines else (70, 82, 98)
-                pane = patch_of(
-                    quad,
-                    (column + 0.25) / count,
-                    (column + 0.7) / count,
-                    (row + 0.3) / rows,
-                    (row + 0.75) / rows,
-                )
-                canvas.polygon(pane, colour, depth, glow=shines, detail=True)
+    side = LEFT_SIDE if house.x > 0 else RIGHT_SIDE
+    rows = max(int(house.height / 2.8), 1)
+    chance = np.random.default_rng(int(house.pose * 1e6)).random(8 * rows)
+    for face, columns in ((FRONT, 3), (side, 4)):
+        quad = pixels[face]
+        if faces_camera(quad[::-1]):
+            windows = tiles_of(quad, columns, rows)
+            lit = (chance[-len(windows) :] < 0.35) & canvas.air.night
+            canvas.panes(windows[~lit], (70, 82, 98), depth)
+            canvas.panes(windows[lit], (235, 205, 120), depth, glow=True)
 
 
 def _upright(canvas: Canvas, thing: Thing) -> tuple[float, float, float, float]:
     """Foot column, foot row, pixels a metre and depth of something flat that faces the camera."""
-    pixels, depths = canvas.camera.project(np.array(((thing.x, thing.y, thing.z),)))
-    depth = float(depths[0])
-    return float(pixels[0, 0]), float(pixels[0, 1]), canvas.camera.focal / depth, depth
+    u, v, depth = canvas.camera.project_point(thing.x, thing.y, thing.z)
+    return u, v, canvas.camera.focal / depth, depth
 
 
 def _bar(
@@ -257,11 +233,11 @@ def _draw_car(canvas: Canvas, car: Thing) -> None:
     )
     body = box_corners((x, y, 0.2), (w, long, h * 0.54 - 0.2), car.yaw)
     roof, depth = draw_box(canvas, cabin, car.paint)
-    for face in ((0, 1, 5, 4), (1, 2, 6, 5) if car.x < canvas.camera.x else (3, 0, 4, 7)):
-        glass = patch_of(roof[list(face)], 0.1, 0.9, 0.08, 0.78)
+    for face in (FRONT, RIGHT_SIDE if car.x < canvas.camera.x else LEFT_SIDE):
+        glass = patch_of(roof[face], 0.1, 0.9, 0.08, 0.78)
         canvas.polygon(glass, (48, 60, 74), depth, detail=True)
     pixels, depth = draw_box(canvas, body, car.paint)
-    front = pixels[[0, 1, 5, 4]]
+    front = pixels[FRONT]
     _draw_wheels(canvas, car, depth)
     _draw_lamps(canvas, front, away, depth, 0.5, 0.86)
     plate = patch_of(front, 0.38, 0.62, 0.2, 0.4)
@@ -305,7 +281,7 @@ def _draw_truck(canvas: Canvas, truck: Thing) -> None:
     draw_box(canvas, box_corners((x, y, 0.0), (w * 0.9, long * 0.92, 0.8), truck.yaw), (22, 22, 24))
     body = box_corners((x, y, 0.7), (w, long, h - 0.7), truck.yaw)
     pixels, depth = draw_box(canvas, body, truck.paint)
-    front = pixels[[0, 1, 5, 4]]
+    front = pixels[FRONT]
     line = scaled(truck.paint, 0.6) if sum(truck.paint) > 150 else (70, 70, 74)
     if truck.state == 'away':
         canvas.polygon(patch_of(front, 0.485, 0.515, 0.04, 0.96), line, depth, detail=True)
@@ -377,9 +353,9 @@ def _draw_cone(canvas: Canvas, cone: Thing) -> None:
 def _draw_carton(canvas: Canvas, box: Thing) -> None:
     _shadow(canvas, box, 1.2)
     pixels, depth = draw_box(canvas, box.corners(), box.paint, top=1.25)
-    for face in ((0, 1, 5, 4), (1, 2, 6, 5), (3, 0, 4, 7)):
-        quad = pixels[list(face)]
-        if quad[1, 0] > quad[0, 0]:
+    for face in (FRONT, RIGHT_SIDE, LEFT_SIDE):
+        quad = pixels[face]
+        if faces_camera(quad[::-1]):
             tape = patch_of(quad, 0.4, 0.6, 0.0, 1.0)
             canvas.polygon(tape, (214, 182, 130), depth, detail=True)
 

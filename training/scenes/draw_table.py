@@ -8,7 +8,7 @@ from math import pi
 import cv2
 import numpy as np
 
-from .canvas import Canvas, draw_box, scaled
+from .canvas import Canvas, draw_box, faces_camera, scaled
 from .world import Points, Scene, Table, Thing, box_corners
 
 RING = np.stack((np.cos(np.arange(24) * pi / 12), np.sin(np.arange(24) * pi / 12)), 1)
@@ -32,7 +32,8 @@ def _draw_room(canvas: Canvas, rng: np.random.Generator) -> None:
     camera = canvas.camera
     wall = rng.uniform(90, 215) * rng.uniform(0.9, 1.05, 3)
     slope = np.linspace(rng.uniform(0.8, 1.1), rng.uniform(0.6, 1.0), camera.height)
-    canvas.image[:] = np.clip(slope[:, None, None] * wall * canvas.air.brightness, 0, 255)
+    column = np.clip(slope[:, None] * wall * canvas.air.brightness, 0, 255)
+    canvas.image[:] = column.astype(np.uint8)[:, None, :]
     for _ in range(rng.integers(0, 6)):
         u, v = rng.uniform(0, camera.width), rng.uniform(0, 0.4) * camera.height
         w, h = rng.uniform(0.05, 0.3, 2) * camera.side
@@ -106,10 +107,8 @@ def _draw_cube(canvas: Canvas, cube: Thing) -> None:
 
 
 def _draw_ball(canvas: Canvas, ball: Thing) -> None:
-    centre = np.array(((ball.x, ball.y, ball.z + ball.height / 2),))
-    pixels, depths = canvas.camera.project(centre)
-    radius = ball.height / 2 * canvas.camera.focal / float(depths[0])
-    u, v = float(pixels[0, 0]), float(pixels[0, 1])
+    u, v, depth = canvas.camera.project_point(ball.x, ball.y, ball.z + ball.height / 2)
+    radius = ball.height / 2 * canvas.camera.focal / depth
     for step, gain in enumerate((0.62, 0.8, 0.95, 1.06)):
         size = radius * (1 - 0.2 * step)
         place = (u - 0.09 * step * radius, v - 0.12 * step * radius)
@@ -139,23 +138,19 @@ def _draw_cylinder(canvas: Canvas, thing: Thing) -> None:
 
 
 def _draw_cone(canvas: Canvas, thing: Thing) -> None:
-    radius = thing.width / 2
-    foot = _ring(canvas, thing, thing.z, radius)
-    tip = _ring(canvas, thing, thing.z + thing.height, 0.0)[0]
-    canvas.polygon(foot, scaled(thing.paint, 0.8), 1.0)
-    for i in list(range(7, 17)) + list(range(30, 16, -1)):
-        pair = foot[[i % 24, (i + 1) % 24]]
-        gain = 1.1 - 0.06 * abs(i - 16) if i < 24 else 0.6
-        canvas.polygon(np.vstack((pair, tip)), scaled(thing.paint, gain), 1.0)
+    foot = _ring(canvas, thing, thing.z, thing.width / 2)
+    tip = canvas.camera.project_point(thing.x, thing.y, thing.z + thing.height)[:2]
+    canvas.polygon(foot, scaled(thing.paint, 0.75), 1.0)
+    for i in range(24):
+        side = np.vstack((foot[[(i + 1) % 24, i]], tip))
+        if faces_camera(side):
+            canvas.polygon(side, scaled(thing.paint, 1.1 - 0.055 * abs((i + 20) % 24 - 12)), 1.0)
 
 
 def _draw_mug(canvas: Canvas, mug: Thing) -> None:
-    centre = np.array(((mug.x, mug.y, mug.z + mug.height * 0.52),))
-    pixels, depths = canvas.camera.project(centre)
-    scale = canvas.camera.focal / float(depths[0])
-    side = 1.0 if mug.yaw >= 0 else -1.0
-    u = float(pixels[0, 0]) + side * mug.width * 0.5 * scale
-    v = float(pixels[0, 1])
+    u, v, depth = canvas.camera.project_point(mug.x, mug.y, mug.z + mug.height * 0.52)
+    scale = canvas.camera.focal / depth
+    u += (0.5 if mug.yaw >= 0 else -0.5) * mug.width * scale
     size = mug.height * 0.33 * scale
     middle, axes = (round(u * 16), round(v * 16)), (round(size * 13), round(size * 16))
     thick = max(2, round(size * 0.42))
@@ -172,10 +167,10 @@ def _draw_mug(canvas: Canvas, mug: Thing) -> None:
 def _draw_gripper(canvas: Canvas, hand: Thing) -> None:
     gap = hand.pose
     for side in (-1, 1):
-        x = hand.x + side * (gap / 2 + 0.014)
-        finger = box_corners((x, hand.y, hand.z), (0.028, 0.04, 0.13))
+        x = hand.x + side * (gap / 2 + 0.017)
+        finger = box_corners((x, hand.y, hand.z), (0.034, 0.04, 0.13))
         draw_box(canvas, finger, hand.paint)
-        tip = box_corners((x, hand.y - 0.001, hand.z), (0.028, 0.04, 0.035))
+        tip = box_corners((x, hand.y - 0.001, hand.z), (0.034, 0.04, 0.035))
         draw_box(canvas, tip, (45, 46, 50))
     palm = box_corners((hand.x, hand.y, hand.z + 0.12), (max(gap, 0.06) + 0.09, 0.07, 0.06))
     draw_box(canvas, palm, (70, 74, 82))

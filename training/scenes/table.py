@@ -98,5 +98,5 @@ def _add_gripper(
 
 def gripper(x: float, y: float, z: float, gap: float, closed: bool) -> Thing:
     """A two-finger gripper whose finger tips are at height z, with `gap` metres between them."""
-    return Thing('gripper', x, y, z, gap + 0.06, 0.05, 0.2, STEEL,
+    return Thing('gripper', x, y, z, gap + 0.07, 0.05, 0.2, STEEL,
                  state='closed' if closed else 'open', pose=gap)  # fmt: skip

@@ -6,6 +6,7 @@ Axes: x to the right, y forward, z up; the origin lies on the ground (or table t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import cos, sin, tan
 
 import numpy as np
@@ -38,7 +39,7 @@ class Camera:
     roll: float = 0.0
     x: float = 0.0
 
-    @property
+    @cached_property
     def focal(self) -> float:
         """Focal length in pixels."""
         return self.width / 2 / tan(self.field_of_view / 2)
@@ -48,16 +49,30 @@ class Camera:
         """Side in pixels of the square that the picture is padded to."""
         return max(self.width, self.height)
 
+    @cached_property
+    def _turns(self) -> tuple[float, float, float, float]:
+        return cos(self.pitch), sin(self.pitch), cos(self.roll), sin(self.roll)
+
+    def project_point(self, x: float, y: float, z: float) -> tuple[float, float, float]:
+        """Map one point in metres to its column and row in pixels and its depth."""
+        c, s, cr, sr = self._turns
+        z -= self.elevation
+        depth = max(y * c - z * s, 0.05)
+        u = (x - self.x) * self.focal / depth
+        v = -(y * s + z * c) * self.focal / depth
+        return u * cr - v * sr + self.width / 2, u * sr + v * cr + self.height / 2, depth
+
     def project(self, points: Points) -> tuple[Points, Points]:
         """Map points [N, 3] in metres to pixels [N, 2] and depths [N]; depths are at least 5 cm."""
-        right = points[:, 0] - self.x
+        c, s, cr, sr = self._turns
         y, z = points[:, 1], points[:, 2] - self.elevation
-        c, s = cos(self.pitch), sin(self.pitch)
         depth = np.maximum(y * c - z * s, 0.05)
-        u = right * (self.focal / depth)
-        v = (y * s + z * c) * (-self.focal / depth)
-        c, s = cos(self.roll), sin(self.roll)
-        pixels = np.stack((u * c - v * s + self.width / 2, u * s + v * c + self.height / 2), 1)
+        scale = self.focal / depth
+        u = (points[:, 0] - self.x) * scale
+        v = (y * s + z * c) * -scale
+        pixels = np.empty((len(points), 2))
+        pixels[:, 0] = u * cr - v * sr + self.width / 2
+        pixels[:, 1] = u * sr + v * cr + self.height / 2
         return pixels, depth
 
     def horizon(self) -> float:
@@ -187,25 +202,31 @@ def box_corners(
     taper: float = 1.0,
 ) -> Points:
     """Corners [8, 3] of an upright box (its top scaled by taper) whose foot is centred on `foot`."""
+    return np.array(_box_corners(foot, size, yaw, taper))
+
+
+def _box_corners(
+    foot: tuple[float, float, float], size: tuple[float, float, float], yaw: float, taper: float
+) -> list[tuple[float, float, float]]:
     c, s = cos(yaw), sin(yaw)
-    corners = np.empty((8, 3))
-    for i, (u, v) in enumerate(((-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5))):
+    x, y, z = foot
+    ring = []
+    for u, v in ((-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5)):
         a, b = u * size[0], v * size[1]
-        dx, dy = a * c + b * s, b * c - a * s
-        corners[i] = (foot[0] + dx, foot[1] + dy, foot[2])
-        corners[i + 4] = (foot[0] + dx * taper, foot[1] + dy * taper, foot[2] + size[2])
-    return corners
+        ring.append((a * c + b * s, b * c - a * s))
+    low = [(x + dx, y + dy, z) for dx, dy in ring]
+    return low + [(x + dx * taper, y + dy * taper, z + size[2]) for dx, dy in ring]
 
 
 def bounds(camera: Camera, thing: Thing) -> tuple[float, float, float, float]:
     """Left, top, right, bottom in pixels of the thing's box in the picture, not clipped."""
-    pixels, _ = camera.project(thing.corners())
-    (left, top), (right, bottom) = pixels.min(0), pixels.max(0)
-    return float(left), float(top), float(right), float(bottom)
+    size = (thing.width, thing.length, thing.height)
+    corners = _box_corners((thing.x, thing.y, thing.z), size, thing.yaw, 1.0)
+    us, vs, _ = zip(*(camera.project_point(*corner) for corner in corners), strict=True)
+    return min(us), min(vs), max(us), max(vs)
 
 
 def middle(camera: Camera, thing: Thing) -> tuple[float, float]:
     """Where the centre of the thing is in the picture, as fractions of the padded square's side."""
-    centre = np.array([[thing.x, thing.y, thing.z + thing.height / 2]])
-    pixels, _ = camera.project(centre)
-    return float(pixels[0, 0]) / camera.side, float(pixels[0, 1]) / camera.side
+    u, v, _ = camera.project_point(thing.x, thing.y, thing.z + thing.height / 2)
+    return u / camera.side, v / camera.side
