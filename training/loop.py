@@ -1,0 +1,123 @@
+"""One stage of training: AdamW, warm-up and cosine, progress, and saves that survive a kill."""
+
+import math
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from tqdm import tqdm
+
+SAVE_EVERY = 200  # steps
+AVERAGE_OVER = 50  # steps
+
+Item = TypeVar('Item')
+
+
+@dataclass(frozen=True)
+class Stage:
+    """
+    How a stage is trained.
+
+    learning_rates: the peak, by part of the module (attribute name); other parts are frozen.
+    """
+
+    name: str
+    steps: int
+    batch_size: int
+    learning_rates: dict[str, float]
+    weight_decay: float = 0.05
+    warm_up: float = 0.05
+    clip: float = 1.0
+
+
+def run_stage(
+    stage: Stage,
+    module: nn.Module,
+    batches: Callable[[int], Iterable[Item]],
+    loss_of: Callable[[Item], Tensor],
+    folder: Path,
+) -> None:
+    """
+    Train a module through one stage, or go on where an earlier call was interrupted.
+
+    batches: returns the stage's batches from a given step on.
+    folder: where `NAME.safetensors` keeps weights, optimiser and step; a finished stage's file
+    is loaded and nothing trained.
+
+    Raises FloatingPointError if the loss stops being a number.
+    """
+    path = folder / f'{stage.name}.safetensors'
+    for name, part in module.named_children():
+        part.requires_grad_(name in stage.learning_rates)
+    optimizer = torch.optim.AdamW(
+        [
+            {'params': getattr(module, name).parameters(), 'peak': peak}
+            for name, peak in stage.learning_rates.items()
+        ],
+        betas=(0.9, 0.98),
+        weight_decay=stage.weight_decay,
+        fused=True,
+    )
+    done = _load(path, module, optimizer) if path.exists() else 0
+    parameters = [p for group in optimizer.param_groups for p in group['params']]
+    average = float('nan')
+    progress = tqdm(total=stage.steps, initial=done, desc=stage.name, unit='step', mininterval=5)
+    for step, batch in zip(range(done, stage.steps), batches(done), strict=False):
+        for group in optimizer.param_groups:
+            group['lr'] = group['peak'] * _share_of_peak(step, stage)
+        with torch.autocast('cpu', torch.bfloat16):
+            loss = loss_of(batch)
+        if not math.isfinite(value := loss.item()):
+            raise FloatingPointError(f'{stage.name}: the loss is {value} at step {step}')
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, stage.clip)
+        optimizer.step()
+        optimizer.zero_grad()
+        average = value if step == done else average + (value - average) / AVERAGE_OVER
+        progress.update()
+        progress.set_postfix(loss=f'{average:.4f}', refresh=False)
+        if (step + 1) % SAVE_EVERY == 0 or step + 1 == stage.steps:
+            _save(path, module, optimizer, step + 1)
+    progress.close()
+
+
+def _share_of_peak(step: int, stage: Stage) -> float:
+    """Return the learning rate as a share of its peak: linear warm-up, then cosine to zero."""
+    warm_up = max(1, int(stage.warm_up * stage.steps))
+    if step < warm_up:
+        return (step + 1) / warm_up
+    return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, stage.steps - warm_up)))
+
+
+def _save(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
+    """Write everything that going on needs; a kill while writing leaves the old file whole."""
+    tensors = {f'weights.{name}': tensor for name, tensor in module.state_dict().items()}
+    for index, state in optimizer.state_dict()['state'].items():
+        tensors.update({f'optimizer.{index}.{key}': value for key, value in state.items()})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix('.partial')
+    save_file({**tensors, 'step': torch.tensor(step)}, partial)
+    os.replace(partial, path)
+
+
+def _load(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+    """Restore what _save wrote; return the steps done."""
+    tensors = load_file(path)
+    done = int(tensors.pop('step'))
+    state: dict[int, dict[str, Tensor]] = {}
+    weights = {}
+    for name, tensor in tensors.items():
+        kind, rest = name.split('.', maxsplit=1)
+        if kind == 'weights':
+            weights[rest] = tensor
+        else:
+            index, key = rest.split('.')
+            state.setdefault(int(index), {})[key] = tensor
+    module.load_state_dict(weights)
+    optimizer.load_state_dict({**optimizer.state_dict(), 'state': state})
+    return done
