@@ -1,0 +1,106 @@
+"""Entry point `vqa_node`: the node in a process of its own."""
+
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Sequence
+from types import FrameType
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
+
+from ros2_llava_phi.assistant.assistant import Assistant
+
+from .parameters import ParameterError
+from .vqa_node import Load, VqaNode
+
+# How long the last responses may take to be sent, in seconds.
+LAST_RESPONSES = 2.0
+
+
+def load_assistant(model: str, engine: str, device: str, precision: str) -> Assistant:
+    """Load an assistant; what runs the model is imported only now, so that the node is up soon."""
+    from ros2_llava_phi.assistant.load import load_assistant as load
+
+    return load(model, engine, device, precision)
+
+
+def main(args: Sequence[str] | None = None, load: Load = load_assistant) -> int:
+    """Run the node until SIGINT or SIGTERM, and return the exit code.
+
+    0: stopped by a signal. 1: it could not bring itself up. 2: a parameter is wrong.
+    """
+    # rclpy's own handlers would end its context before the last requests are responded to.
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        node = VqaNode(load)
+    except ParameterError as error:
+        print(f'vqa_node: {error}', file=sys.stderr)
+        rclpy.shutdown()
+        return 2
+    try:
+        return _run(node)
+    finally:
+        node.destroy_node()
+        rclpy.shutdown()
+
+
+def _run(node: VqaNode) -> int:
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    stopping, stopped = threading.Event(), threading.Event()
+    spinning = threading.Thread(
+        target=_spin, args=(node, executor, stopping, stopped), name='vqa_executor'
+    )
+    code = 0
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    try:
+        spinning.start()
+        # Beside the spinning executor: a question that comes meanwhile learns what goes on.
+        if node.autostart and not node.bring_up():
+            code = 1
+        else:
+            stopped.wait()
+    except KeyboardInterrupt:
+        pass
+    stopping.set()
+    executor.wake()
+    spinning.join()
+    node.close()
+    deadline = time.monotonic() + LAST_RESPONSES
+    while node.unsent and time.monotonic() < deadline:
+        executor.spin_once(timeout_sec=0.0)
+    executor.shutdown()
+    return code
+
+
+def _spin(
+    node: VqaNode,
+    executor: SingleThreadedExecutor,
+    stopping: threading.Event,
+    stopped: threading.Event,
+) -> None:
+    """Run callbacks until told to stop; one that raises does not take the node down."""
+    while not stopping.is_set():
+        try:
+            executor.spin_once()
+        except ExternalShutdownException:
+            break
+        except Exception:
+            node.get_logger().error(f'a callback failed:\n{traceback.format_exc()}')
+    stopped.set()
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Interrupt the main thread once; a terminal and a launch file may both send the signal."""
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+if __name__ == '__main__':
+    sys.exit(main())

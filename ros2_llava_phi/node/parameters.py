@@ -1,0 +1,158 @@
+"""The node's parameters: names, meanings, defaults and limits stand here, and only here."""
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic.types import StringConstraints
+
+# A camera's name is part of parameter and topic names.
+CameraName = Annotated[str, StringConstraints(pattern=r'^[A-Za-z][A-Za-z0-9_]*$', max_length=64)]
+
+
+class ParameterError(ValueError):
+    """A parameter that cannot be; the text says which and why, and what would be right."""
+
+
+def fixed(default: Any, description: str, **limits: Any) -> Any:
+    """Declare a parameter that can change only while the node is unconfigured."""
+    return Field(default, description=description, **limits)
+
+
+def live(default: Any, description: str, **limits: Any) -> Any:
+    """Declare a parameter that can change at any time."""
+    return Field(default, description=description, json_schema_extra={'live': True}, **limits)
+
+
+class CameraParameters(BaseModel):
+    """The parameters of one camera; in ROS their names begin with the camera's and a dot."""
+
+    model_config = ConfigDict(strict=True, extra='forbid', frozen=True)
+
+    topic: str = fixed(
+        '',
+        'Topic to subscribe to. Empty: NAME/image_raw, or NAME/image_raw/compressed if the '
+        'transport is compressed, below the namespace of the node',
+    )
+    transport: Literal['raw', 'compressed'] = fixed(
+        'raw', 'Message type of the topic: raw (sensor_msgs/Image) or compressed (CompressedImage)'
+    )
+
+
+class Parameters(BaseModel):
+    """All parameters of the node but those of single cameras, which `cameras` holds by name."""
+
+    model_config = ConfigDict(strict=True, extra='forbid', frozen=True)
+
+    model: str = fixed(
+        'llava-phi-tiny', 'Folder of the model, or name of a packaged model', min_length=1
+    )
+    engine: str = fixed('torch', 'What runs the model', min_length=1)
+    device: str = fixed('cpu', 'Device that the engine runs on: cpu, cuda, cuda:1', min_length=1)
+    precision: str = fixed('fp32', 'Precision of the weights: fp32, bf16, fp16', min_length=1)
+    cameras: list[CameraName] = fixed(
+        ['front'], 'Names of the cameras; the first one is the default', min_length=1
+    )
+    max_frame_age: float = live(
+        1.0, 'Oldest frame to answer about where a request does not say [s]', ge=0.001, le=3600.0
+    )
+    default_timeout: float = live(
+        10.0,
+        'Time until the answer is needed where a request does not say [s]',
+        ge=0.01,
+        le=3600.0,
+    )
+    default_max_tokens: int = live(
+        64, 'Most tokens of a free text where a request does not say', ge=1, le=4096
+    )
+    queue_length: int = fixed(8, 'Most questions that wait for the model', ge=1, le=1000)
+    autostart: bool = fixed(
+        True, 'Configure and activate without a lifecycle manager when started'
+    )
+
+    @field_validator('cameras')
+    @classmethod
+    def _names_differ(cls, names: list[str]) -> list[str]:
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise ValueError(f'the camera {twice[0]} stands twice; names must differ')
+        return names
+
+
+class Settings(BaseModel):
+    """The whole set of parameters, valid together."""
+
+    model_config = ConfigDict(frozen=True)
+
+    node: Parameters
+    cameras: dict[str, CameraParameters]
+
+    def topic(self, camera: str) -> str:
+        """Return the topic of a camera."""
+        own = self.cameras[camera]
+        compressed = '/compressed' if own.transport == 'compressed' else ''
+        return own.topic or f'{camera}/image_raw{compressed}'
+
+
+def validate(values: Mapping[str, Any]) -> Settings:
+    """Return the settings that the values make, with defaults for what is left out.
+
+    values: by ROS name, such as `max_frame_age` or `front.topic`; names that are no parameter of
+    ours (`unknown`) are ignored.
+
+    Raises ParameterError, with one sentence for every wrong value.
+    """
+    own = {name: values[name] for name in Parameters.model_fields if name in values}
+    node = _checked(Parameters, '', own)
+    cameras = {
+        camera: _checked(
+            CameraParameters,
+            f'{camera}.',
+            {
+                name: values[f'{camera}.{name}']
+                for name in CameraParameters.model_fields
+                if f'{camera}.{name}' in values
+            },
+        )
+        for camera in node.cameras
+    }
+    return Settings(node=node, cameras=cameras)
+
+
+def flat(settings: Settings) -> dict[str, Any]:
+    """Return every parameter by its ROS name."""
+    values = settings.node.model_dump()
+    for camera, own in settings.cameras.items():
+        values.update({f'{camera}.{name}': value for name, value in own.model_dump().items()})
+    return values
+
+
+def is_live(name: str) -> bool:
+    """Return whether the parameter of that ROS name may change while the node is configured."""
+    field = Parameters.model_fields.get(name)
+    return field is not None and bool(field.json_schema_extra)
+
+
+def unknown(names: Iterable[str], settings: Settings) -> list[str]:
+    """Return the names that are neither ours nor those of rclpy itself, sorted."""
+    known = flat(settings)
+    return sorted(
+        name
+        for name in names
+        if name not in known
+        and name not in ('use_sim_time', 'start_type_description_service')
+        and not name.startswith('qos_overrides.')
+    )
+
+
+def _checked(model: type[Any], prefix: str, values: Mapping[str, Any]) -> Any:
+    try:
+        return model(**values)
+    except ValidationError as error:
+        raise ParameterError('; '.join(_sentence(prefix, one) for one in error.errors())) from None
+
+
+def _sentence(prefix: str, error: Any) -> str:
+    name = prefix + '.'.join(str(part) for part in error['loc'] if isinstance(part, str))
+    wrong = error['msg'].removeprefix('Value error, ')
+    return f'the parameter {name} cannot be {error["input"]!r}: {wrong[0].lower()}{wrong[1:]}'

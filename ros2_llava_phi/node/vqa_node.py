@@ -1,0 +1,264 @@
+"""The lifecycle node: parameters, transitions, and the service that takes questions."""
+
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from llava_phi.msg import Answer as AnswerMessage
+from llava_phi.msg import ModelInfo
+from llava_phi.srv import Ask
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.exceptions import InvalidTopicNameException
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.task import Future
+
+from ros2_llava_phi.assistant.assistant import Assistant
+from ros2_llava_phi.assistant.question import QuestionError
+from ros2_llava_phi.model.config import ModelError
+
+from .answering import Answering
+from .cameras import Camera
+from .diagnostics import PERIOD, Diagnostics
+from .messages import model_info_message, read_request, refused
+from .parameter_server import ParameterServer
+from .parameters import ParameterError
+from .refusal import Reason, RefusalError
+from .ticket import Ticket
+from .worker import Worker
+
+# How far beyond its time-out a waiting question may get its refusal, in seconds.
+WATCH_PERIOD = 0.05
+
+Load = Callable[[str, str, str, str], Assistant]
+
+
+class VqaNode(LifecycleNode):
+    """Answer questions about what cameras see.
+
+    Configuring loads the model and subscribes to the cameras, activating takes questions,
+    deactivating refuses those still open, cleaning up frees the model.
+    """
+
+    def __init__(self, load: Load, node_name: str = 'vqa_node', **options: Any) -> None:
+        """Make the node, unconfigured.
+
+        load: makes an Assistant of model, engine, device and precision; raises ModelError.
+        options: those of rclpy's Node.
+
+        Raises ParameterError if a parameter is wrong.
+        """
+        super().__init__(
+            node_name, automatically_declare_parameters_from_overrides=True, **options
+        )
+        self._load = load
+        self._state = 'unconfigured'
+        self._cameras: dict[str, Camera] = {}
+        self._worker: Worker | None = None
+        self._answering: Answering | None = None
+        self._outcomes: Counter[str] = Counter()
+        self._unsent = 0
+        self._parameter_server = ParameterServer(self, lambda: self._state == 'unconfigured')
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        self._model_info = self.create_publisher(ModelInfo, '~/model_info', latched)
+        self._answers = self.create_publisher(AnswerMessage, '~/answers', 10)
+        self._diagnostics = Diagnostics(self.get_fully_qualified_name())
+        self._health = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        self.create_timer(PERIOD, self._report)
+        self._watch = self.create_timer(WATCH_PERIOD, self._drop_overdue)
+        self._watch.cancel()
+        # Reentrant: a question that waits must not keep the next one from being taken.
+        self.create_service(Ask, '~/ask', self._on_ask, callback_group=ReentrantCallbackGroup())
+
+    @property
+    def autostart(self) -> bool:
+        """Return whether the node is to bring itself up."""
+        return self._parameter_server.settings.node.autostart
+
+    @property
+    def unsent(self) -> int:
+        """Return how many requests have not been responded to; the executor must spin for them."""
+        return self._unsent
+
+    def bring_up(self) -> bool:
+        """Configure and activate; return whether that worked."""
+        return (
+            self.trigger_configure() == TransitionCallbackReturn.SUCCESS
+            and self.trigger_activate() == TransitionCallbackReturn.SUCCESS
+        )
+
+    def close(self) -> None:
+        """Refuse what is open, end the worker and free everything, in whatever state."""
+        if self._worker is not None:
+            self._worker.stop(_not_active('shutting down'))
+        self._worker = self._answering = None
+        cameras, self._cameras = self._cameras, {}
+        for camera in cameras.values():
+            camera.destroy()
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribe to the cameras and load the model."""
+        return self._attempt('configuring', self._configure, 'inactive', 'unconfigured')
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Take questions."""
+        return self._attempt('activating', self._activate, 'active', 'inactive')
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Take no more questions, and refuse those still open."""
+        return self._attempt('deactivating', self._deactivate, 'inactive', 'active')
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free the model and unsubscribe."""
+        return self._attempt('cleaning up', self.close, 'unconfigured', 'inactive')
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free everything, for good."""
+        return self._attempt('shutting down', self.close, 'finalized', 'finalized')
+
+    def _attempt(
+        self, what: str, transition: Callable[[], None], success: str, failure: str
+    ) -> TransitionCallbackReturn:
+        """Run a transition; rclpy would swallow its exceptions without a word."""
+        self._state = what
+        try:
+            transition()
+        except (ParameterError, ModelError, InvalidTopicNameException) as error:
+            self.get_logger().error(f'{what} failed: {error}')
+        except Exception:
+            self.get_logger().error(f'{what} failed:\n{traceback.format_exc()}')
+        else:
+            self._state = success
+            return TransitionCallbackReturn.SUCCESS
+        self._state = failure
+        return TransitionCallbackReturn.FAILURE
+
+    def _configure(self) -> None:
+        self._parameter_server.declare()
+        for sentence in self._parameter_server.misspelt():
+            self.get_logger().warning(sentence)
+        settings = self._parameter_server.settings
+        try:
+            for name, own in settings.cameras.items():
+                self._cameras[name] = Camera(
+                    self, name, settings.topic(name), own.transport, self._now_ns
+                )
+            chosen = settings.node
+            self.get_logger().info(f'loading the model {chosen.model}')
+            assistant = self._load(chosen.model, chosen.engine, chosen.device, chosen.precision)
+            self._answering = Answering(assistant, self._cameras, self._now_ns)
+            self._worker = Worker(self._serve, chosen.queue_length)
+        except BaseException:
+            self.close()
+            raise
+        self._model_info.publish(model_info_message(assistant.identity))
+        self.get_logger().info(f'the model {assistant.identity} is loaded')
+
+    def _activate(self) -> None:
+        for camera in self._cameras.values():
+            camera.open()
+
+    def _deactivate(self) -> None:
+        for camera in self._cameras.values():
+            camera.close()
+        if self._worker is not None:
+            self._worker.refuse_all(_not_active('deactivated'))
+
+    def _serve(self, ticket: Ticket) -> None:
+        """Give a ticket its response; runs in the worker's thread."""
+        assert self._answering is not None
+        try:
+            answer = self._answering.answer(ticket)
+            if ticket.answer(answer):
+                self._answers.publish(answer)
+        except RefusalError as refusal:
+            ticket.refuse(refusal)
+        except Exception as error:
+            self.get_logger().error(f'a question failed:\n{traceback.format_exc()}')
+            ticket.refuse(_internal_error(error))
+
+    async def _on_ask(self, request: Ask.Request, _: Ask.Response) -> Ask.Response:
+        self._unsent += 1
+        try:
+            response = await self._response_to(request)
+        finally:
+            self._unsent -= 1
+        self._outcomes[
+            Reason(response.error_code).name if response.error_code else 'ANSWERED'
+        ] += 1
+        return response
+
+    async def _response_to(self, request: Ask.Request) -> Ask.Response:
+        """Enqueue a request, and return the response when the worker or the watch has given it."""
+        response = Future()
+
+        def respond(message: Ask.Response) -> None:
+            response.set_result(message)
+            # The executor asks after waiting coroutines only when it wakes.
+            if self.executor is not None:
+                self.executor.wake()
+
+        try:
+            self._enqueue(request, respond)
+        except RefusalError as refusal:
+            return refused(refusal.reason, refusal.sentence, request.question)
+        except QuestionError as error:
+            return refused(Reason.INVALID_QUESTION, str(error), request.question)
+        except Exception as error:
+            self.get_logger().error(f'a request failed:\n{traceback.format_exc()}')
+            return refused(Reason.INTERNAL_ERROR, _internal_error(error).sentence, '')
+        return await response
+
+    def _enqueue(self, request: Ask.Request, respond: Callable[[Ask.Response], None]) -> None:
+        """Check a request and put it into the queue; raises RefusalError or QuestionError."""
+        if self._state != 'active' or self._worker is None:
+            raise _not_active(self._state)
+        settings = self._parameter_server.settings
+        asked = read_request(
+            request,
+            default_camera=settings.node.cameras[0],
+            max_frame_age=settings.node.max_frame_age,
+            timeout=settings.node.default_timeout,
+            max_tokens=settings.node.default_max_tokens,
+        )
+        if asked.camera and asked.camera not in self._cameras:
+            known = ', '.join(self._cameras)
+            raise RefusalError(
+                Reason.UNKNOWN_CAMERA, f'there is no camera {asked.camera!r}; there is {known}'
+            )
+        self._worker.put(Ticket(asked, self._now_ns, respond))
+        self._watch.reset()
+
+    def _drop_overdue(self) -> None:
+        if self._worker is None or not self._worker.drop_overdue():
+            self._watch.cancel()
+
+    def _report(self) -> None:
+        self._health.publish(
+            self._diagnostics.report(
+                stamp=self.get_clock().now().to_msg(),
+                state=self._state,
+                waiting=self._worker.waiting if self._worker is not None else 0,
+                outcomes=self._outcomes,
+                cameras=list(self._cameras.values()),
+                max_frame_age=self._parameter_server.settings.node.max_frame_age,
+            )
+        )
+
+    def _now_ns(self) -> int:
+        return int(self.get_clock().now().nanoseconds)
+
+
+def _not_active(state: str) -> RefusalError:
+    return RefusalError(
+        Reason.NOT_ACTIVE, f'the node answers only while it is active; it is {state} now'
+    )
+
+
+def _internal_error(error: Exception) -> RefusalError:
+    return RefusalError(
+        Reason.INTERNAL_ERROR,
+        f"a fault of this package ({type(error).__name__}); the node's log has the details",
+    )
