@@ -10,9 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .world import SURFACES, Air, Camera, Colour, Points
+from .world import FIRST_SURFACE, SURFACES, Air, Camera, Colour, Points
 
-FIRST_SURFACE = 200  # labels: 0 nothing, 1 + index of a thing, FIRST_SURFACE + index of a surface
 LIMIT = 6000.0  # pixels; an ellipse beyond it would overflow OpenCV's fixed-point numbers
 
 
@@ -76,9 +75,10 @@ class Canvas:
         gain = np.full(len(rows), self.air.brightness)
         if self.air.night:
             gain *= 0.75 + 0.5 * np.exp(-depth / 14)
-        land = self.image[first:] * (gain * clear).astype(np.float32)[:, None, None]
-        land += (np.array(self.fog) * (1 - clear)[:, None]).astype(np.float32)[:, None]
-        self.image[first:] = np.minimum(land, 255)
+        land = self.image[first:].astype(np.float32)
+        land *= (gain * clear).astype(np.float32)[:, None, None]
+        fog = spread((1 - clear)[:, None] * self.fog, self.camera.width)
+        cv2.add(land, fog, self.image[first:], dtype=cv2.CV_8U)
 
     def ellipse(
         self, centre: tuple[float, float], axes: tuple[float, float], colour: Colour, depth: float,
@@ -94,6 +94,12 @@ class Canvas:
         cv2.ellipse(self.image, middle, size, turn, 0, 360, tone, -1, cv2.LINE_AA, 4)
         if not detail:
             cv2.ellipse(self.labels, middle, size, turn, 0, 360, (self.label,), -1, cv2.LINE_8, 4)
+
+
+def spread(column: Points, width: int) -> NDArray[np.float32]:
+    """The colours [H, 3] of a column as float32 [H, width, 3]."""
+    pixels = column.astype(np.float32)[:, None]
+    return cv2.resize(pixels, (width, len(column)), interpolation=cv2.INTER_NEAREST)
 
 
 def fog_colour(air: Air) -> Colour:

@@ -12,13 +12,13 @@ from .wording import Wording
 from .world import Road, Scene, Thing
 
 NUMBERS = ('no', 'one', 'two', 'three', 'four', 'five', 'six')
-WEATHER = {'clear': '[in clear weather|on a clear {time}]', 'rain': '[in the rain|in rain]',
+WEATHER = {'clear': '[in clear weather|in clear air]', 'rain': '[in the rain|in rain]',
            'fog': '[in fog|in the fog]'}  # fmt: skip
 ROAD = Wording(
-    train=('[A|This is a|The picture shows a] road at {time} {weather}.',
+    train=('[A|This is a|The picture shows a] road by {time} {weather}.',
            'It is {time}, and the car drives {weather}.'),
-    heldout=('This picture shows a road at {time} {weather}.',
-             '[It is a road|A road] {weather} at {time}.'),
+    heldout=('This picture shows a road by {time} {weather}.',
+             '[It is a road|A road] {weather} by {time}.'),
 )  # fmt: skip
 TABLE = Wording(
     train=('[A|This is a|The picture shows a] table with {things}.',
@@ -53,11 +53,8 @@ def _road_sentences(
     scene: Scene, road: Road, rng: np.random.Generator, split: str
 ) -> list[str]:
     time = 'night' if scene.air.night else 'day'
-    weather = word(WEATHER[scene.air.weather], {'time': time}, rng)
-    if weather.endswith(time):
-        setting = f'a road {weather}.'
-    else:
-        setting = _say(ROAD, {'time': time, 'weather': weather}, rng, split)
+    weather = word(WEATHER[scene.air.weather], {}, rng)
+    setting = _say(ROAD, {'time': time, 'weather': weather}, rng, split)
     extras = _road_extras(scene, road)
     rng.shuffle(extras)
     users = _tally(scene.objects, rng)

@@ -8,7 +8,7 @@ from math import pi
 import cv2
 import numpy as np
 
-from .canvas import Canvas, draw_box, faces_camera, patch_of, scaled, tiles_of
+from .canvas import Canvas, draw_box, faces_camera, patch_of, scaled, spread, tiles_of
 from .road import CROSSING_LENGTH
 from .world import Colour, Points, Road, Scene, Thing, box_corners
 
@@ -56,7 +56,7 @@ def _draw_backdrop(canvas: Canvas, scene: Scene, rng: np.random.Generator) -> No
     earth = np.array(((92, 122, 62), (120, 116, 92), (112, 112, 110))[rng.integers(3)])
     earth = earth * rng.uniform(0.8, 1.15)
     column = np.where((rows < horizon)[:, None], sky, earth)
-    canvas.image[:] = column.astype(np.uint8)[:, None, :]
+    canvas.image[:] = spread(column, camera.width)
     if air.night and air.weather == 'clear':
         count = 30
         xs = rng.integers(0, camera.width, count)

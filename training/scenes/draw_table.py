@@ -8,7 +8,7 @@ from math import pi
 import cv2
 import numpy as np
 
-from .canvas import Canvas, draw_box, faces_camera, scaled
+from .canvas import Canvas, draw_box, faces_camera, scaled, spread
 from .world import Points, Scene, Table, Thing, box_corners
 
 RING = np.stack((np.cos(np.arange(24) * pi / 12), np.sin(np.arange(24) * pi / 12)), 1)
@@ -33,7 +33,7 @@ def _draw_room(canvas: Canvas, rng: np.random.Generator) -> None:
     wall = rng.uniform(90, 215) * rng.uniform(0.9, 1.05, 3)
     slope = np.linspace(rng.uniform(0.8, 1.1), rng.uniform(0.6, 1.0), camera.height)
     column = np.clip(slope[:, None] * wall * canvas.air.brightness, 0, 255)
-    canvas.image[:] = column.astype(np.uint8)[:, None, :]
+    canvas.image[:] = spread(column, camera.width)
     for _ in range(rng.integers(0, 6)):
         u, v = rng.uniform(0, camera.width), rng.uniform(0, 0.4) * camera.height
         w, h = rng.uniform(0.05, 0.3, 2) * camera.side

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
-from .canvas import FIRST_SURFACE
 from .road import CAR_COLOURS
 from .road_facts import KINDS as ROAD_KINDS
 from .road_facts import VEHICLES, distance, place
 from .table import SHAPES, TABLE_COLOURS
-from .world import SURFACES, Rendering, Road, Scene, Thing
+from .world import FIRST_SURFACE, SURFACES, Rendering, Road, Scene, Thing
 
 CLASSES = (*ROAD_KINDS, *SHAPES, 'gripper')
 ATTRIBUTES: tuple[str, ...] = (
@@ -25,6 +26,7 @@ ATTRIBUTES: tuple[str, ...] = (
 _INDEX = {name: index for index, name in enumerate(ATTRIBUTES)}
 _PLACES = {'left': 'left of our lane', 'ahead': 'in our lane', 'right': 'right of our lane',
            'crossing': 'on crossing'}  # fmt: skip
+LABELS = FIRST_SURFACE + len(SURFACES)
 LEAST = 0.06  # of a patch; less is only marked where it is the middle of a thing
 
 
@@ -35,24 +37,15 @@ def patch_targets(scene: Scene, rendering: Rendering, grid: int) -> NDArray[np.u
     A 'centre of a ...' stands in the patch where the middle of a thing's visible pixels lies;
     the last six attributes are about the whole picture and the same in all patches.
     """
-    height, width = rendering.instances.shape
-    side = max(height, width)
-    rows = ((np.arange(height) + (side - height) // 2) * grid // side)[:, None]
-    columns = (np.arange(width) + (side - width) // 2) * grid // side
-    surfaces = rendering.surfaces.astype(np.int32)
-    labels = np.where(surfaces > 0, surfaces + (FIRST_SURFACE - 1), rendering.instances + 1)
-    codes = FIRST_SURFACE + len(SURFACES)
-    keys = (rows * grid + columns) * codes + labels
-    areas = np.bincount(keys.ravel(), minlength=grid * grid * codes).reshape(-1, codes)
-    shown = areas >= LEAST * (side / grid) ** 2
+    patches = _patches(rendering.labels.shape[0], rendering.labels.shape[1], grid)
+    areas = np.bincount((patches + rendering.labels).ravel(), minlength=grid * grid * LABELS)
+    shown = areas.reshape(-1, LABELS) >= LEAST * (max(patches.shape) / grid) ** 2
     shown[:, 0] = False
-    centres = np.zeros((grid * grid, len(ATTRIBUTES)), bool)
-    for index, thing in enumerate(scene.objects):
-        patch = _middle(rendering, index, grid)
-        if patch is not None:
-            shown[patch, index + 1] = True
-            centres[patch, _INDEX[f'centre of a {thing.kind}']] = True
-    targets = (shown.astype(np.float32) @ _meaning(scene, codes) > 0) | centres
+    targets = np.zeros((grid * grid, len(ATTRIBUTES)), bool)
+    for index, patch in _middles(rendering, grid):
+        shown[patch, index + 1] = True
+        targets[patch, _INDEX[f'centre of a {scene.objects[index].kind}']] = True
+    targets |= shown.astype(np.float32) @ _meaning(scene) > 0
     targets[:, [_INDEX[name] for name in _whole(scene)]] = True
     return targets.astype(np.uint8)
 
@@ -64,21 +57,31 @@ def blank_targets(grid: int) -> NDArray[np.uint8]:
     return targets
 
 
-def _middle(rendering: Rendering, index: int, grid: int) -> int | None:
-    """The patch in which the middle of a thing's visible pixels lies."""
-    ys, xs = np.nonzero(rendering.instances == index)
-    if not len(ys):
-        return None
-    height, width = rendering.instances.shape
+def _patches(height: int, width: int, grid: int) -> NDArray[np.int64]:
+    """LABELS times the number of the patch that each pixel is in: [height, width]."""
     side = max(height, width)
-    row = int(ys.mean() + (side - height) // 2) * grid // side
-    column = int(xs.mean() + (side - width) // 2) * grid // side
-    return row * grid + column
+    rows = (np.arange(height) + (side - height) // 2) * grid // side
+    columns = (np.arange(width) + (side - width) // 2) * grid // side
+    return (rows[:, None] * grid + columns) * LABELS
 
 
-def _meaning(scene: Scene, codes: int) -> NDArray[np.float32]:
-    """Which attributes each label stands for: [codes, len(ATTRIBUTES)]."""
-    meaning = np.zeros((codes, len(ATTRIBUTES)), np.float32)
+def _middles(rendering: Rendering, grid: int) -> Iterator[tuple[int, int]]:
+    """Each visible thing's index, and the patch in which the middle of its pixels lies."""
+    height, width = rendering.labels.shape
+    side = max(height, width)
+    ys, xs = np.nonzero((rendering.labels > 0) & (rendering.labels < FIRST_SURFACE))
+    things = rendering.labels[ys, xs]
+    areas = np.bincount(things)
+    row_sums, column_sums = np.bincount(things, ys), np.bincount(things, xs)
+    for label in np.flatnonzero(areas).tolist():
+        row = int(row_sums[label] / areas[label] + (side - height) // 2) * grid // side
+        column = int(column_sums[label] / areas[label] + (side - width) // 2) * grid // side
+        yield label - 1, row * grid + column
+
+
+def _meaning(scene: Scene) -> NDArray[np.float32]:
+    """Which attributes each label stands for: [LABELS, len(ATTRIBUTES)]."""
+    meaning = np.zeros((LABELS, len(ATTRIBUTES)), np.float32)
     for index, thing in enumerate(scene.objects):
         for name in thing_attributes(scene, thing):
             meaning[index + 1, _INDEX[name]] = 1

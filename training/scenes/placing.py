@@ -9,42 +9,53 @@ import numpy as np
 from .world import PAINTS, Camera, Colour, Thing, bounds
 
 REFERENCE = 144  # side in pixels at which everything must be legible
-SMALLEST = 6.5  # least width and height in pixels at that side
 
 
 class Layout:
     """The things placed so far in one picture."""
 
-    def __init__(self, camera: Camera) -> None:
+    def __init__(self, camera: Camera, smallest: float) -> None:
+        """Start empty; `smallest` is the least width and height of a thing at side REFERENCE."""
         self.camera = camera
+        self.smallest = smallest
         self.things: list[Thing] = []
-        self.boxes: list[tuple[float, float, float, float]] = []
+        self._boxes: list[tuple[float, float, float, float]] = []
 
-    def place(self, make: Callable[[], Thing], tries: int = 14, cover: float = 0.3) -> bool:
-        """Add the first of `tries` made things that fits; say whether one did."""
+    def place(
+        self, make: Callable[[], Thing], tries: int = 14, cover: float = 0.3, inside: float = 0.72
+    ) -> bool:
+        """Add the first of `tries` made things that fits; say whether one did.
+
+        A share `inside` of it must lie in the picture, and of any two things that overlap the
+        nearer may cover at most a share `cover` of the farther.
+        """
         for _ in range(tries):
             thing = make()
             box = bounds(self.camera, thing)
-            if self._inside(thing, box) and self._apart(thing, box, cover):
-                self.things.append(thing)
-                self.boxes.append(box)
+            if self._inside(box, inside) and self._apart(thing, box, cover):
+                self.add(thing)
                 return True
         return False
 
-    def _inside(self, thing: Thing, box: tuple[float, float, float, float]) -> bool:
+    def add(self, thing: Thing) -> None:
+        """Add a thing wherever it is."""
+        self.things.append(thing)
+        self._boxes.append(bounds(self.camera, thing))
+
+    def _inside(self, box: tuple[float, float, float, float], share: float) -> bool:
         left, top, right, bottom = box
         width = min(right, self.camera.width) - max(left, 0.0)
         height = min(bottom, self.camera.height) - max(top, 0.0)
         if width <= 0 or height <= 0:
             return False
         scale = REFERENCE / self.camera.side
-        large = min(width, height) * scale >= SMALLEST
-        return large and width * height >= 0.72 * (right - left) * (bottom - top)
+        large = min(width, height) * scale >= self.smallest
+        return large and width * height >= share * (right - left) * (bottom - top)
 
     def _apart(
         self, thing: Thing, box: tuple[float, float, float, float], cover: float
     ) -> bool:
-        for other, taken in zip(self.things, self.boxes, strict=True):
+        for other, taken in zip(self.things, self._boxes, strict=True):
             width = min(box[2], taken[2]) - max(box[0], taken[0])
             height = min(box[3], taken[3]) - max(box[1], taken[1])
             if width <= 0 or height <= 0:
@@ -72,4 +83,4 @@ def pick(rng: np.random.Generator, options: dict[str, float]) -> str:
 
 def between(rng: np.random.Generator, low: float, high: float) -> float:
     """A plain float drawn uniformly."""
-    return float(rng.uniform(low, high))
+    return low + (high - low) * rng.random()

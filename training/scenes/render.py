@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 
-from .canvas import FIRST_SURFACE, Canvas
+from .canvas import Canvas
 from .draw_road import draw_road_scene
 from .draw_table import draw_table_scene
 from .placing import REFERENCE
 from .road import sample_road
 from .sensor import expose
 from .table import sample_table
-from .world import SURFACES, Rendering, Road, Scene
+from .world import FIRST_SURFACE, SURFACES, Rendering, Road, Scene, bounds
 
-LEAST_AREA = 22.0  # pixels of a thing that must be seen in the padded square of side REFERENCE
+LEAST_AREA = 28.0  # pixels of a thing that must be seen in the padded square of side REFERENCE
 LEAST_SHARE = 0.5  # of the pixels that it would have alone
 DOMAINS = ('road', 'table')
 
@@ -41,7 +42,7 @@ def draw(scene: Scene) -> Canvas:
 def render(scene: Scene, rng: np.random.Generator) -> Rendering:
     """Draw the scene and pass it through a camera whose flaws `rng` decides."""
     canvas = draw(scene)
-    return _develop(canvas, scene, rng)
+    return Rendering(expose(canvas.image, scene.air, rng), canvas.labels)
 
 
 def sample_view(rng: np.random.Generator, domain: str) -> tuple[Scene, Rendering]:
@@ -51,13 +52,13 @@ def sample_view(rng: np.random.Generator, domain: str) -> tuple[Scene, Rendering
         canvas = draw(scene)
         clear = only_visible(scene, canvas)
         if clear == scene:
-            return scene, _develop(canvas, scene, rng)
+            return scene, Rendering(expose(canvas.image, scene.air, rng), canvas.labels)
         scene = clear
 
 
 def only_visible(scene: Scene, canvas: Canvas) -> Scene:
     """The scene without what its drawing hides; the same scene when nothing is hidden."""
-    areas = np.bincount(canvas.labels.ravel(), minlength=256)
+    areas = cv2.calcHist([canvas.labels], [0], None, [256], [0, 256]).ravel()
     scale = (REFERENCE / scene.camera.side) ** 2
     seen = tuple(
         thing
@@ -76,8 +77,6 @@ def only_visible(scene: Scene, canvas: Canvas) -> Scene:
 
 def _expected(scene: Scene, index: int) -> float:
     """Least number of pixels that a thing must show: a share of what its box would fill."""
-    from .world import bounds
-
     left, top, right, bottom = bounds(scene.camera, scene.objects[index])
     thing = scene.objects[index]
     fill = FILL.get(thing.kind, 0.7)
@@ -93,11 +92,3 @@ FILL = {
     'car': 0.6,
     'ball': 0.6,
 }
-
-
-def _develop(canvas: Canvas, scene: Scene, rng: np.random.Generator) -> Rendering:
-    labels = canvas.labels.astype(np.int16)
-    ground = labels >= FIRST_SURFACE
-    instances = np.where(ground, -1, labels - 1).astype(np.int16)
-    surfaces = np.where(ground, labels - FIRST_SURFACE + 1, 0).astype(np.uint8)
-    return Rendering(expose(canvas.image, scene.air, rng), instances, surfaces)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from math import atan, cos, radians, sin
 
 import numpy as np
@@ -11,7 +13,7 @@ from .world import Air, Camera, Colour, Road, Scene, Thing
 
 CAR_COLOURS = ('red', 'blue', 'green', 'yellow', 'white', 'black')
 CROSSING_LENGTH = 3.2
-NEAR, FAR = 10.5, 18.0
+NEAR, FAR = 10.0, 17.0
 BROWN: Colour = (168, 122, 74)
 ORANGE: Colour = (240, 105, 25)
 GREY: Colour = (60, 60, 64)
@@ -22,9 +24,9 @@ def sample_road(rng: np.random.Generator) -> Scene:
     camera = sample_camera(rng)
     air = sample_air(rng)
     ground = _sample_ground(rng)
-    layout = Layout(camera)
+    layout = Layout(camera, smallest=6.5)
     _add_signals(rng, layout, ground)
-    reach = 21.0 if air.weather == 'fog' else 28.0
+    reach = 21.0 if air.weather == 'fog' else 25.0
     _add_road_users(rng, layout, ground, reach)
     return Scene(camera, ground, air, tuple(layout.things), int(rng.integers(1 << 31)))
 
@@ -56,8 +58,8 @@ def sample_air(rng: np.random.Generator) -> Air:
     return Air(
         night=night,
         weather=weather,
-        brightness=between(rng, 0.42, 0.56) if night else between(rng, 0.8, 1.05),
-        fog_length=between(rng, 17, 32) if weather == 'fog' else 400.0,
+        brightness=between(rng, 0.5, 0.66) if night else between(rng, 0.8, 1.05),
+        fog_length=between(rng, 19, 34) if weather == 'fog' else 400.0,
         sky=pick(rng, {'blue': 0.6, 'bright': 0.25, 'evening': 0.15}),
     )
 
@@ -73,19 +75,12 @@ def _sample_ground(rng: np.random.Generator) -> Road:
         lanes_right=right,
         oncoming=int(rng.integers(1, 3)) if left == 0 else int(rng.integers(0, 2)),
         parking=right == 0 and bool(rng.random() < 0.7),
-        crossing=between(rng, 7.0, 14.0) if rng.random() < 0.5 else None,
+        crossing=between(rng, 6.5, 11.5) if rng.random() < 0.5 else None,
         grey=between(rng, 62, 120),
         scenery=(),
     )
     scenery = tuple(sample_scenery(rng, road, between(rng, 9, 75)) for _ in range(rng.integers(4, 13)))
-    return replace_scenery(road, scenery)
-
-
-def replace_scenery(road: Road, scenery: tuple[Thing, ...]) -> Road:
-    """The same road with other scenery, farthest first."""
-    from dataclasses import replace
-
-    return replace(road, scenery=tuple(sorted(scenery, key=lambda thing: -thing.y)))
+    return replace(road, scenery=scenery)
 
 
 def sample_scenery(rng: np.random.Generator, road: Road, y: float) -> Thing:
@@ -121,7 +116,7 @@ def _add_signals(rng: np.random.Generator, layout: Layout, road: Road) -> None:
             across = high + 0.9 if side < 0.55 else low - 0.9 if side < 0.8 else between(rng, -1, 1)
             return traffic_light(road, light, across, y, between(rng, 2.4, 3.8))
 
-        layout.place(make_light, 30)
+        layout.place(make_light, 40, inside=0.97)
     sign = pick(rng, {'': 0.4, 'stop sign': 0.2, 'yield sign': 0.2, 'speed sign': 0.2})
     if sign:
 
@@ -129,7 +124,7 @@ def _add_signals(rng: np.random.Generator, layout: Layout, road: Road) -> None:
             across = high + between(rng, 0.8, 1.6) if rng.random() < 0.75 else low - 1.0
             return road_sign(road, sign, across, between(rng, 6.5, 12.5), float(rng.random()))
 
-        layout.place(make_sign, 30, cover=0.05)
+        layout.place(make_sign, 40, cover=0.05, inside=0.97)
 
 
 def traffic_light(road: Road, state: str, across: float, y: float, z: float) -> Thing:
@@ -145,13 +140,13 @@ def road_sign(road: Road, kind: str, across: float, y: float, pose: float) -> Th
 
 
 def _add_road_users(rng: np.random.Generator, layout: Layout, road: Road, reach: float) -> None:
-    cones = rng.choice(4, p=(0.5, 0.24, 0.14, 0.12))
+    cones = rng.choice(5, p=(0.46, 0.2, 0.13, 0.11, 0.1))
     for _ in range(cones):
         layout.place(lambda: _obstacle(rng, road, 'traffic cone'), cover=0.12)
     if rng.random() < 0.3:
         layout.place(lambda: _obstacle(rng, road, 'box'), cover=0.12)
     crossing_share = between(rng, 0, 1)
-    for _ in range(rng.integers(0, 5)):
+    for _ in range(rng.integers(0, 6)):
         layout.place(lambda: _pedestrian(rng, road, crossing_share), 20, cover=0.12)
     trucks = rng.choice(3, p=(0.62, 0.26, 0.12))
     cars = int(rng.integers(0, 6))
@@ -160,7 +155,8 @@ def _add_road_users(rng: np.random.Generator, layout: Layout, road: Road, reach:
     rng.shuffle(kinds)
     for kind in kinds:
         colour = theme if theme and rng.random() < 0.85 else str(rng.choice(CAR_COLOURS))
-        layout.place(lambda k=kind, c=colour: _vehicle(rng, road, k, c, reach), 40)  # type: ignore[misc]
+        make = partial(_vehicle, rng, road, kind, colour, vary(rng, colour), reach)
+        layout.place(make, 40, cover=0.22)
 
 
 def _obstacle(rng: np.random.Generator, road: Road, kind: str) -> Thing:
@@ -189,7 +185,7 @@ def _pedestrian(rng: np.random.Generator, road: Road, crossing_share: float) -> 
         y = road.crossing + between(rng, 0.6, CROSSING_LENGTH - 0.6)
         across = between(rng, max(low + 0.6, -6.5), min(high - 0.6, 6.5))
     else:
-        y = between(rng, 6.0, 14.0)
+        y = between(rng, 6.0, 12.5)
         across = high + between(rng, 0.6, 2.4) if rng.random() < 0.55 else low - between(rng, 0.6, 2.4)
     return pedestrian(rng, road, across, y)
 
@@ -198,12 +194,14 @@ def pedestrian(rng: np.random.Generator, road: Road, across: float, y: float) ->
     """Somebody on foot, in clothes of any colour."""
     clothes = rng.uniform(20, 235, 3)
     paint = (float(clothes[0]), float(clothes[1]), float(clothes[2]))
-    height = between(rng, 1.65, 1.9)
-    return Thing('pedestrian', road.curve(y) + across, y, 0, 0.62, 0.1, height, paint,
+    height = between(rng, 1.75, 2.0)
+    return Thing('pedestrian', road.curve(y) + across, y, 0, 0.68, 0.1, height, paint,
                  pose=float(rng.random()))  # fmt: skip
 
 
-def _vehicle(rng: np.random.Generator, road: Road, kind: str, colour: str, reach: float) -> Thing:
+def _vehicle(
+    rng: np.random.Generator, road: Road, kind: str, colour: str, paint: Colour, reach: float
+) -> Thing:
     lanes = list(range(-road.lanes_left - road.oncoming, road.lanes_right + 1 + int(road.parking)))
     lane = 0 if rng.random() < 0.25 else int(rng.choice(lanes))
     zone = rng.random()
@@ -218,12 +216,12 @@ def _vehicle(rng: np.random.Generator, road: Road, kind: str, colour: str, reach
     parked = road.parking and lane == road.lanes_right + 1
     middle = (road.lanes_right + 0.5) * road.lane_width + 1.2 if parked else lane * road.lane_width
     across = middle + between(rng, -0.25, 0.25)
-    return vehicle(rng, road, kind, colour, across, y, oncoming=lane < -road.lanes_left)
+    return vehicle(rng, road, kind, colour, paint, across, y, lane < -road.lanes_left)
 
 
 def vehicle(
-    rng: np.random.Generator, road: Road, kind: str, colour: str, across: float, y: float,
-    oncoming: bool,
+    rng: np.random.Generator, road: Road, kind: str, colour: str, paint: Colour,
+    across: float, y: float, oncoming: bool,
 ) -> Thing:  # fmt: skip
     """A car or truck whose rear (front, when oncoming) is y metres away."""
     length = between(rng, 3.8, 4.6) if kind == 'car' else between(rng, 6, 9)
@@ -231,7 +229,7 @@ def vehicle(
     height = between(rng, 1.4, 1.65) if kind == 'car' else between(rng, 3.1, 3.6)
     yaw = atan(road.bend * y)
     x, y = road.curve(y) + across + sin(yaw) * length / 2, y + cos(yaw) * length / 2
-    return Thing(kind, x, y, 0, width, length, height, vary(rng, colour), colour,
+    return Thing(kind, x, y, 0, width, length, height, paint, colour,
                  'oncoming' if oncoming else 'away', yaw, float(rng.random()))  # fmt: skip
 
 

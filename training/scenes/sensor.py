@@ -29,7 +29,7 @@ def add_rain(image: Image, night: bool, rng: np.random.Generator) -> None:
     height, width = image.shape[:2]
     side = max(height, width)
     layer = image.copy()
-    count = int(rng.integers(90, 190))
+    count = int(rng.integers(70, 150))
     lean = rng.uniform(-0.35, 0.35)
     starts = rng.uniform((-0.1 * width, -0.1 * height), (1.1 * width, height), (count, 2))
     lengths = rng.uniform(0.04, 0.11, count) * side
@@ -37,7 +37,7 @@ def add_rain(image: Image, night: bool, rng: np.random.Generator) -> None:
     lines = np.stack((starts, ends), 1).astype(np.int32)
     tone = (150, 155, 165) if night else (226, 230, 236)
     cv2.polylines(layer, list(lines), False, tone, 1 if side < 330 else 2, cv2.LINE_AA)
-    cv2.addWeighted(layer, 0.55, image, 0.45, 0, image)
+    cv2.addWeighted(layer, 0.5, image, 0.5, 0, image)
 
 
 def expose(image: Image, air: Air, rng: np.random.Generator) -> Image:
@@ -47,26 +47,31 @@ def expose(image: Image, air: Air, rng: np.random.Generator) -> Image:
     height, width = image.shape[:2]
     if rng.random() < 0.4:
         image = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.4, 1.1)))
-    frame = image.astype(np.float32)
+    frame = _graded(image, air, rng)
+    if rng.random() < 0.35:
+        shade = _vignette(height, width, float(rng.uniform(0.1, 0.4)))
+        frame = cv2.multiply(frame, cv2.cvtColor(shade, cv2.COLOR_GRAY2RGB))
+    strength = float(rng.uniform(0, 9)) * (1.0 if rng.random() < 0.7 else 0.2)
+    if rng.random() < 0.5:
+        grain = noise(rng, (height, width, 3))
+    else:
+        grain = cv2.cvtColor(noise(rng, (height, width)), cv2.COLOR_GRAY2RGB)
+    picture = cv2.addWeighted(frame, 1.0, grain, strength, 0.0, dtype=cv2.CV_8U)
+    if rng.random() < 0.35:
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(35, 90))]
+        picture = cv2.imdecode(cv2.imencode('.jpg', picture, quality)[1], cv2.IMREAD_COLOR)
+    return picture
+
+
+def _graded(image: Image, air: Air, rng: np.random.Generator) -> NDArray[np.float32]:
+    """The picture with another exposure, white balance and contrast."""
     gain = rng.uniform(0.86, 1.14) * rng.uniform(0.94, 1.06, 3)
     if air.weather == 'rain':
         gain = gain * 0.92
     contrast = rng.uniform(0.85, 1.12)
     offset = (1 - contrast) * (60 if air.night else 118) + rng.uniform(-8, 10)
-    frame *= (gain * contrast).astype(np.float32)
-    frame += np.float32(offset)
-    if rng.random() < 0.35:
-        frame *= _vignette(height, width, float(rng.uniform(0.1, 0.4)))[..., None]
-    strength = rng.uniform(0, 9) * (1.0 if rng.random() < 0.7 else 0.2)
-    if rng.random() < 0.5:
-        frame += noise(rng, (height, width, 3)) * np.float32(strength)
-    else:
-        frame += noise(rng, (height, width, 1)) * np.float32(strength)
-    picture = np.clip(frame, 0, 255).astype(np.uint8)
-    if rng.random() < 0.35:
-        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(35, 90))]
-        picture = cv2.imdecode(cv2.imencode('.jpg', picture, quality)[1], cv2.IMREAD_COLOR)
-    return picture
+    table = np.arange(256)[:, None] * (gain * contrast) + offset
+    return cv2.LUT(image, table.astype(np.float32)[None])
 
 
 def _vignette(height: int, width: int, strength: float) -> NDArray[np.float32]:

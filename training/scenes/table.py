@@ -30,14 +30,14 @@ def sample_table(rng: np.random.Generator) -> Scene:
         texture=pick(rng, {'plain': 0.4, 'wood': 0.3, 'checks': 0.15, 'speckles': 0.15}),
     )
     air = Air(False, 'clear', between(rng, 0.75, 1.1), 1e6, 'indoor')
-    layout = Layout(camera)
+    layout = Layout(camera, smallest=9.0)
     wanted = int(rng.integers(0, 6))
     shape = pick(rng, {'': 0.5, **dict.fromkeys(SHAPES, 0.1)})
     colour = pick(rng, {'': 0.5, **dict.fromkeys(TABLE_COLOURS, 0.5 / 6)})
     if rng.random() < 0.7:
         wanted -= _add_gripper(rng, layout, table, wanted > 0, shape, colour)
     for _ in range(wanted):
-        layout.place(lambda: _lying(rng, table, camera, shape, colour), 60, cover=0.08)
+        layout.place(lambda: _lying(rng, table, camera, shape, colour), 60, cover=0.08, inside=0.85)
     return Scene(camera, table, air, tuple(layout.things), int(rng.integers(1 << 31)))
 
 
@@ -57,7 +57,7 @@ def _looks(
 ) -> tuple[str, str, float, float, float]:
     kind = shape if shape and rng.random() < 0.8 else str(rng.choice(SHAPES))
     name = colour if colour and rng.random() < 0.8 else str(rng.choice(TABLE_COLOURS))
-    side = between(rng, 0.07, 0.105)
+    side = between(rng, 0.085, 0.12)
     height = side * (between(rng, 1.25, 1.5) if kind in ('cylinder', 'cone') else 1.0)
     width = side * (0.85 if kind == 'cylinder' else 1.0)
     return kind, name, width, height, between(rng, -0.7, 0.7)
@@ -91,8 +91,7 @@ def _add_gripper(
     hand = layout.things[-1]
     held = Thing(kind, hand.x, hand.y, hand.z - 0.4 * height, width, width, height,
                  vary(rng, name), name, 'held', 0.0 if kind == 'cube' else yaw)  # fmt: skip
-    layout.things.append(held)
-    layout.boxes.append(layout.boxes[-1])
+    layout.add(held)
     return 1
 
 

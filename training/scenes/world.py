@@ -179,20 +179,25 @@ class Scene:
         return 'road' if isinstance(self.ground, Road) else 'table'
 
 
+SURFACES = ('road', 'crossing', 'pavement', 'marking', 'table')
+FIRST_SURFACE = 200
+
+
 @dataclass(frozen=True)
 class Rendering:
     """A picture of a scene.
 
-    `image` is uint8 [H, W, 3], RGB. `instances` is int16 [H, W]: the index into scene.objects of
-    what the pixel shows, else -1. `surfaces` is uint8 [H, W]: 1 + index into SURFACES, else 0.
+    `image` is uint8 [H, W, 3], RGB. `labels` is uint8 [H, W]: what the pixel shows; 0 for nothing
+    in particular, 1 + index into scene.objects, or FIRST_SURFACE + index into SURFACES.
     """
 
     image: Image
-    instances: NDArray[np.int16]
-    surfaces: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
 
-
-SURFACES = ('road', 'crossing', 'pavement', 'marking', 'table')
+    @property
+    def instances(self) -> NDArray[np.int16]:
+        """The index into scene.objects of what each pixel shows, else -1: int16 [H, W]."""
+        return np.where(self.labels < FIRST_SURFACE, self.labels.astype(np.int16) - 1, -1)
 
 
 def box_corners(
