@@ -9,13 +9,7 @@ from tokenizers import Tokenizer
 
 from ros2_llava_phi.engine.engine import Engine
 from ros2_llava_phi.model.image import preprocess
-from ros2_llava_phi.model.prompt import (
-    BEFORE_PICTURE,
-    after_picture,
-    choice_request,
-    encode,
-    short_answer_request,
-)
+from ros2_llava_phi.model.prompt import BEFORE_PICTURE, after_picture, encode
 
 from .answer import Answer, ModelIdentity, Timings
 from .frame import Frame
@@ -23,6 +17,7 @@ from .frame_check import nothing_to_see
 from .number_tokens import NumberTokens
 from .question import Kind, Question, QuestionError
 from .reply import OutOfTimeError, Prompted, Reply, choose, read_number, write_text
+from .request import request_text
 from .view import View
 
 YES_NO = ('Yes', 'No')
@@ -85,7 +80,7 @@ class Assistant:
         if view.nothing_to_see:
             return self._answer(question, _nothing(question), Timings(), 0, view.nothing_to_see)
         start = time.perf_counter()
-        tokens = encode(self._tokenizer, after_picture(_request(question)))
+        tokens = encode(self._tokenizer, after_picture(request_text(question)))
         self._check_room(view.prefix, len(tokens))
         view.cache.rewind(view.prefix)
         logits = self._engine.prefill(self._engine.embed(tokens), view.cache)
@@ -135,15 +130,6 @@ class Assistant:
             abstain_reason=reason,
             cut_short=reply.cut_short,
         )
-
-
-def _request(question: Question) -> str:
-    """Return the words in which a question is put to the model."""
-    if question.kind == Kind.FREE_TEXT:
-        return question.text
-    if question.kind == Kind.CHOICE:
-        return choice_request(question.text, question.choices)
-    return short_answer_request(question.text)
 
 
 def _allowed(question: Question) -> tuple[str, ...]:

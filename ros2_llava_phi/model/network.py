@@ -35,6 +35,7 @@ class VisionTower(nn.Module):
     def __init__(self, config: VisionConfig) -> None:
         """Build the tower; the last layer and norm are kept for the checkpoint's sake alone."""
         super().__init__()
+        self.config = config
         width = config.hidden_size
         self.class_embedding = nn.Parameter(torch.randn(width) * width**-0.5)
         self.patch_embedding = nn.Conv2d(3, width, config.patch_size, config.patch_size, bias=False)

@@ -6,7 +6,6 @@ LLaVA-Phi's `v0` template, one turn:
 The text before the picture and the text behind it are tokenised apart, as in LLaVA's training.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from tokenizers import Tokenizer
@@ -20,23 +19,11 @@ SYSTEM = (
     "The assistant gives helpful, detailed, and polite answers to the user's questions."
 )
 BEFORE_PICTURE = f'{SYSTEM} USER: '
-# LLaVA-1.5's wording for short answers (Liu et al., arXiv 2310.03744).
-SHORT_ANSWER = 'Answer the question using a single word or phrase.'
 
 
 def after_picture(request: str) -> str:
     """Return the text between a picture and the answer to a request about it."""
     return f'\n{request} ASSISTANT:'
-
-
-def short_answer_request(question: str) -> str:
-    """Return the request for a short answer to a question."""
-    return f'{question}\n{SHORT_ANSWER}'
-
-
-def choice_request(question: str, choices: Sequence[str]) -> str:
-    """Return the request to answer a question with one of the choices."""
-    return f'{question}\nAnswer with one of: {", ".join(choices)}.'
 
 
 def answer_text(answer: str) -> str:
