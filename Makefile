@@ -1,0 +1,41 @@
+# `make help` lists what there is. ROS_DISTRO and PYTHON count on the command line only: a sourced
+# ROS 2 sets ROS_DISTRO, too, and must not change what is built here.
+ROS_DISTRO = jazzy
+VENV = $(if $(filter jazzy,$(ROS_DISTRO)),.venv,.venv-$(ROS_DISTRO))
+PYTHON = $(firstword $(wildcard $(VENV)/bin/python) python3)
+ARGS =
+
+ENV = VENV=$(VENV) tools/env.sh
+# On a DDS domain of its own and on this machine only: no robot nearby, and no second run, notices.
+ALONE = ROS_DOMAIN_ID=$$($(PYTHON) tools/ros_domain.py) ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST $(ENV)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format tiny clean
+
+help:  ## list the targets
+	@echo 'make TARGET [ROS_DISTRO=jazzy|kilted] [PYTHON=python3.12] [ARGS=...]'
+	@sed -n 's/^\([a-z]*\):.*  ## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+setup:  ## make the virtual environment with ROS 2, and build the interfaces
+	@$(PYTHON) tools/setup.py --distro $(ROS_DISTRO) --venv $(VENV)
+
+demo: setup  ## play the packaged recording into the node, and ask it questions
+	@$(ALONE) python -m ros2_llava_phi.demo $(ARGS)
+
+test: setup  ## run the tests; ARGS goes to pytest
+	@$(ALONE) pytest $(ARGS)
+
+lint: setup  ## check style, format and types
+	@$(ENV) ruff check
+	@$(ENV) ruff format --check
+	@$(ENV) mypy
+
+format: setup  ## put the code into the project's format
+	@$(ENV) ruff check --fix
+	@$(ENV) ruff format
+
+tiny: setup  ## regenerate the scenes, and train the packaged model from scratch
+	@$(ENV) python -m ros2_llava_phi.training.tiny $(ARGS)
+
+clean:  ## remove what setup made for this ROS_DISTRO
+	rm -rf $(VENV) *.egg-info

@@ -1,0 +1,47 @@
+"""What the machine must have before the set-up can start."""
+
+import importlib.util
+import os
+import platform
+import shutil
+import sys
+import sysconfig
+from pathlib import Path
+
+from commands import Failed
+
+GIGABYTES_NEEDED = 3
+
+
+def check(folder: Path) -> None:
+    """Raise Failed with everything that is missing, and the name of the package that has it."""
+    missing = missing_parts(folder)
+    if missing:
+        raise Failed('this is missing:\n' + '\n'.join(f'  - {part}' for part in missing))
+
+
+def missing_parts(folder: Path) -> list[str]:
+    """Return a sentence for each thing that an installation below `folder` needs and lacks."""
+    python = f'python{sys.version_info[0]}.{sys.version_info[1]}'
+    missing = []
+    if (sys.platform, platform.machine()) != ('linux', 'x86_64'):
+        missing.append(
+            'Linux on x86-64: ROS 2 wheels exist for nothing else. '
+            'Where ROS 2 is installed, see "On a robot" in the README.'
+        )
+    if platform.libc_ver()[0] != 'glibc':
+        missing.append('the GNU C library: the wheels of ROS 2 and PyTorch are built against it')
+    if ' ' in str(folder):
+        missing.append(f'a path without spaces, which CMake and scripts need: {folder}')
+    if not importlib.util.find_spec('ensurepip') or not importlib.util.find_spec('venv'):
+        missing.append(f'the module venv with pip (Debian and Ubuntu: apt install {python}-venv)')
+    if not Path(sysconfig.get_path('include'), 'Python.h').exists():
+        missing.append(f'the headers of Python (Debian and Ubuntu: apt install {python}-dev)')
+    if not any(map(shutil.which, filter(None, (os.environ.get('CXX'), 'c++', 'g++', 'clang++')))):
+        missing.append('a C++ compiler (Debian and Ubuntu: apt install g++)')
+    if not shutil.which('cmake'):
+        missing.append('CMake (Debian and Ubuntu: apt install cmake)')
+    free = shutil.disk_usage(folder).free / 1e9
+    if free < GIGABYTES_NEEDED:
+        missing.append(f'disk space: {GIGABYTES_NEEDED} GB at the least, {free:.1f} GB are free')
+    return missing

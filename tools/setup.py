@@ -1,0 +1,164 @@
+"""Make everything that the checkout needs to run, from nothing: `make setup`.
+
+Four steps, each skipped while what it depends on is unchanged: a virtual environment, the pinned
+packages in it (ROS 2 among them), the interfaces built with colcon, and the Python module linked
+so that an edit takes effect at once. Needs nothing but the standard library.
+"""
+
+import sys
+
+if not (3, 10) <= sys.version_info[:2] <= (3, 13):
+    sys.exit(
+        'ROS 2 wheels exist for Python 3.10 to 3.13; this is Python %d.%d (%s).\n'
+        'Name another one, for example: make setup PYTHON=python3.12'
+        % (sys.version_info[0], sys.version_info[1], sys.executable)
+    )
+
+import argparse
+import fcntl
+import os
+import shutil
+from pathlib import Path
+
+import machine
+import wheels
+from commands import Console, Failed, clean_environment
+from steps import Step, bring_up_to_date
+
+ROOT = Path(__file__).resolve().parent.parent
+DISTRIBUTIONS = ('jazzy', 'kilted')
+
+# What the ROS 2 package consists of.
+SOURCES = (
+    *('CMakeLists.txt', 'package.xml', 'setup.cfg', 'msg', 'srv'),
+    *('launch', 'config', 'ros2_llava_phi', 'training'),
+)
+
+MODULE = 'lib/python{0}.{1}/site-packages/ros2_llava_phi'.format(*sys.version_info)
+
+
+class Setup:
+    """The steps for one ROS 2 distribution in one virtual environment."""
+
+    def __init__(self, distribution: str, venv: Path, console: Console) -> None:
+        self.venv = venv
+        self.console = console
+        self.python = venv / 'bin' / 'python'
+        self.colcon = venv / 'colcon'
+        self.requirements = [
+            ROOT / 'requirements' / f'{name}.txt'
+            for name in (f'ros-{distribution}', 'build', 'run', 'dev')
+        ]
+
+    def steps(self) -> list[Step]:
+        """Return what there is to do, in order."""
+        venv = Step('venv', [sys.version, sys.base_prefix, self.venv], self.make_venv)
+        packages = Step(
+            'packages', [*self.requirements, Path(wheels.__file__)], self.install, after=venv
+        )
+        declared = [ROOT / name for name in ('setup.cfg', 'setup.py', 'pyproject.toml')]
+        built_from = [
+            ROOT / 'CMakeLists.txt',
+            ROOT / 'package.xml',
+            *sorted(ROOT.glob('msg/*.msg')),
+            *sorted(ROOT.glob('srv/*.srv')),
+        ]
+        interfaces = Step('interfaces', [*built_from, *declared], self.build, after=packages)
+        module = Step('module', declared, self.link_module, after=packages)
+        return [venv, packages, interfaces, module]
+
+    def make_venv(self) -> None:
+        """Make the virtual environment, anew if there is one."""
+        base_python = getattr(sys, '_base_executable', sys.executable)
+        self.console.run(
+            f'Virtual environment {self.venv.name} for Python {sys.version.split()[0]}',
+            [base_python, '-m', 'venv', '--clear', self.venv],
+            clean_environment(),
+        )
+
+    def install(self) -> None:
+        """Install the pinned packages, and make the ROS 2 wheels fit this machine."""
+        files = [argument for file in self.requirements for argument in ('-r', file)]
+        self.console.run(
+            'Packages: ROS 2, PyTorch and the rest (the longest step)',
+            [self.python, '-m', 'pip', 'install', '--progress-bar', 'off', *files],
+            self.environment(),
+        )
+        self.console.run(
+            'CMake files of the ROS 2 wheels', [self.python, wheels.__file__], self.environment()
+        )
+
+    def build(self) -> None:
+        """Build the ROS 2 package as on a robot, except that an edit takes effect without a build.
+
+        Launch and config folders come out as links; the copy of the Python module goes, since the
+        virtual environment has the checkout's own.
+        """
+        shutil.rmtree(self.colcon, ignore_errors=True)
+        installed = self.colcon / 'install'
+        # CMake refuses to export an include folder (NumPy's, in the virtual environment) that lies
+        # below the source folder, so the source folder is one of links.
+        source = self.colcon / 'source' / 'llava_phi'
+        source.mkdir(parents=True)
+        for name in SOURCES:
+            (source / name).symlink_to(ROOT / name)
+        self.console.run(
+            'ROS 2 interfaces, built with colcon',
+            [
+                self.venv / 'bin' / 'colcon',
+                *('--log-base', self.colcon / 'log', 'build', '--merge-install'),
+                *('--base-paths', source, '--packages-select', 'llava_phi'),
+                *('--build-base', self.colcon / 'build', '--install-base', installed),
+                *('--event-handlers', 'console_direct+', 'console_cohesion-'),
+                *('--cmake-args', '-DBUILD_TESTING=OFF', f'-DPython3_EXECUTABLE={self.python}'),
+            ],
+            self.environment(),
+        )
+        # colcon only warns when it does not recognise a package.
+        if not (installed / 'share' / 'llava_phi' / 'package.xml').exists():
+            raise Failed('colcon did not find the package: is package.xml valid?')
+        shutil.rmtree(installed / MODULE)
+
+    def link_module(self) -> None:
+        """Install the module's commands, with the checkout as the place of its code."""
+        self.console.run(
+            'Commands llava-phi and vqa_node',
+            [
+                *(self.python, '-m', 'pip', 'install', '--no-deps', '--no-build-isolation'),
+                *('--editable', ROOT),
+            ],
+            self.environment(),
+        )
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment of a build inside the virtual environment."""
+        environment = clean_environment()
+        environment['VIRTUAL_ENV'] = str(self.venv)
+        environment['PATH'] = f'{self.venv / "bin"}:{environment["PATH"]}'
+        environment['AMENT_PREFIX_PATH'] = environment['CMAKE_PREFIX_PATH'] = str(self.venv)
+
+        return environment
+
+
+def main() -> None:
+    """Read the arguments, bring everything up to date, and leave with 2 where that fails."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--distro', choices=DISTRIBUTIONS, default='jazzy')
+    parser.add_argument('--venv', type=Path, default=Path('.venv'))
+    arguments = parser.parse_args()
+    venv = ROOT / arguments.venv
+    venv.mkdir(exist_ok=True)
+
+    # Two at once, in two terminals: the second one waits.
+    lock = os.open(venv, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    steps = Setup(arguments.distro, venv, Console(log=venv / 'setup.log')).steps()
+    try:
+        bring_up_to_date(steps, stamps=venv, before=lambda: machine.check(venv))
+    except Failed as failure:
+        print(f'make setup: {failure}', file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == '__main__':
+    main()
