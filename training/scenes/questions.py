@@ -27,8 +27,9 @@ from .world import Road, Scene
 MEASURED = 1200  # scenes a domain
 RAREST = 0.012  # an answer that fewer scenes have is not asked for
 TRIES = 60  # draws a wanted question
-WEIGHTS = {'presence': 5.0, 'count': 6.0, 'colour': 1.5, 'action': 1.5, 'domain': 0.25,
-           'describe': 0.3, 'left of': 0.7, 'right of': 0.7, 'side': 0.7}  # fmt: skip
+WEIGHTS = {'presence': 4.0, 'count': 14.0, 'colour': 2.0, 'action': 5.0, 'what ahead': 2.0,
+           'held shape': 2.0, 'held colour': 2.0, 'where': 2.0, 'shape': 2.0, 'domain': 0.2,
+           'describe': 0.3, 'left of': 0.6, 'right of': 0.6, 'side': 0.6}  # fmt: skip
 OPEN = ('leftmost ', 'rightmost ')  # groups whose answers are as many as there are things
 AS_TEXT = 0.3  # share of the choices that are asked as free text
 
@@ -64,30 +65,60 @@ def _all_facts(scene: Scene) -> Iterator[Fact]:
     return chain(own, (choice('domain', '', scene.domain, DOMAINS),))
 
 
+Odds = dict[str, dict[str, float]]  # group, answer: the chance that the answer is drawn
+
+
 @lru_cache(maxsize=1)
-def _odds() -> dict[str, dict[str, float]]:
-    """For each group the chance to draw each answer: all are then asked equally often."""
+def _odds() -> Odds:
+    """For each group the chance to draw each answer: all are then asked equally often.
+
+    A scene of few facts gets its questions by more draws than one of many, and the more so the
+    rarer its answers are drawn; so the odds are found by repetition.
+    """
     rng = np.random.default_rng(2024)
-    seen: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for domain in DOMAINS:
-        for _ in range(MEASURED):
-            for groups in scene_facts(sample_scene(rng, domain)).values():
-                for group, answers in groups.items():
-                    for answer in answers:
-                        seen[group][answer] += 1
-    odds = {}
-    for group, counts in seen.items():
-        weights = {a: 1 / n for a, n in counts.items() if n >= RAREST * MEASURED}
-        total = sum(weights.values())
-        odds[group] = {answer: weight / total for answer, weight in sorted(weights.items())}
+    scenes = [_shares(sample_scene(rng, domain)) for domain in DOMAINS for _ in range(MEASURED)]
+    odds: Odds = {}
+    for _ in range(4):
+        odds = _adjusted(scenes, odds)
     return odds
+
+
+def _shares(scene: Scene) -> list[tuple[str, float, list[str]]]:
+    """The groups of a scene, each with its chance to be drawn and its possible answers."""
+    facts = scene_facts(scene)
+    total = sum(_weight(topic) for topic in facts)
+    return [
+        (group, _weight(topic) / total / len(groups), list(answers))
+        for topic, groups in facts.items()
+        for group, answers in groups.items()
+    ]
+
+
+def _adjusted(scenes: list[list[tuple[str, float, list[str]]]], odds: Odds) -> Odds:
+    seen: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    often: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for scene in scenes:
+        success = sum(
+            share * sum(odds[group].get(answer, 0.0) for answer in answers) if odds else share
+            for group, share, answers in scene
+        )
+        for group, share, answers in scene:
+            for answer in answers:
+                seen[group][answer] += share / success
+                often[group][answer] += 1
+    adjusted = {}
+    for group, counts in seen.items():
+        common = [a for a in sorted(counts) if often[group][a] >= RAREST * MEASURED]
+        total = sum(1 / counts[answer] for answer in common)
+        adjusted[group] = {answer: 1 / counts[answer] / total for answer in common}
+    return adjusted
 
 
 def questions(scene: Scene, rng: np.random.Generator, split: str, count: int) -> list[Example]:
     """At most `count` different questions about the scene, worded as in 'train' or 'heldout'."""
     facts = scene_facts(scene)
     topics = [*facts, 'describe']
-    shares = np.cumsum([WEIGHTS.get(topic, 1.0) for topic in topics])
+    shares = np.cumsum([_weight(topic) for topic in topics])
     found: dict[tuple[str, str], Example] = {}
     for _ in range(TRIES * count):
         if len(found) == count:
@@ -102,6 +133,10 @@ def questions(scene: Scene, rng: np.random.Generator, split: str, count: int) ->
             example = _ask(fact, rng, split)
         found.setdefault((example.question.lower().rstrip('?.'), example.kind), example)
     return list(found.values())
+
+
+def _weight(topic: str) -> float:
+    return WEIGHTS.get(topic, 1.0)
 
 
 def _draw(groups: dict[str, dict[str, list[Fact]]], rng: np.random.Generator) -> Fact | None:

@@ -140,12 +140,12 @@ def road_sign(road: Road, kind: str, across: float, y: float, pose: float) -> Th
 
 
 def _add_road_users(rng: np.random.Generator, layout: Layout, road: Road, reach: float) -> None:
-    cones = rng.choice(5, p=(0.46, 0.2, 0.13, 0.11, 0.1))
-    for _ in range(cones):
-        layout.place(lambda: _obstacle(rng, road, 'traffic cone'), cover=0.12)
-    if rng.random() < 0.3:
-        layout.place(lambda: _obstacle(rng, road, 'box'), cover=0.12)
-    crossing_share = between(rng, 0, 1)
+    if rng.random() < 0.6:
+        for _ in range(rng.integers(0, 5)):
+            layout.place(lambda: _obstacle(rng, road, 'traffic cone'), cover=0.12)
+        if rng.random() < 0.5:
+            layout.place(lambda: _obstacle(rng, road, 'box'), cover=0.12)
+    crossing_share = between(rng, 0, 1) if rng.random() < 0.6 else 0.0
     for _ in range(rng.integers(0, 6)):
         layout.place(lambda: _pedestrian(rng, road, crossing_share), 20, cover=0.12)
     trucks = rng.choice(3, p=(0.62, 0.26, 0.12))
