@@ -36,6 +36,7 @@ from .scenes import (
     questions,
     sample_view,
 )
+from .tokenizer import END_OF_TEXT
 
 SCENES_PER_SHARD = 500
 QUESTIONS_PER_SCENE = 24
@@ -128,13 +129,30 @@ class SceneShards:
 
 
 def make_shards(
-    folder: Path, scenes: int, seed: int, side: int, grid: int, tokenizer: Tokenizer
+    folder: Path,
+    scenes: int,
+    seed: int,
+    side: int,
+    grid: int,
+    tokenizer: Tokenizer,
+    scenes_per_shard: int = SCENES_PER_SHARD,
 ) -> list[Path]:
-    """Draw `scenes` scenes into shards below a folder; those that are there are kept."""
+    """
+    Draw `scenes` scenes into shards below a folder; those that are there are kept.
+
+    side: of the square picture in pixels, cut into grid x grid patches.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f'{n:04}.npz' for n in range(-(-scenes // SCENES_PER_SHARD))]
+    paths = [folder / f'{n:04}.npz' for n in range(-(-scenes // scenes_per_shard))]
     missing = [path for path in paths if not path.exists()]
-    make = partial(_make_shard, seed=seed, side=side, grid=grid, tokenizer=tokenizer)
+    make = partial(
+        _make_shard,
+        scenes=scenes_per_shard,
+        seed=seed,
+        side=side,
+        grid=grid,
+        tokenizer_json=tokenizer.to_str(),
+    )
     with ProcessPoolExecutor() as pool:
         progress = tqdm(pool.map(make, missing), 'scenes', len(missing), unit='shard')
         for _ in progress:
@@ -153,12 +171,16 @@ def batch_rows(scenes: int, batch_size: int, seed: int, start: int) -> Iterator[
             step += 1
 
 
-def _make_shard(path: Path, seed: int, side: int, grid: int, tokenizer: Tokenizer) -> None:
-    end_token = 0
-    first = int(path.stem) * SCENES_PER_SHARD
+def _make_shard(
+    path: Path, scenes: int, seed: int, side: int, grid: int, tokenizer_json: str
+) -> None:
+    tokenizer = Tokenizer.from_str(tokenizer_json)
+    tokenizer.encode_special_tokens = True
+    end_token = tokenizer.token_to_id(END_OF_TEXT)
+    first = int(path.stem) * scenes
     pictures, targets, tokens = [], [], []
-    branches = np.zeros((SCENES_PER_SHARD, 1 + QUESTIONS_PER_SCENE, 3), np.int32)
-    for row in range(SCENES_PER_SHARD):
+    branches = np.zeros((scenes, 1 + QUESTIONS_PER_SCENE, 3), np.int32)
+    for row in range(scenes):
         drawn = draw(seed, first + row, 'train', grid)
         pixels = preprocess(drawn.picture, side)
         levels = (pixels * STD[:, None, None] + MEAN[:, None, None]) * 255

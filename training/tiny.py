@@ -40,7 +40,7 @@ from .tokenizer import train_tokenizer
 from .tower import PatchReader, patch_loss, rare_weights
 
 SEED = 1
-TRAINING_SCENES = 28_000
+TRAINING_SCENES = 30_000
 TOKENIZER_SCENES = 1_500
 QUESTIONS_PER_PICTURE = 10
 

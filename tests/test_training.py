@@ -1,0 +1,154 @@
+"""Training: resuming is exact, a damaged loss stops it, and the stages learn what they should."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small_model import CONFIG
+from torch import Tensor, nn
+
+from ros2_llava_phi.model.network import LlavaPhi
+from ros2_llava_phi.training import loop
+from ros2_llava_phi.training.loop import Stage, run_stage
+from ros2_llava_phi.training.packing import Branch, answer_loss, pack
+from ros2_llava_phi.training.scene_shards import SceneShards, batch_rows, make_shards
+from ros2_llava_phi.training.scenes import ATTRIBUTES
+from ros2_llava_phi.training.tiny import initialise
+from ros2_llava_phi.training.tokenizer import END_OF_TEXT, train_tokenizer
+from ros2_llava_phi.training.tower import PatchReader, patch_loss, patch_scores, rare_weights
+
+
+def fresh_network() -> LlavaPhi:
+    torch.manual_seed(0)
+    network = LlavaPhi(CONFIG)
+    initialise(network)
+    return network
+
+
+class Interrupted(Exception):
+    pass
+
+
+def two_parts() -> nn.Module:
+    torch.manual_seed(0)
+    module = nn.Module()
+    module.first, module.second = nn.Linear(4, 8), nn.Linear(8, 2)
+    return module
+
+
+def numbers(stop_at: int | None = None) -> Callable[[int], Iterator[Tensor]]:
+    def batches(start: int) -> Iterator[Tensor]:
+        for step in range(start, 1000):
+            if step == stop_at:
+                raise Interrupted
+            yield torch.from_numpy(np.random.default_rng(step).normal(size=(16, 4))).float()
+
+    return batches
+
+
+def train(module: nn.Module, folder: Path, stage: Stage, stop_at: int | None = None) -> None:
+    def loss_of(x: Tensor) -> Tensor:
+        return (module.second(module.first(x).tanh()) - x[:, :2]).float().square().mean()
+
+    run_stage(stage, module, numbers(stop_at), loss_of, folder)
+
+
+BOTH = Stage('both', 30, 16, {'first': 1e-2, 'second': 1e-2})
+
+
+def test_resuming_equals_never_stopping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, 'SAVE_EVERY', 10)
+    straight, resumed = two_parts(), two_parts()
+    train(straight, tmp_path / 'a', BOTH)
+    with pytest.raises(Interrupted):
+        train(two_parts(), tmp_path / 'b', BOTH, stop_at=17)
+    train(resumed, tmp_path / 'b', BOTH)
+    for one, other in zip(straight.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_finished_stage_is_not_trained_again(tmp_path: Path) -> None:
+    done, again = two_parts(), two_parts()
+    train(done, tmp_path, BOTH)
+    train(again, tmp_path, BOTH, stop_at=0)
+    assert torch.equal(done.first.weight, again.first.weight)
+
+
+def test_parts_without_learning_rate_are_frozen(tmp_path: Path) -> None:
+    module = two_parts()
+    before = [parameter.clone() for parameter in module.parameters()]
+    train(module, tmp_path, Stage('one', 5, 16, {'second': 1e-2}))
+    same = [torch.equal(a, b) for a, b in zip(before, module.parameters(), strict=True)]
+    assert same == [True, True, False, False]
+
+
+def test_a_loss_that_is_no_number_stops_the_training(tmp_path: Path) -> None:
+    module = two_parts()
+    with pytest.raises(FloatingPointError, match='both: the loss is nan at step 0'):
+        run_stage(
+            BOTH, module, numbers(), lambda x: module.first(x).sum() * float('nan'), tmp_path
+        )
+
+
+def test_every_epoch_has_every_row_once() -> None:
+    rows = batch_rows(10, 5, seed=0, start=0)
+    first, second = [np.concatenate([next(rows), next(rows)]) for _ in range(2)]
+    assert sorted(first) == sorted(second) == list(range(10))
+    assert first.tolist() != second.tolist()
+    np.testing.assert_array_equal(next(batch_rows(10, 5, seed=0, start=3)), second[5:])
+
+
+def test_the_packed_loss_can_be_learned(tmp_path: Path) -> None:
+    """Two pictures and one question whose answer depends on the picture alone."""
+    network = fresh_network()
+    dark, light = torch.full((3, 32, 32), -1.0), torch.full((3, 32, 32), 1.0)
+    batch = pack(
+        torch.stack([dark, light]), [[Branch([5, 6, 7, 0], 2)], [Branch([5, 6, 8, 0], 2)]]
+    )
+    rates = dict.fromkeys(('vision_tower', 'projector', 'decoder'), 3e-3)
+    stage = Stage('learn', 60, 2, rates)
+    run_stage(
+        stage, network, lambda start: iter([batch] * 60), lambda b: answer_loss(network, [1], b),
+        tmp_path,
+    )  # fmt: skip
+    assert answer_loss(network, [1], batch).item() < 0.05
+
+
+def test_shards_keep_what_was_drawn(tmp_path: Path) -> None:
+    tokenizer = train_tokenizer(['Is there a red car? Yes No 0 1 2 3'] * 9, 400)
+    tokenizer.encode_special_tokens = True
+    paths = make_shards(tmp_path, 4, 0, 32, 4, tokenizer, scenes_per_shard=2)
+    shards = SceneShards(paths)
+    assert len(shards) == 4
+    assert shards.pixels(np.array([0, 3])).shape == (2, 3, 32, 32)
+    targets = shards.targets(np.arange(4))
+    assert targets.shape == (4, 16, len(ATTRIBUTES))
+    assert set(targets.unique().tolist()) == {0.0, 1.0}
+    branch = shards.questions(2, 5, np.random.default_rng(0))[0]
+    text = tokenizer.decode(branch.tokens, skip_special_tokens=False)
+    assert ' ASSISTANT: ' in text
+    assert text.endswith(END_OF_TEXT)
+    assert tokenizer.decode(branch.tokens[: branch.answer]).endswith('ASSISTANT:')
+    before = {path: path.stat().st_mtime_ns for path in paths}
+    make_shards(tmp_path, 4, 0, 32, 4, tokenizer, scenes_per_shard=2)
+    assert before == {path: path.stat().st_mtime_ns for path in paths}
+
+
+def test_the_tower_learns_what_patches_show(tmp_path: Path) -> None:
+    """Bright patches, at places that differ from picture to picture."""
+    torch.manual_seed(0)
+    targets = (torch.rand(32, CONFIG.vision.image_tokens, 1) < 0.2).float()
+    grid, patch = CONFIG.vision.grid, CONFIG.vision.patch_size
+    squares = targets.view(32, 1, grid, grid)
+    pixels = squares.repeat_interleave(patch, 2).repeat_interleave(patch, 3).repeat(1, 3, 1, 1)
+    reader = PatchReader(fresh_network().vision_tower, 1)
+    weights = rare_weights(targets)
+    assert weights.item() == pytest.approx(2, abs=0.3)
+    stage = Stage('tower', 80, 32, {'vision_tower': 3e-3, 'head': 3e-3})
+    run_stage(
+        stage, reader, lambda start: iter([None] * 80),
+        lambda _: patch_loss(reader, pixels, targets, weights), tmp_path,
+    )  # fmt: skip
+    assert patch_scores(reader(pixels), targets).item() > 0.98
