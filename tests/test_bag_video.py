@@ -27,7 +27,8 @@ def test_pictures_come_in_order_and_in_rgb(tmp_path: Path) -> None:
     pictures = list(video.pictures())
     assert len(pictures) == 20
     for index, picture in enumerate(pictures):
-        assert (picture.shape, picture.dtype) == ((48, 64, 3), np.uint8)
+        assert picture.shape == (48, 64, 3)
+        assert picture.dtype == np.uint8
         assert np.abs(picture[24, 16].astype(int) - [200, 0, 0]).max() < 20
         assert np.abs(picture[24, 48].astype(int) - 10 * index).max() < 10
 

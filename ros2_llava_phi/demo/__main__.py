@@ -1,0 +1,48 @@
+"""`python -m ros2_llava_phi.demo`: the packaged recording, a node, and a client that asks."""
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from ..replay.bag import BagError
+from .client import NoResponseError
+from .demonstration import Show, demonstrate
+from .drive import MOMENTS
+from .ground_truth import GroundTruthError, read_ground_truth
+from .process import StartError
+
+DATA = Path(__file__).resolve().parent.parent / 'data'
+
+# A log on a pipe or in a file has no width of its own.
+LOG_WIDTH = 160
+
+
+def main() -> int:
+    """Run the demonstration; exit code 2 and one line on stderr if it cannot go on."""
+    parser = argparse.ArgumentParser(prog='ros2_llava_phi.demo', description=main.__doc__)
+    parser.add_argument(
+        '--page',
+        type=Path,
+        default=Path('build/demo.html'),
+        help='the page to write [%(default)s]',
+    )
+    page: Path = parser.parse_args().page
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    console = Console(width=None if sys.stdout.isatty() else LOG_WIDTH)
+    try:
+        truth = read_ground_truth(DATA / 'drive_ground_truth.json')
+        demonstrate(Show(DATA / 'drive', truth, MOMENTS), page, console)
+    except KeyboardInterrupt:
+        print('stopped', file=sys.stderr)
+        return 130
+    except (BagError, GroundTruthError, NoResponseError, StartError) as error:
+        print(f'demo: {error}', file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,137 @@
+"""Start the node, play the recording into it, ask, and show what comes of it."""
+
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from llava_phi.msg import ModelInfo
+from numpy.typing import NDArray
+from rich.console import Console, Group
+from rich.live import Live
+
+from ..replay.bag_reader import camera_topics, picture, read_camera_messages
+from .client import AskClient, NoResponseError, make_request
+from .exchange import Exchange, make_exchange
+from .ground_truth import GroundTruth
+from .moment import Moment
+from .process import StartError, camera_parameters, running_node, running_player
+from .report import tally, write_report
+from .table import add_row, answer_words, empty_table
+
+# Longest waits for the node: until it is active, and for one response.
+START_PATIENCE_S = 120.0
+ASK_PATIENCE_S = 30.0
+
+
+@dataclass(frozen=True)
+class Show:
+    """
+    What is played, and what is asked about it.
+
+    bag: a recording of CompressedImage topics that begin with the camera's name: /front/...
+    moments: in the order of their times.
+    """
+
+    bag: Path
+    truth: GroundTruth
+    moments: Sequence[Moment]
+
+
+def demonstrate(
+    show: Show, page: Path, console: Console, command: Sequence[str] = ()
+) -> list[Exchange]:
+    """
+    Run the demonstration, write its page, and return what was asked and answered.
+
+    page: the HTML file to write; what the node and the player print goes to `.log` beside it.
+    command: the node's program; empty for the installed one.
+
+    Raises BagError, StartError and NoResponseError, each with a sentence.
+    """
+    topics = {topic.split('/')[1]: topic for topic in sorted(camera_topics(show.bag))}
+    page.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        page.with_suffix('.log').open('w', encoding='utf-8') as log,
+        running_node(camera_parameters(topics, 'compressed'), log, command) as node,
+        AskClient() as client,
+    ):
+        with console.status('The node starts …'):
+            model = _wait_for_node(client, node, Path(log.name))
+        console.print(_describe(model), highlight=False)
+        with running_player(show.bag, log) as player:
+            shift_ns = player.wait_for_start()
+            exchanges = _ask_all(show, client, shift_ns, console)
+    write_report(page, exchanges, _pictures(show.bag, topics, exchanges), model)
+    console.print(f'{tally(exchanges)}.', highlight=False)
+    console.print(f'The page: {page.resolve()}', soft_wrap=True, highlight=False)
+    return exchanges
+
+
+def _wait_for_node(client: AskClient, node: 'subprocess.Popen[str]', log: Path) -> ModelInfo:
+    deadline = time.monotonic() + START_PATIENCE_S
+    while True:
+        try:
+            client.wait_until_active(1.0)
+            return client.model_info(START_PATIENCE_S)
+        except NoResponseError:
+            if node.poll() is not None:
+                raise StartError(
+                    f'the node left with exit code {node.returncode}; {log} says why'
+                ) from None
+            if time.monotonic() > deadline:
+                raise
+
+
+def _describe(model: ModelInfo) -> str:
+    return (
+        f'The node is active: {model.name}@{model.weights_hash[:12]}, '
+        f'{model.engine} {model.precision} on {model.device}'
+    )
+
+
+def _ask_all(show: Show, client: AskClient, shift_ns: int, console: Console) -> list[Exchange]:
+    start = time.monotonic()
+    table = empty_table()
+    exchanges = []
+    with Live(table, console=console, auto_refresh=False) as live:
+        for moment in show.moments:
+            while (left := start + moment.at_s - time.monotonic()) > 0:
+                drive = f'{time.monotonic() - start:.0f} s into the drive'
+                live.update(Group(table, drive), refresh=console.is_terminal)
+                time.sleep(min(left, 0.25))
+            exchange = _ask(moment, show.truth, client, shift_ns)
+            exchanges.append(exchange)
+            add_row(table, exchange)
+            if not console.is_terminal:
+                line = f'{moment.at_s:4.0f} s  {moment.question}  {answer_words(exchange)}'
+                console.print(line, soft_wrap=True, highlight=False)
+        live.update(table)
+    return exchanges
+
+
+def _ask(moment: Moment, truth: GroundTruth, client: AskClient, shift_ns: int) -> Exchange:
+    request = make_request(
+        moment.question,
+        moment.kind,
+        camera=moment.camera,
+        choices=moment.choices,
+        max_frame_age_s=moment.max_frame_age_s,
+    )
+    start = time.perf_counter()
+    response = client.ask(request, ASK_PATIENCE_S)
+    return make_exchange(moment, response, truth, shift_ns, time.perf_counter() - start)
+
+
+def _pictures(
+    bag: Path, topics: dict[str, str], exchanges: Sequence[Exchange]
+) -> dict[tuple[str, int], NDArray[np.uint8]]:
+    cameras = {topic: camera for camera, topic in topics.items()}
+    wanted = {(each.camera, each.bag_stamp_ns) for each in exchanges if not each.error}
+    return {
+        key: picture(message)
+        for message in read_camera_messages(bag)
+        if (key := (cameras[message.topic], message.stamp_ns)) in wanted
+    }
