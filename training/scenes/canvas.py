@@ -46,7 +46,12 @@ class Canvas:
         )
 
     def polygon(
-        self, pixels: Points, colour: Colour, depth: float, glow: bool = False, detail: bool = False
+        self,
+        pixels: Points,
+        colour: Colour,
+        depth: float,
+        glow: bool = False,
+        detail: bool = False,
     ) -> None:
         """Fill a convex polygon [N, 2]; a detail lies on something that is labelled already."""
         points = (pixels * 16 + 0.5).astype(np.int32)
@@ -81,9 +86,15 @@ class Canvas:
         cv2.add(land, fog, self.image[first:], dtype=cv2.CV_8U)
 
     def ellipse(
-        self, centre: tuple[float, float], axes: tuple[float, float], colour: Colour, depth: float,
-        glow: bool = False, detail: bool = False, angle: float = 0.0,
-    ) -> None:  # fmt: skip
+        self,
+        centre: tuple[float, float],
+        axes: tuple[float, float],
+        colour: Colour,
+        depth: float,
+        glow: bool = False,
+        detail: bool = False,
+        angle: float = 0.0,
+    ) -> None:
         """Fill an ellipse with half axes in pixels."""
         if abs(centre[0]) > LIMIT or abs(centre[1]) > LIMIT or max(axes) > LIMIT:
             return
@@ -97,18 +108,19 @@ class Canvas:
 
 
 def spread(column: Points, width: int) -> NDArray[np.float32]:
-    """The colours [H, 3] of a column as float32 [H, width, 3]."""
+    """Return the colours [H, 3] of a column as float32 [H, width, 3]."""
     pixels = column.astype(np.float32)[:, None]
-    return cv2.resize(pixels, (width, len(column)), interpolation=cv2.INTER_NEAREST)
+    wide = cv2.resize(pixels, (width, len(column)), interpolation=cv2.INTER_NEAREST)
+    return np.asarray(wide, np.float32)
 
 
 def fog_colour(air: Air) -> Colour:
-    """What fog fades to."""
+    """Return what fog fades to."""
     return (52, 54, 60) if air.night else (196, 200, 204)
 
 
 def scaled(colour: Colour, gain: float) -> Colour:
-    """A lighter or darker colour."""
+    """Return a lighter or darker colour."""
     return colour[0] * gain, colour[1] * gain, colour[2] * gain
 
 
@@ -125,7 +137,7 @@ TOP = np.array((4, 5, 6, 7))
 def draw_box(
     canvas: Canvas, corners: Points, paint: Colour, top: float = 1.15, detail: bool = False
 ) -> tuple[Points, float]:
-    """Draw an upright box from its corners [8, 3]; returns the corners' pixels [8, 2] and depth."""
+    """Draw an upright box from its corners [8, 3]; return their pixels [8, 2] and its depth."""
     pixels, depths = canvas.camera.project(corners)
     depth = float(depths[0] + depths[2]) / 2
     for face, light in FACES:
@@ -139,8 +151,9 @@ def draw_box(
 
 
 def faces_camera(quad: Points) -> bool:
+    """Say whether a polygon's pixels [N, 2] run clockwise in the picture."""
     (ax, ay), (bx, by), (cx, cy) = quad[:3].tolist()
-    return (bx - ax) * (cy - by) - (by - ay) * (cx - bx) > 0
+    return bool((bx - ax) * (cy - by) > (by - ay) * (cx - bx))
 
 
 def patch_of(quad: Points, left: float, right: float, low: float, high: float) -> Points:

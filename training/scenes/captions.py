@@ -7,24 +7,40 @@ from collections import Counter
 import numpy as np
 
 from .grammar import NOUNS, word
-from .road_facts import KINDS, SIGN_NAMES, SIGNS, blockers, place
+from .road_facts import OBSTACLES, SIGN_NAMES, SIGNS, VEHICLES, blockers, place
 from .wording import Wording
 from .world import Road, Scene, Thing
 
 NUMBERS = ('no', 'one', 'two', 'three', 'four', 'five', 'six')
-WEATHER = {'clear': '[in clear weather|in clear air]', 'rain': '[in the rain|in rain]',
-           'fog': '[in fog|in the fog]'}  # fmt: skip
+WEATHER = {
+    'clear': '[in clear weather|in clear air]',
+    'rain': '[in the rain|in rain]',
+    'fog': '[in fog|in the fog]',
+}
+WHERE = {
+    'left': 'on the left',
+    'right': 'on the right',
+    'ahead': 'ahead in our lane',
+    'crossing': 'on the crossing',
+}
 ROAD = Wording(
-    train=('[A|This is a|The picture shows a] road by {time} {weather}.',
-           'It is {time}, and the car drives {weather}.'),
-    heldout=('This picture shows a road by {time} {weather}.',
-             '[It is a road|A road] {weather} by {time}.'),
-)  # fmt: skip
+    train=(
+        '[A|This is a|The picture shows a] road by {time} {weather}.',
+        'It is {time}, and the car drives {weather}.',
+    ),
+    heldout=(
+        'This picture shows a road by {time} {weather}.',
+        '[It is a road|A road] {weather} by {time}.',
+    ),
+)
 TABLE = Wording(
-    train=('[A|This is a|The picture shows a] table with {things}.',
-           'There are {things} on [a|the] table.', 'On the table: {things}.'),
+    train=(
+        '[A|This is a|The picture shows a] table with {things}.',
+        'There are {things} on [a|the] table.',
+        'On the table: {things}.',
+    ),
     heldout=('This is the table with {things}.', 'The picture shows {things} on the table.'),
-)  # fmt: skip
+)
 EMPTY = Wording(
     train=('[A|This is an|The picture shows an] empty table.', 'There is nothing on the table.'),
     heldout=('This picture shows an empty table.', 'Nothing lies on the table.'),
@@ -49,9 +65,7 @@ def _say(wording: Wording, words: dict[str, str], rng: np.random.Generator, spli
     return word(templates[int(rng.integers(len(templates)))], words, rng)
 
 
-def _road_sentences(
-    scene: Scene, road: Road, rng: np.random.Generator, split: str
-) -> list[str]:
+def _road_sentences(scene: Scene, road: Road, rng: np.random.Generator, split: str) -> list[str]:
     time = 'night' if scene.air.night else 'day'
     weather = word(WEATHER[scene.air.weather], {}, rng)
     setting = _say(ROAD, {'time': time, 'weather': weather}, rng, split)
@@ -70,17 +84,15 @@ def _road_extras(scene: Scene, road: Road) -> list[str]:
         elif thing.kind in SIGNS:
             extras.append(f'a {SIGN_NAMES[thing.kind]} sign is seen.'.replace('sign sign', 'sign'))
         elif thing.kind == 'pedestrian':
-            where = {'left': 'on the left', 'right': 'on the right', 'crossing': 'on the crossing'}
-            if spot := where.get(place(road, thing)):
+            if spot := WHERE.get(place(road, thing)):
                 extras.append(f'a pedestrian is {spot}.')
-        elif thing.kind == 'car':
-            where = {'left': 'on the left', 'right': 'on the right', 'ahead': 'ahead in our lane'}
-            if spot := where.get(place(road, thing)):
-                extras.append(f'a {thing.colour} car is {spot}.')
+        elif thing.kind == 'car' and (spot := WHERE.get(place(road, thing))):
+            extras.append(f'a {thing.colour} car is {spot}.')
     extras.append('there is a crossing.' if road.crossing is not None else 'there is no crossing.')
     ahead = blockers(road, scene)
-    doubtful = any(thing.kind in KINDS[:2] + KINDS[3:5] and not place(road, thing)
-                   for thing in scene.objects)  # fmt: skip
+    doubtful = any(
+        thing.kind in VEHICLES + OBSTACLES and not place(road, thing) for thing in scene.objects
+    )
     if ahead:
         extras.append(f'a {ahead[0].kind} blocks our lane.')
     elif not doubtful:
@@ -113,12 +125,8 @@ def _sees(things: str, rng: np.random.Generator, split: str) -> str:
 
 
 def _tally(things: tuple[Thing, ...], rng: np.random.Generator) -> str:
-    """'two red cars, one truck and three pedestrians'; colours are named where all of a kind are."""
-    counts = Counter(
-        (thing.colour if thing.kind == 'car' or thing.colour else '', thing.kind)
-        for thing in things
-        if thing.kind != 'gripper'
-    )
+    """Say 'two red cars, one truck and three pedestrians', with the colours or without."""
+    counts = Counter((thing.colour, thing.kind) for thing in things if thing.kind != 'gripper')
     if rng.random() < 0.4:
         counts = Counter(('', thing.kind) for thing in things if thing.kind != 'gripper')
     parts = []

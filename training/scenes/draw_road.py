@@ -97,11 +97,11 @@ def _strip(canvas: Canvas, road: Road, left: float, right: float) -> Points:
 
 
 def _dashes(canvas: Canvas, road: Road, across: float, dash: float, gap: float) -> Points:
-    """The dashes of a line as quads [N, 4, 2] in pixels."""
+    """Return the dashes of a line as quads [N, 4, 2] in pixels."""
     period = dash + gap
     starts = np.arange(-road.travelled % period - period, 60, period)
-    starts = starts[starts + dash > 1.2]
-    near, far = np.maximum(starts, 1.2), starts + dash
+    far = starts[starts + dash > 1.2] + dash
+    near = np.maximum(far - dash, 1.2)
     ys = np.stack((near, near, far, far), 1)
     xs = road.bend * ys**2 / 2 + across + np.array((-0.09, 0.09, 0.09, -0.09))
     corners = np.stack((xs, ys, np.zeros_like(xs)), 2).reshape(-1, 3)
@@ -130,7 +130,10 @@ def _draw_markings(canvas: Canvas, road: Road, rng: np.random.Generator) -> None
     canvas.surface('marking')
     low, high = road.edges
     inner = high - (2.4 if road.parking else 0.0)
-    lines = [_strip(canvas, road, *side) for side in ((inner - 0.2, inner - 0.04), (low + 0.04, low + 0.2))]
+    lines = [
+        _strip(canvas, road, *side)
+        for side in ((inner - 0.2, inner - 0.04), (low + 0.04, low + 0.2))
+    ]
     yellow = bool(rng.random() < 0.3)
     dash, gap = float(rng.uniform(2.0, 3.5)), float(rng.uniform(2.5, 4.5))
     for index in range(-road.lanes_left - road.oncoming, road.lanes_right):
@@ -182,10 +185,18 @@ def _upright(canvas: Canvas, thing: Thing) -> tuple[float, float, float, float]:
 
 
 def _bar(
-    canvas: Canvas, u: float, v: float, half: float, low: float, high: float,
-    scale: float, colour: Colour, depth: float, detail: bool = False,
-) -> None:  # fmt: skip
-    """An upright rectangle around column u, between heights low and high in metres over row v."""
+    canvas: Canvas,
+    u: float,
+    v: float,
+    half: float,
+    low: float,
+    high: float,
+    scale: float,
+    colour: Colour,
+    depth: float,
+    detail: bool = False,
+) -> None:
+    """Draw an upright rectangle around column u, from low to high in metres over row v."""
     corners = ((-half, low), (half, low), (half, high), (-half, high))
     quad = np.array([(u + x * scale, v - y * scale) for x, y in corners])
     canvas.polygon(quad, colour, depth, detail=detail)
@@ -195,9 +206,15 @@ def _draw_tree(canvas: Canvas, tree: Thing) -> None:
     u, v, scale, depth = _upright(canvas, tree)
     _bar(canvas, u, v, 0.2, 0, tree.height * 0.5, scale, (88, 66, 46), depth)
     radius, top = tree.width / 2 * scale, tree.height * scale
-    for dx, up, size, light in ((0, 0.62, 1.0, 0.85), (-0.4, 0.7, 0.7, 1.0), (0.35, 0.8, 0.7, 1.12)):
+    for dx, up, size, light in (
+        (0, 0.62, 1.0, 0.85),
+        (-0.4, 0.7, 0.7, 1.0),
+        (0.35, 0.8, 0.7, 1.12),
+    ):
         centre = (u + dx * radius, v - up * top)
-        canvas.ellipse(centre, (radius * size, radius * size * 1.1), scaled(tree.paint, light), depth)
+        canvas.ellipse(
+            centre, (radius * size, radius * size * 1.1), scaled(tree.paint, light), depth
+        )
 
 
 def _draw_lamp(canvas: Canvas, lamp: Thing) -> None:
@@ -224,7 +241,9 @@ def _shadow(canvas: Canvas, thing: Thing, spread: float = 1.12) -> None:
 def _draw_car(canvas: Canvas, car: Thing) -> None:
     _shadow(canvas, car)
     x, y, w, long, h = car.x, car.y, car.width, car.length, car.height
-    draw_box(canvas, box_corners((x, y, 0.0), (w * 0.94, long * 0.86, 0.36), car.yaw), (20, 20, 22))
+    draw_box(
+        canvas, box_corners((x, y, 0.0), (w * 0.94, long * 0.86, 0.36), car.yaw), (20, 20, 22)
+    )
     away = car.state == 'away'
     back = -0.06 if away else 0.08
     shift = np.array((np.sin(car.yaw), np.cos(car.yaw))) * long * back
@@ -278,7 +297,9 @@ def _draw_lamps(
 def _draw_truck(canvas: Canvas, truck: Thing) -> None:
     _shadow(canvas, truck)
     x, y, w, long, h = truck.x, truck.y, truck.width, truck.length, truck.height
-    draw_box(canvas, box_corners((x, y, 0.0), (w * 0.9, long * 0.92, 0.8), truck.yaw), (22, 22, 24))
+    draw_box(
+        canvas, box_corners((x, y, 0.0), (w * 0.9, long * 0.92, 0.8), truck.yaw), (22, 22, 24)
+    )
     body = box_corners((x, y, 0.7), (w, long, h - 0.7), truck.yaw)
     pixels, depth = draw_box(canvas, body, truck.paint)
     front = pixels[FRONT]
@@ -309,26 +330,31 @@ def _draw_pedestrian(canvas: Canvas, person: Thing) -> None:
         hip = u + side * 0.04 * h
         leg = np.array(
             (
-                (foot - 0.05 * h, v), (foot + 0.05 * h, v),
-                (hip + 0.06 * h, v - 0.5 * h), (hip - 0.06 * h, v - 0.5 * h),
+                (foot - 0.05 * h, v),
+                (foot + 0.05 * h, v),
+                (hip + 0.06 * h, v - 0.5 * h),
+                (hip - 0.06 * h, v - 0.5 * h),
             )
-        )  # fmt: skip
+        )
         canvas.polygon(leg, trousers, depth)
         hand = u - side * stride * 0.9
         arm = np.array(
             (
-                (hand - 0.035 * h, v - 0.45 * h), (hand + 0.035 * h, v - 0.45 * h),
+                (hand - 0.035 * h, v - 0.45 * h),
+                (hand + 0.035 * h, v - 0.45 * h),
                 (u + side * 0.1 * h + 0.04 * h, v - 0.8 * h),
                 (u + side * 0.1 * h - 0.04 * h, v - 0.8 * h),
             )
-        )  # fmt: skip
+        )
         canvas.polygon(arm, scaled(person.paint, 0.8), depth)
     torso = np.array(
         (
-            (u - 0.11 * h, v - 0.46 * h), (u + 0.11 * h, v - 0.46 * h),
-            (u + 0.145 * h, v - 0.83 * h), (u - 0.145 * h, v - 0.83 * h),
+            (u - 0.11 * h, v - 0.46 * h),
+            (u + 0.11 * h, v - 0.46 * h),
+            (u + 0.145 * h, v - 0.83 * h),
+            (u - 0.145 * h, v - 0.83 * h),
         )
-    )  # fmt: skip
+    )
     canvas.polygon(torso, person.paint, depth)
     skin = ((226, 180, 150), (190, 138, 104), (120, 82, 60))[int(person.pose * 97) % 3]
     canvas.ellipse((u, v - 0.91 * h), (0.075 * h, 0.09 * h), skin, depth)
@@ -343,7 +369,12 @@ def _draw_cone(canvas: Canvas, cone: Thing) -> None:
 
     def layer(low: float, high: float, colour: Colour) -> None:
         a, b = 0.42 * w * (1 - 0.85 * low), 0.42 * w * (1 - 0.85 * high)
-        rows = ((u - a, v - low * h), (u + a, v - low * h), (u + b, v - high * h), (u - b, v - high * h))
+        rows = (
+            (u - a, v - low * h),
+            (u + a, v - low * h),
+            (u + b, v - high * h),
+            (u - b, v - high * h),
+        )
         canvas.polygon(np.array(rows), colour, depth)
 
     layer(0.06, 1.0, cone.paint)
@@ -417,7 +448,9 @@ def _write(
     place = (round(u - width / 2), round(v + high * size / 2))
     tone = canvas.tone(colour, depth)
     thick = 2 if width > 26 else 1
-    cv2.putText(canvas.image, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, tone, thick, cv2.LINE_AA)
+    cv2.putText(
+        canvas.image, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, tone, thick, cv2.LINE_AA
+    )
 
 
 DRAW: dict[str, Callable[[Canvas, Thing], None]] = {

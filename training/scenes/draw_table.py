@@ -28,7 +28,7 @@ def draw_table_scene(canvas: Canvas, scene: Scene, table: Table, rng: np.random.
 
 
 def _draw_room(canvas: Canvas, rng: np.random.Generator) -> None:
-    """A wall and a few blurred, dull things behind the table."""
+    """Draw a wall and a few blurred, dull things behind the table."""
     camera = canvas.camera
     wall = rng.uniform(90, 215) * rng.uniform(0.9, 1.05, 3)
     slope = np.linspace(rng.uniform(0.8, 1.1), rng.uniform(0.6, 1.0), camera.height)
@@ -49,22 +49,24 @@ def _draw_top(canvas: Canvas, table: Table, rng: np.random.Generator) -> None:
     near = 0.12
     corners = np.array(
         (
-            (table.left, near, 0.0), (table.right, near, 0.0),
-            (table.right, table.far_edge, 0.0), (table.left, table.far_edge, 0.0),
+            (table.left, near, 0.0),
+            (table.right, near, 0.0),
+            (table.right, table.far_edge, 0.0),
+            (table.left, table.far_edge, 0.0),
         )
-    )  # fmt: skip
+    )
     pixels, _ = canvas.camera.project(corners)
     canvas.surface('table')
     canvas.polygon(pixels, table.paint, 1.0)
     contrast = float(rng.uniform(0.84, 0.94))
     if table.texture == 'wood':
-        for x in np.arange(table.left, table.right, rng.uniform(0.05, 0.14)):
-            end = x + rng.uniform(0.01, 0.04)
+        for x in np.arange(table.left, table.right, rng.uniform(0.05, 0.14)).tolist():
+            end = x + float(rng.uniform(0.01, 0.04))
             _draw_tile(canvas, table, x, end, near, table.far_edge, contrast)
     elif table.texture == 'checks':
         side = float(rng.uniform(0.09, 0.16))
-        for i, x in enumerate(np.arange(table.left, table.right - side, side)):
-            for y in np.arange(near + side * (i % 2), table.far_edge - side, 2 * side):
+        for i, x in enumerate(np.arange(table.left, table.right - side, side).tolist()):
+            for y in np.arange(near + side * (i % 2), table.far_edge - side, 2 * side).tolist():
                 _draw_tile(canvas, table, x, x + side, y, y + side, contrast)
     elif table.texture == 'speckles':
         grain = rng.integers(-14, 15, canvas.labels.shape, np.int16)[..., None]
@@ -94,7 +96,7 @@ def _draw_shadow(canvas: Canvas, table: Table, thing: Thing, light: float) -> No
 
 
 def _ring(canvas: Canvas, thing: Thing, z: float, radius: float) -> Points:
-    """A level circle around the thing's axis in pixels [24, 2]; counter-clockwise from the right."""
+    """Return a level circle around the thing's axis in pixels [24, 2], from the right."""
     points = np.empty((24, 3))
     points[:, 0] = thing.x + RING[:, 0] * radius
     points[:, 1] = thing.y + RING[:, 1] * radius
@@ -115,12 +117,13 @@ def _draw_ball(canvas: Canvas, ball: Thing) -> None:
         canvas.ellipse(place, (size, size), scaled(ball.paint, gain), 1.0, detail=step > 0)
     glint = (u - 0.33 * radius, v - 0.42 * radius)
     shine = tuple(min(255.0, 0.5 * c + 128) for c in ball.paint)
-    canvas.ellipse(glint, (radius * 0.16, radius * 0.13), (shine[0], shine[1], shine[2]), 1.0,
-                   detail=True)  # fmt: skip
+    canvas.ellipse(
+        glint, (radius * 0.16, radius * 0.13), (shine[0], shine[1], shine[2]), 1.0, detail=True
+    )
 
 
 def _draw_side(canvas: Canvas, thing: Thing, taper: float) -> Points:
-    """The shaded side of a round thing, back to front; returns the top's circle."""
+    """Draw the shaded side of a round thing, back to front; returns the top's circle."""
     radius = thing.width / 2
     foot = _ring(canvas, thing, thing.z, radius)
     top = _ring(canvas, thing, thing.z + thing.height, radius * taper)

@@ -29,29 +29,28 @@ class Fact:
 
 
 def yes_no(topic: str, group: str, truth: bool, **words: str) -> Fact:
-    """A fact answered by Yes or No."""
+    """Return a fact answered by Yes or No."""
     return Fact(topic, f'{topic} {group}', 'yes_no', YES if truth else NO, words)
 
 
 def number(topic: str, group: str, count: int, **words: str) -> Iterator[Fact]:
-    """A fact answered by a digit; nothing where there are too many to count."""
+    """Return a fact answered by a digit; nothing where there are too many to count."""
     if count <= MOST:
         yield Fact(topic, f'{topic} {group}', 'number', str(count), words)
 
 
 def choice(topic: str, group: str, answer: str, choices: tuple[str, ...], **words: str) -> Fact:
-    """A fact answered by one of several words."""
+    """Return a fact answered by one of several words."""
     return Fact(topic, f'{topic} {group}', 'choice', answer, words, choices)
 
 
 def phrase(kind: str, colour: str = '', place: str = '') -> str:
-    """A filler for a template: what to look for, as the wording spells it out later."""
+    """Return a filler for a template: what to look for, as the wording spells it out later."""
     return f'{colour}|{kind}|{place}'
 
 
 def named(things: tuple[Thing, ...]) -> list[tuple[Thing, str]]:
-    """The things that a phrase singles out, each with that phrase; all of their kind is unique
-    or unique in its colour."""
+    """Return the things that their kind, or colour and kind, singles out, with that phrase."""
     found = []
     for thing in things:
         alike = [other for other in things if other.kind == thing.kind]
@@ -71,5 +70,3 @@ def beside(scene: Scene, a: Thing, b: Thing) -> str:
 def colours_of(things: tuple[Thing, ...]) -> set[str]:
     """Names of all colours that occur."""
     return {thing.colour for thing in things if thing.colour}
-
-

@@ -1,8 +1,8 @@
 """Templates: text with alternatives in brackets and fillers in braces.
 
-`[Is there|Do you see] {a:x}[ in the picture|]?` stands for four wordings. A filler {form:name} puts
-the phrase called `name` in one of the forms a ('a red car'), the ('the red car'), p ('red cars'),
-or n ('red car'); {name} puts the word itself.
+`[Is there|Do you see] {a:x}[ in the picture|]?` stands for four wordings. A filler {form:name}
+puts the phrase called `name` in one of the forms a ('a red car'), the ('the red car'), p ('red
+cars'), or n ('red car'); {name} puts the word itself.
 """
 
 from __future__ import annotations
@@ -24,8 +24,11 @@ NOUNS: dict[str, tuple[tuple[str, str], ...]] = {
     'stop sign': (('stop sign', 'stop signs'),),
     'yield sign': (('yield sign', 'yield signs'), ('give way sign', 'give way signs')),
     'speed sign': (('speed limit sign', 'speed limit signs'), ('speed sign', 'speed signs')),
-    'crossing': (('crossing', 'crossings'), ('zebra crossing', 'zebra crossings'),
-                 ('crosswalk', 'crosswalks')),
+    'crossing': (
+        ('crossing', 'crossings'),
+        ('zebra crossing', 'zebra crossings'),
+        ('crosswalk', 'crosswalks'),
+    ),
     'object': (('object', 'objects'), ('thing', 'things')),
     'cube': (('cube', 'cubes'), ('block', 'blocks')),
     'ball': (('ball', 'balls'), ('sphere', 'spheres')),
@@ -33,7 +36,7 @@ NOUNS: dict[str, tuple[tuple[str, str], ...]] = {
     'cone': (('cone', 'cones'),),
     'mug': (('mug', 'mugs'), ('cup', 'cups')),
     'gripper': (('gripper', 'grippers'), ('robot hand', 'robot hands')),
-}  # fmt: skip
+}
 PLACES = {
     '': ('',),
     'left': (' on the left', ' on the left side', ' to the left'),
@@ -46,9 +49,7 @@ FILLER = re.compile(r'{(?:(\w+):)?(\w+)}')
 @lru_cache(maxsize=4096)
 def _parts(template: str) -> tuple[tuple[str, ...], ...]:
     pieces = re.split(r'\[([^\]]*)\]', template)
-    return tuple(
-        tuple(piece.split('|')) if i % 2 else (piece,) for i, piece in enumerate(pieces)
-    )
+    return tuple(tuple(piece.split('|')) if i % 2 else (piece,) for i, piece in enumerate(pieces))
 
 
 def wordings(template: str) -> list[str]:

@@ -17,23 +17,42 @@ CLASSES = (*ROAD_KINDS, *SHAPES, 'gripper')
 ATTRIBUTES: tuple[str, ...] = (
     *CLASSES,
     *(f'{colour} thing' for colour in dict.fromkeys(CAR_COLOURS + TABLE_COLOURS)),
-    'light red', 'light yellow', 'light green', 'gripper open', 'gripper closed', 'held',
-    'left of our lane', 'in our lane', 'right of our lane', 'on crossing', 'near', 'far',
+    'light red',
+    'light yellow',
+    'light green',
+    'gripper open',
+    'gripper closed',
+    'held',
+    'left of our lane',
+    'in our lane',
+    'right of our lane',
+    'on crossing',
+    'near',
+    'far',
     *SURFACES,
     *(f'centre of a {name}' for name in CLASSES),
-    'road scene', 'table scene', 'night', 'rain', 'fog', 'nothing visible',
-)  # fmt: skip
+    'road scene',
+    'table scene',
+    'night',
+    'rain',
+    'fog',
+    'nothing visible',
+)
 _INDEX = {name: index for index, name in enumerate(ATTRIBUTES)}
-_PLACES = {'left': 'left of our lane', 'ahead': 'in our lane', 'right': 'right of our lane',
-           'crossing': 'on crossing'}  # fmt: skip
+_PLACES = {
+    'left': 'left of our lane',
+    'ahead': 'in our lane',
+    'right': 'right of our lane',
+    'crossing': 'on crossing',
+}
 LABELS = FIRST_SURFACE + len(SURFACES)
 LEAST = 0.06  # of a patch; less is only marked where it is the middle of a thing
 
 
 def patch_targets(scene: Scene, rendering: Rendering, grid: int) -> NDArray[np.uint8]:
-    """What the patches of the picture, padded to a square around it, show.
+    """Return what the patches of the picture, padded to a square around it, show.
 
-    Returns uint8 [grid * grid, len(ATTRIBUTES)], row by row: 1 where the patch shows the attribute.
+    The result is uint8 [grid * grid, len(ATTRIBUTES)], row by row: 1 where the patch shows it.
     A 'centre of a ...' stands in the patch where the middle of a thing's visible pixels lies;
     the last six attributes are about the whole picture and the same in all patches.
     """
@@ -51,7 +70,7 @@ def patch_targets(scene: Scene, rendering: Rendering, grid: int) -> NDArray[np.u
 
 
 def blank_targets(grid: int) -> NDArray[np.uint8]:
-    """The targets of a picture that shows nothing."""
+    """Return the targets of a picture that shows nothing."""
     targets = np.zeros((grid * grid, len(ATTRIBUTES)), np.uint8)
     targets[:, _INDEX['nothing visible']] = 1
     return targets
@@ -93,7 +112,7 @@ def _meaning(scene: Scene) -> NDArray[np.float32]:
 
 
 def thing_attributes(scene: Scene, thing: Thing) -> list[str]:
-    """The attributes that hold for a thing."""
+    """Return the attributes that hold for a thing."""
     names = [thing.kind]
     if thing.colour:
         names.append(f'{thing.colour} thing')

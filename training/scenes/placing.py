@@ -1,4 +1,4 @@
-"""Placing things so that each of them is seen: large enough, inside the picture, barely covered."""
+"""Placing things so that each is seen: large enough, inside the picture, barely covered."""
 
 from __future__ import annotations
 
@@ -52,9 +52,7 @@ class Layout:
         large = min(width, height) * scale >= self.smallest
         return large and width * height >= share * (right - left) * (bottom - top)
 
-    def _apart(
-        self, thing: Thing, box: tuple[float, float, float, float], cover: float
-    ) -> bool:
+    def _apart(self, thing: Thing, box: tuple[float, float, float, float], cover: float) -> bool:
         for other, taken in zip(self.things, self._boxes, strict=True):
             width = min(box[2], taken[2]) - max(box[0], taken[0])
             height = min(box[3], taken[3]) - max(box[1], taken[1])
@@ -68,7 +66,7 @@ class Layout:
 
 
 def vary(rng: np.random.Generator, colour: str) -> Colour:
-    """A paint that a person calls by the given colour name."""
+    """Return a paint that a person calls by the given colour name."""
     base = np.array(PAINTS[colour])
     paint = np.clip(base * rng.uniform(0.85, 1.12) + rng.normal(0, 7, 3), 8, 250)
     return float(paint[0]), float(paint[1]), float(paint[2])
@@ -82,5 +80,5 @@ def pick(rng: np.random.Generator, options: dict[str, float]) -> str:
 
 
 def between(rng: np.random.Generator, low: float, high: float) -> float:
-    """A plain float drawn uniformly."""
+    """Return a plain float drawn uniformly."""
     return low + (high - low) * rng.random()

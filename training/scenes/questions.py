@@ -27,9 +27,22 @@ from .world import Road, Scene
 MEASURED = 1200  # scenes a domain
 RAREST = 0.012  # an answer that fewer scenes have is not asked for
 TRIES = 60  # draws a wanted question
-WEIGHTS = {'presence': 4.0, 'count': 14.0, 'colour': 2.0, 'action': 5.0, 'what ahead': 2.0,
-           'held shape': 2.0, 'held colour': 2.0, 'where': 2.0, 'shape': 2.0, 'domain': 0.2,
-           'describe': 0.3, 'left of': 0.6, 'right of': 0.6, 'side': 0.6}  # fmt: skip
+WEIGHTS = {
+    'presence': 4.0,
+    'count': 14.0,
+    'colour': 2.0,
+    'action': 5.0,
+    'what ahead': 2.0,
+    'held shape': 2.0,
+    'held colour': 2.0,
+    'where': 2.0,
+    'shape': 2.0,
+    'domain': 0.2,
+    'describe': 0.3,
+    'left of': 0.6,
+    'right of': 0.6,
+    'side': 0.6,
+}
 OPEN = ('leftmost ', 'rightmost ')  # groups whose answers are as many as there are things
 AS_TEXT = 0.3  # share of the choices that are asked as free text
 
@@ -84,7 +97,7 @@ def _odds() -> Odds:
 
 
 def _shares(scene: Scene) -> list[tuple[str, float, list[str]]]:
-    """The groups of a scene, each with its chance to be drawn and its possible answers."""
+    """Return the groups of a scene, each with its chance to be drawn and its possible answers."""
     facts = scene_facts(scene)
     total = sum(_weight(topic) for topic in facts)
     return [
@@ -149,23 +162,25 @@ def _draw(groups: dict[str, dict[str, list[Fact]]], rng: np.random.Generator) ->
     for answer, share in _odds().get(group, {}).items():
         draw -= share
         if draw < 0:
-            facts = groups[group].get(answer)
-            return facts[int(rng.integers(len(facts)))] if facts else None
+            possible = groups[group].get(answer)
+            return possible[int(rng.integers(len(possible)))] if possible else None
     return None
 
 
 def _ask(fact: Fact, rng: np.random.Generator, split: str) -> Example:
-    kind, choices = fact.kind, ()
+    kind = fact.kind
+    choices: tuple[str, ...] = ()
     if kind == 'choice' and rng.random() < AS_TEXT:
         kind = 'text'
     elif kind == 'choice':
         choices = _offer(fact, rng)
-    return Example(_phrase(fact.topic, fact.words, rng, split), kind, choices, fact.answer,
-                   fact.topic)  # fmt: skip
+    return Example(
+        _phrase(fact.topic, fact.words, rng, split), kind, choices, fact.answer, fact.topic
+    )
 
 
 def _offer(fact: Fact, rng: np.random.Generator) -> tuple[str, ...]:
-    """The answer among two to four of the possible ones, in random order."""
+    """Return the answer among two to four of the possible ones, in random order."""
     others = [option for option in fact.choices if option != fact.answer]
     rng.shuffle(others)
     most = min(len(others), 3)
@@ -182,8 +197,6 @@ def _describe(scene: Scene, rng: np.random.Generator, split: str) -> Example:
 def _phrase(topic: str, words: dict[str, str], rng: np.random.Generator, split: str) -> str:
     templates = WORDINGS[topic].of(split)
     text = word(templates[int(rng.integers(len(templates)))], words, rng)
-    if rng.random() < 0.85:
-        text = text[0].upper() + text[1:]
-    else:
-        text = text[0].lower() + text[1:]
+    first = text[0].upper() if rng.random() < 0.85 else text[0].lower()
+    text = first + text[1:]
     return text if rng.random() < 0.88 else text.rstrip('?.')

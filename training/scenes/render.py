@@ -22,14 +22,14 @@ DOMAINS = ('road', 'table')
 
 
 def sample_scene(rng: np.random.Generator, domain: str) -> Scene:
-    """A scene of the domain 'road' or 'table'; its things are placed so that they can be seen."""
+    """Return a scene of the domain 'road' or 'table', its things placed so that they are seen."""
     if domain not in DOMAINS:
         raise ValueError(f'unknown domain {domain!r}: it must be one of {", ".join(DOMAINS)}')
     return sample_road(rng) if domain == 'road' else sample_table(rng)
 
 
 def draw(scene: Scene) -> Canvas:
-    """The scene's clean picture and label map."""
+    """Return the scene's clean picture and label map."""
     canvas = Canvas(scene.camera, scene.air)
     backdrop = np.random.default_rng(scene.seed)
     if isinstance(scene.ground, Road):
@@ -46,7 +46,7 @@ def render(scene: Scene, rng: np.random.Generator) -> Rendering:
 
 
 def sample_view(rng: np.random.Generator, domain: str) -> tuple[Scene, Rendering]:
-    """A scene and its picture; what the picture does not show well is not in the scene."""
+    """Return a scene and its picture; what the picture does not show well is not in the scene."""
     scene = sample_scene(rng, domain)
     while True:
         canvas = draw(scene)
@@ -57,7 +57,7 @@ def sample_view(rng: np.random.Generator, domain: str) -> tuple[Scene, Rendering
 
 
 def only_visible(scene: Scene, canvas: Canvas) -> Scene:
-    """The scene without what its drawing hides; the same scene when nothing is hidden."""
+    """Return the scene without what its drawing hides; the same scene when nothing is hidden."""
     areas = cv2.calcHist([canvas.labels], [0], None, [256], [0, 256]).ravel()
     scale = (REFERENCE / scene.camera.side) ** 2
     seen = tuple(

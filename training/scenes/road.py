@@ -20,7 +20,7 @@ GREY: Colour = (60, 60, 64)
 
 
 def sample_road(rng: np.random.Generator) -> Scene:
-    """A road scene whose things can all be seen."""
+    """Return a road scene whose things can all be seen."""
     camera = sample_camera(rng)
     air = sample_air(rng)
     ground = _sample_ground(rng)
@@ -32,14 +32,19 @@ def sample_road(rng: np.random.Generator) -> Scene:
 
 
 def sample_camera(rng: np.random.Generator) -> Camera:
-    """A car's camera: its height, pitch, field of view and picture format vary."""
+    """Return a car's camera: its height, pitch, field of view and picture format vary."""
     width, height, turn = picture_size(rng)
     field = between(rng, 50, 68) if turn else between(rng, 42, 52)
     pitch = between(rng, 0.0, 6.0)
     return Camera(
-        width, height, radians(field), between(rng, 1.2, 2.2), radians(pitch),
-        radians(between(rng, -1.5, 1.5)), between(rng, -0.3, 0.3),
-    )  # fmt: skip
+        width,
+        height,
+        radians(field),
+        between(rng, 1.2, 2.2),
+        radians(pitch),
+        radians(between(rng, -1.5, 1.5)),
+        between(rng, -0.3, 0.3),
+    )
 
 
 def picture_size(rng: np.random.Generator) -> tuple[int, int, bool]:
@@ -79,12 +84,14 @@ def _sample_ground(rng: np.random.Generator) -> Road:
         grey=between(rng, 62, 120),
         scenery=(),
     )
-    scenery = tuple(sample_scenery(rng, road, between(rng, 9, 75)) for _ in range(rng.integers(4, 13)))
+    scenery = tuple(
+        sample_scenery(rng, road, between(rng, 9, 75)) for _ in range(rng.integers(4, 13))
+    )
     return replace(road, scenery=scenery)
 
 
 def sample_scenery(rng: np.random.Generator, road: Road, y: float) -> Thing:
-    """A house, tree or lamp beside the road at distance y: clutter that nobody asks about."""
+    """Return a house, tree or lamp beside the road at distance y; nobody asks about it."""
     kind = pick(rng, {'house': 0.4, 'tree': 0.45, 'lamp': 0.15})
     low, high = road.edges
     right = rng.random() < 0.5
@@ -113,7 +120,9 @@ def _add_signals(rng: np.random.Generator, layout: Layout, road: Road) -> None:
         def make_light() -> Thing:
             y = between(rng, 8.5, 15)
             side = rng.random()
-            across = high + 0.9 if side < 0.55 else low - 0.9 if side < 0.8 else between(rng, -1, 1)
+            across = (
+                high + 0.9 if side < 0.55 else low - 0.9 if side < 0.8 else between(rng, -1, 1)
+            )
             return traffic_light(road, light, across, y, between(rng, 2.4, 3.8))
 
         layout.place(make_light, 40, inside=0.97)
@@ -128,13 +137,13 @@ def _add_signals(rng: np.random.Generator, layout: Layout, road: Road) -> None:
 
 
 def traffic_light(road: Road, state: str, across: float, y: float, z: float) -> Thing:
-    """A traffic light whose housing hangs at height z, `across` metres from our lane's middle."""
+    """Return a traffic light that hangs at height z, `across` metres from our lane's middle."""
     x = road.curve(y) + across
     return Thing('traffic light', x, y, z, 0.95, 0.1, 2.4, (22, 23, 25), state=state)
 
 
 def road_sign(road: Road, kind: str, across: float, y: float, pose: float) -> Thing:
-    """A sign on a pole, `across` metres from the middle of our lane."""
+    """Return a sign on a pole, `across` metres from the middle of our lane."""
     x = road.curve(y) + across
     return Thing(kind, x, y, 1.7, 1.35, 0.05, 1.35, (225, 225, 225), pose=pose)
 
@@ -169,12 +178,21 @@ def _obstacle(rng: np.random.Generator, road: Road, kind: str) -> Thing:
 
 
 def obstacle(rng: np.random.Generator, road: Road, kind: str, across: float, y: float) -> Thing:
-    """A traffic cone or a cardboard box on the road, `across` metres from our lane's middle."""
+    """Return a traffic cone or cardboard box, `across` metres from our lane's middle."""
     x = road.curve(y) + across
     if kind == 'box':
         side = between(rng, 0.8, 1.15)
-        return Thing(kind, x, y, 0, side, side * 0.9, side * between(rng, 0.7, 0.95), BROWN,
-                     yaw=between(rng, -0.6, 0.6))  # fmt: skip
+        return Thing(
+            kind,
+            x,
+            y,
+            0,
+            side,
+            side * 0.9,
+            side * between(rng, 0.7, 0.95),
+            BROWN,
+            yaw=between(rng, -0.6, 0.6),
+        )
     height = between(rng, 0.95, 1.15)
     return Thing(kind, x, y, 0, 0.66 * height, 0.1, height, ORANGE)
 
@@ -186,7 +204,9 @@ def _pedestrian(rng: np.random.Generator, road: Road, crossing_share: float) -> 
         across = between(rng, max(low + 0.6, -6.5), min(high - 0.6, 6.5))
     else:
         y = between(rng, 6.0, 12.5)
-        across = high + between(rng, 0.6, 2.4) if rng.random() < 0.55 else low - between(rng, 0.6, 2.4)
+        across = (
+            high + between(rng, 0.6, 2.4) if rng.random() < 0.55 else low - between(rng, 0.6, 2.4)
+        )
     return pedestrian(rng, road, across, y)
 
 
@@ -195,8 +215,17 @@ def pedestrian(rng: np.random.Generator, road: Road, across: float, y: float) ->
     clothes = rng.uniform(20, 235, 3)
     paint = (float(clothes[0]), float(clothes[1]), float(clothes[2]))
     height = between(rng, 1.75, 2.0)
-    return Thing('pedestrian', road.curve(y) + across, y, 0, 0.68, 0.1, height, paint,
-                 pose=float(rng.random()))  # fmt: skip
+    return Thing(
+        'pedestrian',
+        road.curve(y) + across,
+        y,
+        0,
+        0.68,
+        0.1,
+        height,
+        paint,
+        pose=float(rng.random()),
+    )
 
 
 def _vehicle(
@@ -220,17 +249,35 @@ def _vehicle(
 
 
 def vehicle(
-    rng: np.random.Generator, road: Road, kind: str, colour: str, paint: Colour,
-    across: float, y: float, oncoming: bool,
-) -> Thing:  # fmt: skip
-    """A car or truck whose rear (front, when oncoming) is y metres away."""
+    rng: np.random.Generator,
+    road: Road,
+    kind: str,
+    colour: str,
+    paint: Colour,
+    across: float,
+    y: float,
+    oncoming: bool,
+) -> Thing:
+    """Return a car or truck whose rear (front, when oncoming) is y metres away."""
     length = between(rng, 3.8, 4.6) if kind == 'car' else between(rng, 6, 9)
     width = between(rng, 1.75, 1.95) if kind == 'car' else between(rng, 2.3, 2.5)
     height = between(rng, 1.4, 1.65) if kind == 'car' else between(rng, 3.1, 3.6)
     yaw = atan(road.bend * y)
     x, y = road.curve(y) + across + sin(yaw) * length / 2, y + cos(yaw) * length / 2
-    return Thing(kind, x, y, 0, width, length, height, paint, colour,
-                 'oncoming' if oncoming else 'away', yaw, float(rng.random()))  # fmt: skip
+    return Thing(
+        kind,
+        x,
+        y,
+        0,
+        width,
+        length,
+        height,
+        paint,
+        colour,
+        'oncoming' if oncoming else 'away',
+        yaw,
+        float(rng.random()),
+    )
 
 
 def across(road: Road, thing: Thing) -> float:

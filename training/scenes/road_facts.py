@@ -20,8 +20,10 @@ SIGN_NAMES = {'stop sign': 'stop sign', 'yield sign': 'yield sign', 'speed sign'
 
 
 def place(road: Road, thing: Thing) -> str:
-    """Where a thing is: 'ahead' in our lane, 'left' or 'right' of it, 'crossing' for somebody on
-    foot there, '' where a person could hesitate."""
+    """Return where a thing is: 'ahead' in our lane, 'left' or 'right' of it.
+
+    Somebody on foot may be on the 'crossing'. It is '' where a person could hesitate.
+    """
     offset = across(road, thing)
     if thing.kind == 'pedestrian':
         low, high = road.edges
@@ -56,7 +58,7 @@ def blockers(road: Road, scene: Scene) -> list[Thing]:
 
 
 def action(scene: Scene, road: Road) -> str:
-    """What the car should do; '' where the rule leaves it open.
+    """Return what the car should do; '' where the rule leaves it open.
 
     Stop at a red light, for somebody on the crossing, and for an obstacle or a near vehicle ahead
     in our lane. Otherwise slow down for a yellow light, rain, fog, night, or somebody beside a
@@ -174,8 +176,9 @@ def _single_things(scene: Scene, road: Road) -> Iterator[Fact]:
         for spot in PLACES:
             here = [car for car in cars if place(road, car) == spot]
             if len(here) == 1:
-                yield choice('colour', f'car {spot}', here[0].colour, CAR_COLOURS,
-                             x=phrase('car', '', spot))  # fmt: skip
+                yield choice(
+                    'colour', f'car {spot}', here[0].colour, CAR_COLOURS, x=phrase('car', '', spot)
+                )
 
 
 def _relations(scene: Scene) -> Iterator[Fact]:
@@ -190,9 +193,7 @@ def _relations(scene: Scene) -> Iterator[Fact]:
 def _traffic(scene: Scene, road: Road) -> Iterator[Fact]:
     things = scene.objects
     ahead = blockers(road, scene)
-    unsure = any(
-        thing.kind in VEHICLES + OBSTACLES and not place(road, thing) for thing in things
-    )
+    unsure = any(thing.kind in VEHICLES + OBSTACLES and not place(road, thing) for thing in things)
     if ahead or not unsure:
         yield yes_no('lane free', '', not ahead)
         yield yes_no('lane blocked', '', bool(ahead))

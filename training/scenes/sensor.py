@@ -13,12 +13,12 @@ from .world import Air, Image
 
 @lru_cache(maxsize=1)
 def _grain() -> NDArray[np.float32]:
-    """Normal numbers to cut noise from; drawing new ones costs more than drawing a scene."""
+    """Return normal numbers to cut noise from; new ones would cost more than the scene."""
     return np.random.default_rng(7).standard_normal(1 << 21, np.float32)
 
 
 def noise(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Normal noise of unit strength."""
+    """Return normal noise of unit strength."""
     size = int(np.prod(shape))
     start = int(rng.integers(0, (1 << 21) - size))
     return _grain()[start : start + size].reshape(shape)
@@ -41,37 +41,37 @@ def add_rain(image: Image, night: bool, rng: np.random.Generator) -> None:
 
 
 def expose(image: Image, air: Air, rng: np.random.Generator) -> Image:
-    """Pass a drawn picture through a camera: returns a new uint8 [H, W, 3]."""
+    """Return a drawn picture, itself changed, with a camera's flaws: uint8 [H, W, 3]."""
     if air.weather == 'rain':
         add_rain(image, air.night, rng)
     height, width = image.shape[:2]
     if rng.random() < 0.4:
-        image = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.4, 1.1)))
+        cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.4, 1.1)), image)
     frame = _graded(image, air, rng)
     if rng.random() < 0.35:
         shade = _vignette(height, width, float(rng.uniform(0.1, 0.4)))
-        frame = cv2.multiply(frame, cv2.cvtColor(shade, cv2.COLOR_GRAY2RGB))
+        cv2.multiply(frame, cv2.cvtColor(shade, cv2.COLOR_GRAY2RGB), frame)
     strength = float(rng.uniform(0, 9)) * (1.0 if rng.random() < 0.7 else 0.2)
-    if rng.random() < 0.5:
-        grain = noise(rng, (height, width, 3))
-    else:
-        grain = cv2.cvtColor(noise(rng, (height, width)), cv2.COLOR_GRAY2RGB)
-    picture = cv2.addWeighted(frame, 1.0, grain, strength, 0.0, dtype=cv2.CV_8U)
+    coloured = rng.random() < 0.5
+    grain = noise(rng, (height, width, 3 if coloured else 1))
+    colours = grain if coloured else cv2.cvtColor(grain, cv2.COLOR_GRAY2RGB)
+    cv2.addWeighted(frame, 1.0, colours, strength, 0.0, image, cv2.CV_8U)
     if rng.random() < 0.35:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(35, 90))]
-        picture = cv2.imdecode(cv2.imencode('.jpg', picture, quality)[1], cv2.IMREAD_COLOR)
-    return picture
+        small = cv2.imencode('.jpg', image, quality)[1]
+        return np.asarray(cv2.imdecode(small, cv2.IMREAD_COLOR), np.uint8)
+    return image
 
 
 def _graded(image: Image, air: Air, rng: np.random.Generator) -> NDArray[np.float32]:
-    """The picture with another exposure, white balance and contrast."""
+    """Return the picture with another exposure, white balance and contrast."""
     gain = rng.uniform(0.86, 1.14) * rng.uniform(0.94, 1.06, 3)
     if air.weather == 'rain':
         gain = gain * 0.92
     contrast = rng.uniform(0.85, 1.12)
     offset = (1 - contrast) * (60 if air.night else 118) + rng.uniform(-8, 10)
     table = np.arange(256)[:, None] * (gain * contrast) + offset
-    return cv2.LUT(image, table.astype(np.float32)[None])
+    return np.asarray(cv2.LUT(image, table.astype(np.float32)[None]), np.float32)
 
 
 def _vignette(height: int, width: int, strength: float) -> NDArray[np.float32]:

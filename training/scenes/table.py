@@ -13,14 +13,22 @@ from .world import Air, Camera, Colour, Scene, Table, Thing
 SHAPES = ('cube', 'ball', 'cylinder', 'cone', 'mug')
 TABLE_COLOURS = ('red', 'blue', 'green', 'yellow', 'purple', 'white')
 TOPS: tuple[Colour, ...] = (
-    (150, 110, 74), (196, 160, 118), (110, 78, 54), (128, 130, 134), (92, 96, 104),
-    (176, 178, 176), (64, 62, 66), (140, 150, 142), (176, 164, 148), (104, 118, 132),
-)  # fmt: skip
+    (150, 110, 74),
+    (196, 160, 118),
+    (110, 78, 54),
+    (128, 130, 134),
+    (92, 96, 104),
+    (176, 178, 176),
+    (64, 62, 66),
+    (140, 150, 142),
+    (176, 164, 148),
+    (104, 118, 132),
+)
 STEEL: Colour = (120, 124, 132)
 
 
 def sample_table(rng: np.random.Generator) -> Scene:
-    """A table scene whose things can all be seen."""
+    """Return a table scene whose things can all be seen."""
     camera = _sample_camera(rng)
     table = Table(
         far_edge=between(rng, 1.15, 1.5),
@@ -37,7 +45,9 @@ def sample_table(rng: np.random.Generator) -> Scene:
     if rng.random() < 0.7:
         wanted -= _add_gripper(rng, layout, table, wanted > 0, shape, colour)
     for _ in range(wanted):
-        layout.place(lambda: _lying(rng, table, camera, shape, colour), 60, cover=0.08, inside=0.85)
+        layout.place(
+            lambda: _lying(rng, table, camera, shape, colour), 60, cover=0.08, inside=0.85
+        )
     return Scene(camera, table, air, tuple(layout.things), int(rng.integers(1 << 31)))
 
 
@@ -47,9 +57,13 @@ def _sample_camera(rng: np.random.Generator) -> Camera:
     elevation = between(rng, 0.42, 0.66)
     aim = between(rng, 0.62, 0.72)
     return Camera(
-        width, height, radians(field), elevation, float(np.arctan2(elevation, aim)),
+        width,
+        height,
+        radians(field),
+        elevation,
+        float(np.arctan2(elevation, aim)),
         radians(between(rng, -3, 3)),
-    )  # fmt: skip
+    )
 
 
 def _looks(
@@ -83,19 +97,45 @@ def _add_gripper(
     gap = width if holding else 0.012 if closed else between(rng, 0.1, 0.14)
 
     def make() -> Thing:
-        return gripper(between(rng, -0.28, 0.28), between(rng, 0.6, 0.85),
-                       between(rng, 0.07, 0.2), gap, closed)  # fmt: skip
+        return gripper(
+            between(rng, -0.28, 0.28),
+            between(rng, 0.6, 0.85),
+            between(rng, 0.07, 0.2),
+            gap,
+            closed,
+        )
 
     if not layout.place(make, 40) or not holding:
         return 0
     hand = layout.things[-1]
-    held = Thing(kind, hand.x, hand.y, hand.z - 0.4 * height, width, width, height,
-                 vary(rng, name), name, 'held', 0.0 if kind == 'cube' else yaw)  # fmt: skip
+    held = Thing(
+        kind,
+        hand.x,
+        hand.y,
+        hand.z - 0.4 * height,
+        width,
+        width,
+        height,
+        vary(rng, name),
+        name,
+        'held',
+        0.0 if kind == 'cube' else yaw,
+    )
     layout.add(held)
     return 1
 
 
 def gripper(x: float, y: float, z: float, gap: float, closed: bool) -> Thing:
-    """A two-finger gripper whose finger tips are at height z, with `gap` metres between them."""
-    return Thing('gripper', x, y, z, gap + 0.07, 0.05, 0.2, STEEL,
-                 state='closed' if closed else 'open', pose=gap)  # fmt: skip
+    """Return a gripper of two fingers, `gap` metres apart, their tips at height z."""
+    return Thing(
+        'gripper',
+        x,
+        y,
+        z,
+        gap + 0.07,
+        0.05,
+        0.2,
+        STEEL,
+        state='closed' if closed else 'open',
+        pose=gap,
+    )

@@ -1,4 +1,4 @@
-"""How questions are asked. Held-out wordings use the words of the train wordings, arranged anew."""
+"""How questions are asked. Held-out wordings use the words of train wordings, arranged anew."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Wording:
     heldout: tuple[str, ...]
 
     def of(self, split: str) -> tuple[str, ...]:
-        """The templates of 'train' or 'heldout'."""
+        """Return the templates of 'train' or 'heldout'."""
         if split not in ('train', 'heldout'):
             raise ValueError(f"unknown split {split!r}: it must be 'train' or 'heldout'")
         return self.train if split == 'train' else self.heldout
@@ -245,7 +245,8 @@ WORDINGS: dict[str, Wording] = {
     'sign': Wording(
         train=(
             '[What|Which|What kind of] [sign|traffic sign|road sign] [do you see|is there]'
-            + SEEN + '?',
+            + SEEN
+            + '?',
             '[What|Which] sign is [visible|in view]?',
             '[Tell me|Name|Say] which sign [you see|is there].',
             'What does the sign say?',
@@ -301,8 +302,9 @@ WORDINGS: dict[str, Wording] = {
     'on crossing': Wording(
         train=(
             'Is [someone|somebody|anybody|a person|a pedestrian] on the [crossing|crosswalk]'
-            + SEEN + '?',
-            '[Do you see|Can you see] [someone|a person|a pedestrian] on the [crossing|crosswalk]?',
+            + SEEN
+            + '?',
+            '[Do you see|Can you see] [someone|a person] on the [crossing|crosswalk]?',
             'Is [someone|somebody|a pedestrian] [crossing|walking across] the road?',
             '[Tell me if|Check whether] [somebody|a person] is on the crossing.',
             '[Anybody|Person|Pedestrian] on the crossing?',

@@ -1,6 +1,6 @@
 """What a generated scene is made of: a camera, things at places in metres, and the air between.
 
-Axes: x to the right, y forward, z up; the origin lies on the ground (or table top) below the camera.
+Axes: x to the right, y forward, z up; the origin is on the ground (or table) below the camera.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PAINTS: dict[str, Colour] = {
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole camera that looks forward; `pitch` is positive downwards. Radians, metres, pixels."""
+    """A pinhole camera that looks forward, `pitch` downwards. Radians, metres, pixels."""
 
     width: int
     height: int
@@ -63,7 +63,7 @@ class Camera:
         return u * cr - v * sr + self.width / 2, u * sr + v * cr + self.height / 2, depth
 
     def project(self, points: Points) -> tuple[Points, Points]:
-        """Map points [N, 3] in metres to pixels [N, 2] and depths [N]; depths are at least 5 cm."""
+        """Map points [N, 3] in metres to pixels [N, 2] and depths [N] of at least 5 cm."""
         c, s, cr, sr = self._turns
         y, z = points[:, 1], points[:, 2] - self.elevation
         depth = np.maximum(y * c - z * s, 0.05)
@@ -82,9 +82,9 @@ class Camera:
 
 @dataclass(frozen=True)
 class Thing:
-    """Something that can be asked about; a box of the given size stands on (x, y, z), turned by yaw.
+    """Something that can be asked about: a box of a size that stands on (x, y, z), turned by yaw.
 
-    `colour` is a name of PAINTS, or empty where its colour is never asked; `paint` is the very RGB.
+    `colour` is a name of PAINTS, or empty where nobody asks for it; `paint` is the very RGB.
     `state` is a light's red/yellow/green, a vehicle's away/oncoming, a gripper's open/closed, or
     'held' for what the gripper holds. `pose` in 0..1 chooses among drawings of the same thing.
     """
@@ -103,7 +103,7 @@ class Thing:
     pose: float = 0.0
 
     def corners(self) -> Points:
-        """The eight corners [8, 3]: four of the foot, counter-clockwise from near left, then the top."""
+        """Return corners [8, 3]: the foot's, counter-clockwise from near left, then the top's."""
         return box_corners(
             (self.x, self.y, self.z), (self.width, self.length, self.height), self.yaw
         )
@@ -206,7 +206,7 @@ def box_corners(
     yaw: float = 0.0,
     taper: float = 1.0,
 ) -> Points:
-    """Corners [8, 3] of an upright box (its top scaled by taper) whose foot is centred on `foot`."""
+    """Return the corners [8, 3] of an upright box around `foot`, its top scaled by taper."""
     return np.array(_box_corners(foot, size, yaw, taper))
 
 
@@ -232,6 +232,6 @@ def bounds(camera: Camera, thing: Thing) -> tuple[float, float, float, float]:
 
 
 def middle(camera: Camera, thing: Thing) -> tuple[float, float]:
-    """Where the centre of the thing is in the picture, as fractions of the padded square's side."""
+    """Return where the thing's centre is in the picture, in sides of the padded square."""
     u, v, _ = camera.project_point(thing.x, thing.y, thing.z + thing.height / 2)
     return u / camera.side, v / camera.side
