@@ -4,6 +4,7 @@ Tests that take `ros`, or anything built upon it, run on a DDS domain of their o
 only. They are skipped where no ROS 2 is sourced.
 """
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -42,10 +43,8 @@ def spin(ros: 'Context') -> Iterator[Callable[['Node'], None]]:
     executor = SingleThreadedExecutor(context=ros)
 
     def work() -> None:
-        try:
+        with contextlib.suppress(ExternalShutdownException):
             executor.spin()
-        except ExternalShutdownException:
-            pass
 
     thread = threading.Thread(target=work, name='spin', daemon=True)
     nodes: list[Node] = []

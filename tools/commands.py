@@ -17,7 +17,7 @@ FOREIGN = (
 SECONDS_BETWEEN_LINES = 15.0
 
 
-class Failed(Exception):
+class SetupError(Exception):
     """The set-up cannot go on; the message is for the user."""
 
 
@@ -36,7 +36,7 @@ class Console:
     def run(
         self, title: str, command: Sequence[str | Path], environment: Mapping[str, str]
     ) -> None:
-        """Run a command and show how far it is; raise Failed, and show all, if it fails."""
+        """Run a command and show how far it is; raise SetupError, and show all, if it fails."""
         started = shown = time.monotonic()
         output: list[str] = []
         self._show(f'{title} ...')
@@ -65,7 +65,7 @@ class Console:
         if process.returncode:
             self._show(f'{title}: FAILED after {seconds:.0f} s\n')
             print(''.join(output))
-            raise Failed(f'"{title}" failed; what it said is above and in {self.log}')
+            raise SetupError(f'"{title}" failed; what it said is above and in {self.log}')
         self._show(f'{title}: done in {seconds:.0f} s', last=True)
 
     def _show(self, text: str, last: bool = False) -> None:

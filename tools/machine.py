@@ -8,16 +8,16 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from commands import Failed
+from commands import SetupError
 
 GIGABYTES_NEEDED = 3
 
 
 def check(folder: Path) -> None:
-    """Raise Failed with everything that is missing, and the name of the package that has it."""
+    """Raise SetupError if anything is missing, naming all of it and the packages that have it."""
     missing = missing_parts(folder)
     if missing:
-        raise Failed('this is missing:\n' + '\n'.join(f'  - {part}' for part in missing))
+        raise SetupError('this is missing:\n' + '\n'.join(f'  - {part}' for part in missing))
 
 
 def missing_parts(folder: Path) -> list[str]:

@@ -9,9 +9,8 @@ import sys
 
 if not (3, 10) <= sys.version_info[:2] <= (3, 13):
     sys.exit(
-        'ROS 2 wheels exist for Python 3.10 to 3.13; this is Python %d.%d (%s).\n'
+        f'{sys.executable} is Python {sys.version.split()[0]}; ROS 2 comes for 3.10 to 3.13.\n'
         'Name another one, for example: make setup PYTHON=python3.12'
-        % (sys.version_info[0], sys.version_info[1], sys.executable)
     )
 
 import argparse
@@ -22,7 +21,7 @@ from pathlib import Path
 
 import machine
 import wheels
-from commands import Console, Failed, clean_environment
+from commands import Console, SetupError, clean_environment
 from steps import Step, bring_up_to_date
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,7 +33,7 @@ SOURCES = (
     *('launch', 'config', 'ros2_llava_phi', 'training'),
 )
 
-MODULE = 'lib/python{0}.{1}/site-packages/ros2_llava_phi'.format(*sys.version_info)
+MODULE = 'lib/python{}.{}/site-packages/ros2_llava_phi'.format(*sys.version_info)
 
 
 class Setup:
@@ -116,7 +115,7 @@ class Setup:
         )
         # colcon only warns when it does not recognise a package.
         if not (installed / 'share' / 'llava_phi' / 'package.xml').exists():
-            raise Failed('colcon did not find the package: is package.xml valid?')
+            raise SetupError('colcon did not find the package: is package.xml valid?')
         shutil.rmtree(installed / MODULE)
 
     def link_module(self) -> None:
@@ -155,7 +154,7 @@ def main() -> None:
     steps = Setup(arguments.distro, venv, Console(log=venv / 'setup.log')).steps()
     try:
         bring_up_to_date(steps, stamps=venv, before=lambda: machine.check(venv))
-    except Failed as failure:
+    except SetupError as failure:
         print(f'make setup: {failure}', file=sys.stderr)
         sys.exit(2)
 

@@ -28,9 +28,7 @@ class Step:
         return digest.hexdigest()
 
 
-def bring_up_to_date(
-    steps: Sequence[Step], stamps: Path, before: Callable[[], None]
-) -> None:
+def bring_up_to_date(steps: Sequence[Step], stamps: Path, before: Callable[[], None]) -> None:
     """Do the steps whose stamp in the folder `stamps` is missing or old.
 
     `before` is called once, and only if there is something to do.

@@ -20,9 +20,7 @@ def fit(text: str) -> str:
         numpy.get_include(),
         text,
     )
-    return re.sub(
-        BUILD_MACHINE + r'/include/python[\d.]+', sysconfig.get_path('include'), text
-    )
+    return re.sub(BUILD_MACHINE + r'/include/python[\d.]+', sysconfig.get_path('include'), text)
 
 
 def main() -> None:
