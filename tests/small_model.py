@@ -4,8 +4,8 @@ from pathlib import Path
 
 import torch
 
-from ros2_llava_phi.assistant.request import request_text
 from ros2_llava_phi.assistant.question import Kind, Question
+from ros2_llava_phi.assistant.request import request_text
 from ros2_llava_phi.model.checkpoint import save_network
 from ros2_llava_phi.model.config import ModelConfig, TextConfig, VisionConfig
 from ros2_llava_phi.model.network import LlavaPhi

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -83,7 +82,8 @@ def test_a_choice_is_one_of_the_choices(assistant: Assistant) -> None:
 def test_a_number_is_a_number(assistant: Assistant) -> None:
     answer = assistant.ask(assistant.look(picture()), QUESTIONS[3])
     assert answer.abstained or float(answer.text) == answer.value
-    assert answer.allowed == answer.probabilities == ()
+    assert answer.allowed == ()
+    assert answer.probabilities == ()
 
 
 def test_free_text_streams_what_it_answers(assistant: Assistant) -> None:

@@ -83,5 +83,5 @@ def test_shared_tokens_are_one_step() -> None:
 
 
 def test_temperature_flattens() -> None:
-    answers = [(1, END), (2, END)]
+    answers: list[tuple[int, ...]] = [(1, END), (2, END)]
     assert max(run(answers, temperature=5.0)[0]) < max(run(answers)[0])

@@ -18,6 +18,7 @@ from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.assistant.load import load_assistant
 from ros2_llava_phi.assistant.question import Kind
 
+from .calibration import calibration_error, fit_temperature
 from .scene_shards import question_of
 from .scenes import (
     CANNOT_TELL,
@@ -29,6 +30,7 @@ from .scenes import (
     sample_view,
 )
 
+VALIDATION_SEED = 800_001
 HELD_OUT_SEED = 900_001
 QUESTIONS_PER_SCENE = 12
 CLOSED = (Kind.YES_NO, Kind.CHOICE)
@@ -63,7 +65,11 @@ class Score(BaseModel):
 
 
 class Scores(BaseModel):
-    """Held-out scores: by kind of question, by topic, and on frames that show nothing."""
+    """
+    Held-out scores: by kind of question, by topic, and on frames that show nothing.
+
+    calibration_error: expected calibration error of yes/no questions and choices, 0..1.
+    """
 
     scenes: int
     kinds: dict[str, Score]
@@ -71,6 +77,7 @@ class Scores(BaseModel):
     blank_frames: int
     abstained_on_blank: float
     abstained_on_scenes: float
+    calibration_error: float
 
 
 def said(answer: Answer) -> str:
@@ -85,30 +92,45 @@ def forced(answer: Answer) -> str:
     return answer.text
 
 
-def evaluate(assistant: Assistant, scenes: int, split: str = 'heldout') -> tuple[Scores, list[Asked]]:
-    """Ask about `scenes` held-out scenes, and about a tenth as many frames showing nothing."""
-    asked = []
+def evaluate(assistant: Assistant, scenes: int, split: str = 'heldout') -> Scores:
+    """
+    Ask about `scenes` held-out scenes, and about a tenth as many frames that show nothing.
+
+    split: 'heldout' for wordings that the training never used, 'train' for those it did.
+    """
+    asked: list[Asked] = []
     for index in tqdm(range(scenes), 'held-out scenes', unit='scene'):
-        asked.extend(_ask_about(assistant, index, split))
+        asked.extend(_ask_about(assistant, HELD_OUT_SEED, index, split))
     blank = max(1, scenes // 10)
     on_blank = [
         answer
         for index in tqdm(range(blank), 'blank frames', unit='frame')
         for answer in _ask_about_blank(assistant, index, split)
     ]
-    scores = Scores(
+    return Scores(
         scenes=scenes,
         kinds=_by(asked, lambda one: one.example.kind),
         topics=_by(asked, lambda one: f'{one.example.topic} ({one.example.kind})'),
         blank_frames=blank,
         abstained_on_blank=float(np.mean([answer.abstained for answer in on_blank])),
         abstained_on_scenes=float(np.mean([one.answer.abstained for one in asked])),
+        calibration_error=_calibration_error(asked),
     )
-    return scores, asked
 
 
-def _ask_about(assistant: Assistant, index: int, split: str) -> Iterable[Asked]:
-    rng = np.random.default_rng([HELD_OUT_SEED, index])
+def calibrate(assistant: Assistant, scenes: int) -> float:
+    """Return the temperature for a model whose own is 1, fitted on `scenes` validation scenes."""
+    probabilities, truth = [], []
+    for index in tqdm(range(scenes), 'calibration scenes', unit='scene'):
+        for one in _ask_about(assistant, VALIDATION_SEED, index, 'train'):
+            if one.example.answer in one.answer.allowed:
+                probabilities.append(one.answer.probabilities)
+                truth.append(one.answer.allowed.index(one.example.answer))
+    return fit_temperature(probabilities, truth)
+
+
+def _ask_about(assistant: Assistant, seed: int, index: int, split: str) -> Iterable[Asked]:
+    rng = np.random.default_rng([seed, index])
     scene, rendering = sample_view(rng, DOMAINS[index % len(DOMAINS)])
     view = assistant.look(Frame(rendering.image))
     blank = assistant.look(Frame(_blank(rendering.image.shape)))
@@ -139,6 +161,13 @@ def _by(asked: Iterable[Asked], group_of: Callable[[Asked], str]) -> dict[str, S
     return {name: _score(groups[name]) for name in sorted(groups)}
 
 
+def _calibration_error(asked: Iterable[Asked]) -> float:
+    closed = [one for one in asked if one.answer.question.kind in CLOSED]
+    return calibration_error(
+        [one.answer.confidence for one in closed], [one.right for one in closed]
+    )
+
+
 def _score(group: Sequence[Asked]) -> Score:
     return Score(
         questions=len(group),
@@ -166,13 +195,14 @@ def print_scores(scores: Scores, console: Console) -> None:
     console.print(table)
     console.print(
         f'abstained on {scores.abstained_on_blank:.1%} of questions about blank frames, '
-        f'on {scores.abstained_on_scenes:.1%} of those about scenes'
+        f'on {scores.abstained_on_scenes:.1%} of those about scenes; '
+        f'calibration error {scores.calibration_error:.3f}'
     )
 
 
 def main(model: str, scenes: int = 400, split: str = 'heldout', out: Path | None = None) -> None:
     """Evaluate a model on held-out scenes; write the scores as JSON if a file is given."""
-    scores, _ = evaluate(load_assistant(model), scenes, split)
+    scores = evaluate(load_assistant(model), scenes, split)
     print_scores(scores, Console())
     if out is not None:
         out.write_text(scores.model_dump_json(indent=2))

@@ -1,7 +1,6 @@
 """One stage of training: AdamW, warm-up and cosine, progress, and saves that survive a kill."""
 
 import math
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,7 +101,7 @@ def _save(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, step:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix('.partial')
     save_file({**tensors, 'step': torch.tensor(step)}, partial)
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def _load(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> int:

@@ -33,7 +33,9 @@ class Branch:
 @dataclass(frozen=True)
 class Batch:
     """
-    B pictures and what is asked about them, packed: pixels [B, 3, side, side]; the rest int64 [B, T], T for branches alone.
+    B pictures, and what is asked about them.
+
+    pixels: [B, 3, side, side]; all the rest is int64 [B, T], for the branches alone.
 
     labels: the token to come next, NO_LABEL where it does not matter.
     segments: 1, 2, ... by branch; PADDING_SEGMENT behind the last.

@@ -5,7 +5,6 @@ Scene i is drawn with a random generator seeded by (seed, i), so that any part c
 and nothing depends on how many processes made it.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -36,7 +35,7 @@ from .scenes import (
     questions,
     sample_view,
 )
-from .tokenizer import END_OF_TEXT
+from .tokenizer import end_token
 
 SCENES_PER_SHARD = 500
 QUESTIONS_PER_SCENE = 24
@@ -80,10 +79,12 @@ def question_of(example: Example) -> Question:
     return Question(example.question, KINDS[example.kind], example.choices)
 
 
-def branch_of(tokenizer: Tokenizer, end_token: int, request: str, answer: str) -> Branch:
+def branch_of(tokenizer: Tokenizer, request: str, answer: str) -> Branch:
     """Return the tokens of a request, and of the answer that the model should give."""
     asked = encode(tokenizer, after_picture(request)) if request else encode(tokenizer, '\n')
-    return Branch([*asked, *encode(tokenizer, answer_text(answer)), end_token], len(asked))
+    return Branch(
+        [*asked, *encode(tokenizer, answer_text(answer)), end_token(tokenizer)], len(asked)
+    )
 
 
 class SceneShards:
@@ -176,9 +177,9 @@ def _make_shard(
 ) -> None:
     tokenizer = Tokenizer.from_str(tokenizer_json)
     tokenizer.encode_special_tokens = True
-    end_token = tokenizer.token_to_id(END_OF_TEXT)
     first = int(path.stem) * scenes
-    pictures, targets, tokens = [], [], []
+    pictures, targets = [], []
+    tokens: list[int] = []
     branches = np.zeros((scenes, 1 + QUESTIONS_PER_SCENE, 3), np.int32)
     for row in range(scenes):
         drawn = draw(seed, first + row, 'train', grid)
@@ -189,7 +190,7 @@ def _make_shard(
         wanted = [('', drawn.caption)]
         wanted += [(request_text(question_of(e)), e.answer) for e in drawn.examples]
         for number, (request, answer) in enumerate(wanted):
-            branch = branch_of(tokenizer, end_token, request, answer)
+            branch = branch_of(tokenizer, request, answer)
             branches[row, number] = len(tokens), len(branch.tokens), branch.answer
             tokens.extend(branch.tokens)
     partial_path = path.with_suffix('.partial.npz')
@@ -200,7 +201,7 @@ def _make_shard(
         tokens=np.array(tokens, np.int32),
         branches=branches,
     )
-    os.replace(partial_path, path)
+    partial_path.replace(path)
 
 
 def _with_shard(branches: NDArray[np.int32], shard: int) -> NDArray[np.int32]:

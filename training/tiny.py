@@ -17,12 +17,14 @@ from pathlib import Path
 import numpy as np
 import torch
 import typer
+from rich.console import Console
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from ros2_llava_phi.assistant.load import load_assistant
 from ros2_llava_phi.assistant.request import request_text
 from ros2_llava_phi.model.checkpoint import save_network
-from ros2_llava_phi.model.config import ModelConfig, TextConfig, VisionConfig
+from ros2_llava_phi.model.config import ModelConfig, TextConfig, VisionConfig, write_config
 from ros2_llava_phi.model.network import LlavaPhi
 from ros2_llava_phi.model.prompt import (
     BEFORE_PICTURE,
@@ -32,7 +34,9 @@ from ros2_llava_phi.model.prompt import (
     encode,
 )
 
+from .evaluate import calibrate, evaluate, print_scores
 from .loop import Stage, run_stage
+from .model_card import SCORES_FILE, write_card
 from .packing import Batch, Branch, answer_loss, pack
 from .scene_shards import SceneShards, batch_rows, draw, make_shards, question_of
 from .scenes import ATTRIBUTES, CANNOT_TELL
@@ -43,6 +47,8 @@ SEED = 1
 TRAINING_SCENES = 30_000
 TOKENIZER_SCENES = 1_500
 QUESTIONS_PER_PICTURE = 10
+CALIBRATION_SCENES = 300
+EVALUATION_SCENES = 800
 
 CONFIG = ModelConfig(
     vision=VisionConfig(
@@ -64,9 +70,7 @@ CONFIG = ModelConfig(
 TOWER = Stage('tower', 1300, 64, {'vision_tower': 1.5e-3, 'head': 1.5e-3})
 ALIGN = Stage('align', 700, 32, {'projector': 1e-3, 'decoder': 1e-3})
 INSTRUCT = Stage('instruct', 1800, 32, {'projector': 1e-3, 'decoder': 1e-3})
-FINETUNE = Stage(
-    'finetune', 600, 32, {'vision_tower': 1e-4, 'projector': 3e-4, 'decoder': 3e-4}
-)
+FINETUNE = Stage('finetune', 600, 32, {'vision_tower': 1e-4, 'projector': 3e-4, 'decoder': 3e-4})
 
 
 def make_tiny(work: Path, out: Path) -> None:
@@ -99,6 +103,12 @@ def make_tiny(work: Path, out: Path) -> None:
         run_stage(stage, network, _batches(shards, stage, _questions(shards)), loss_of, work)
     save_network(network, out, torch.float16)
     tokenizer.save(str(out / TOKENIZER_FILE))
+    temperature = calibrate(load_assistant(str(out)), CALIBRATION_SCENES)
+    write_config(CONFIG.model_copy(update={'temperature': temperature}), out)
+    scores = evaluate(load_assistant(str(out)), EVALUATION_SCENES)
+    print_scores(scores, Console())
+    (out / SCORES_FILE).write_text(scores.model_dump_json(indent=2) + '\n')
+    write_card(out, scores)
 
 
 def initialise(network: nn.Module) -> None:
@@ -155,9 +165,7 @@ def _questions(shards: SceneShards) -> Draw:
     return lambda row, rng: shards.questions(row, QUESTIONS_PER_PICTURE, rng)
 
 
-def _batches(
-    shards: SceneShards, stage: Stage, asked: Draw
-) -> Callable[[int], Iterator[Batch]]:
+def _batches(shards: SceneShards, stage: Stage, asked: Draw) -> Callable[[int], Iterator[Batch]]:
     def batches(start: int) -> Iterator[Batch]:
         rows_of = batch_rows(len(shards), stage.batch_size, SEED, start)
         for step, rows in enumerate(rows_of, start):

@@ -28,7 +28,7 @@ class PatchReader(nn.Module):
 
 
 def rare_weights(targets: Tensor) -> Tensor:
-    """Return the weight [attributes] of a positive, larger the rarer: sqrt(negatives/positives)."""
+    """Return the weight [attributes] of a positive: the rarer, the larger, up to a bound."""
     share = targets.mean(dim=(0, 1)).clamp(1e-6, 1 - 1e-6)
     return ((1 - share) / share).sqrt().clamp(1.0, MOST_WEIGHT)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from tokenizers import Tokenizer
 
-from ros2_llava_phi.engine.engine import Engine
+from ros2_llava_phi.engine.engine import AnyEngine
 from ros2_llava_phi.model.image import preprocess
 from ros2_llava_phi.model.prompt import BEFORE_PICTURE, after_picture, encode
 
@@ -38,7 +38,7 @@ def ignore(text: str) -> None:
 class Assistant:
     """Answer questions about frames with one engine; for one thread at a time."""
 
-    def __init__(self, engine: Engine, tokenizer: Tokenizer, identity: ModelIdentity) -> None:
+    def __init__(self, engine: AnyEngine, tokenizer: Tokenizer, identity: ModelIdentity) -> None:
         """Take over an engine and the tokenizer of its model."""
         self.identity = identity
         self._engine = engine

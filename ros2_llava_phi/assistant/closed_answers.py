@@ -11,13 +11,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ros2_llava_phi.engine.engine import Engine, Floats, KVCache
+from ros2_llava_phi.engine.engine import AnyEngine, Floats, KVCache
 
 Tokens = tuple[int, ...]
 
 
 def answer_probabilities(
-    engine: Engine,
+    engine: AnyEngine,
     cache: KVCache,
     logits: Floats,
     answers: Sequence[Tokens],
@@ -61,7 +61,7 @@ def softmax(logits: Floats) -> Floats:
 
 
 def _follow(
-    engine: Engine, cache: KVCache, token: int, answers: list[Tokens], depth: int
+    engine: AnyEngine, cache: KVCache, token: int, answers: list[Tokens], depth: int
 ) -> tuple[Floats, int]:
     """Append a token and those that all answers share behind it; return logits and depth."""
     shared = [token]

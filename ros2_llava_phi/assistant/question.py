@@ -62,7 +62,7 @@ def parse_kind(value: int) -> Kind:
         return Kind(value)
     except ValueError:
         known = ', '.join(f'{kind.value} ({kind.name})' for kind in Kind)
-        raise QuestionError(f"there is no kind {value} of question; kinds: {known}") from None
+        raise QuestionError(f'there is no kind {value} of question; kinds: {known}') from None
 
 
 def _check_choices(choices: tuple[str, ...]) -> None:

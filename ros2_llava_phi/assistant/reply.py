@@ -7,7 +7,7 @@ import numpy as np
 from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 
-from ros2_llava_phi.engine.engine import Engine, Floats, KVCache
+from ros2_llava_phi.engine.engine import AnyEngine, Floats, KVCache
 from ros2_llava_phi.model.prompt import answer_text, encode
 
 from .answer import CutShort
@@ -41,7 +41,7 @@ class Reply:
 class Prompted:
     """A prompt in the cache, and the logits [vocab] of what comes next."""
 
-    engine: Engine
+    engine: AnyEngine
     tokenizer: Tokenizer
     cache: KVCache
     logits: Floats

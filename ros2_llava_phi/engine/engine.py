@@ -1,7 +1,7 @@
 """What an engine does, whatever it runs on: encode a picture, prefill a prompt, decode tokens."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +21,12 @@ class KVCache(Protocol):
         """Forget all but the first `length` tokens; raises ValueError if there are fewer."""
 
 
-class Engine(Protocol):
+Cache = TypeVar('Cache', bound=KVCache)
+
+
+class Engine(Protocol[Cache]):
     """
-    Run one model. Not safe for use from several threads at once.
+    Run one model, with caches of its own making; for one thread at a time.
 
     name, precision, device: what runs it, for people and logs.
     """
@@ -39,11 +42,15 @@ class Engine(Protocol):
     def embed(self, tokens: Sequence[int]) -> Floats:
         """Return the embeddings [T, hidden] of T token ids."""
 
-    def new_cache(self) -> KVCache:
+    def new_cache(self) -> Cache:
         """Return an empty cache for the model's context length."""
 
-    def prefill(self, embeddings: Floats, cache: KVCache) -> Floats:
+    def prefill(self, embeddings: Floats, cache: Cache) -> Floats:
         """Append embeddings [T, hidden] to the cache; return the last one's logits [vocab]."""
 
-    def decode(self, token: int, cache: KVCache) -> Floats:
+    def decode(self, token: int, cache: Cache) -> Floats:
         """Append one token to the cache; return its logits [vocab]."""
+
+
+# For those who use an engine, and never look into its caches.
+AnyEngine = Engine[Any]

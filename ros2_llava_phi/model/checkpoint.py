@@ -28,7 +28,9 @@ def load_network(folder: Path) -> LlavaPhi:
     config = read_config(folder)
     with torch.device('meta'):
         network = LlavaPhi(config)
-    network.load_state_dict(_read_tensors(folder / WEIGHTS_FILE, network.state_dict()), assign=True)
+    network.load_state_dict(
+        _read_tensors(folder / WEIGHTS_FILE, network.state_dict()), assign=True
+    )
     return network
 
 
@@ -46,7 +48,7 @@ def save_network(network: LlavaPhi, folder: Path, dtype: torch.dtype) -> None:
 def weights_hash(folder: Path) -> str:
     """Return the SHA-256 of a folder's weights as 64 hexadecimal digits."""
     digest = hashlib.sha256()
-    with open(folder / WEIGHTS_FILE, 'rb') as file:
+    with (folder / WEIGHTS_FILE).open('rb') as file:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
@@ -80,5 +82,7 @@ def _checked(
             f'but config.json asks for {list(wanted[name].shape)}'
         )
     if not tensor.is_floating_point():
-        raise ModelError(f'{path}: tensor {name} is {tensor.dtype}; weights are fp32, fp16 or bf16')
+        raise ModelError(
+            f'{path}: tensor {name} is {tensor.dtype}; weights are fp32, fp16 or bf16'
+        )
     return tensor.float()

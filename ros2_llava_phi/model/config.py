@@ -34,7 +34,9 @@ class VisionConfig(_Settings):
         if self.image_size % self.patch_size:
             raise ValueError(f'image_size {self.image_size} is no multiple of {self.patch_size}')
         if self.hidden_size % self.heads:
-            raise ValueError(f'hidden_size {self.hidden_size} is no multiple of {self.heads} heads')
+            raise ValueError(
+                f'hidden_size {self.hidden_size} is no multiple of {self.heads} heads'
+            )
         return self
 
     @property
@@ -65,7 +67,9 @@ class TextConfig(_Settings):
     @model_validator(mode='after')
     def _check(self) -> 'TextConfig':
         if self.hidden_size % self.heads:
-            raise ValueError(f'hidden_size {self.hidden_size} is no multiple of {self.heads} heads')
+            raise ValueError(
+                f'hidden_size {self.hidden_size} is no multiple of {self.heads} heads'
+            )
         if self.rotary_dim > self.head_dim:
             raise ValueError(f'rotary_dim {self.rotary_dim} exceeds the head size {self.head_dim}')
         if self.eos_token_id >= self.vocab_size:

@@ -38,7 +38,9 @@ class VisionTower(nn.Module):
         self.config = config
         width = config.hidden_size
         self.class_embedding = nn.Parameter(torch.randn(width) * width**-0.5)
-        self.patch_embedding = nn.Conv2d(3, width, config.patch_size, config.patch_size, bias=False)
+        self.patch_embedding = nn.Conv2d(
+            3, width, config.patch_size, config.patch_size, bias=False
+        )
         self.position_embedding = nn.Embedding(config.image_tokens + 1, width)
         self.pre_layernorm = nn.LayerNorm(width, config.layer_norm_eps)
         self.layers = nn.ModuleList(VisionLayer(config) for _ in range(config.layers))
@@ -97,9 +99,7 @@ class Projector(nn.Sequential):
 class KVCache:
     """Keys and values of the tokens seen so far; `length` of the `capacity` places are in use."""
 
-    def __init__(
-        self, config: TextConfig, dtype: torch.dtype, device: torch.device | str
-    ) -> None:
+    def __init__(self, config: TextConfig, dtype: torch.dtype, device: torch.device | str) -> None:
         """Reserve places for one sequence of the model's whole context length."""
         shape = (config.layers, 1, config.heads, config.context_length, config.head_dim)
         self.keys = torch.zeros(shape, dtype=dtype, device=device)

@@ -1,8 +1,8 @@
-"""
+r"""
 The text around a picture and a question, and its tokens.
 
 LLaVA-Phi's `v0` template, one turn:
-`A chat between ... USER: <image>\\n{question} ASSISTANT: {answer}<|endoftext|>`
+`A chat between ... USER: <image>\n{question} ASSISTANT: {answer}<|endoftext|>`
 The text before the picture and the text behind it are tokenised apart, as in LLaVA's training.
 """
 
