@@ -394,7 +394,11 @@ def _draw_carton(canvas: Canvas, box: Thing) -> None:
 def _draw_light(canvas: Canvas, light: Thing) -> None:
     u, v, scale, depth = _upright(canvas, light)
     label, canvas.label = canvas.label, 0
-    _bar(canvas, u, v, 0.09, -light.z, 0, scale, (88, 90, 94), depth)
+    if light.pose:  # it hangs on a wire
+        top = light.height + 0.1
+        _bar(canvas, u, v, 14.0, top, top + 0.08, scale, (88, 90, 94), depth)
+    else:
+        _bar(canvas, u, v, 0.09, -light.z, 0, scale, (88, 90, 94), depth)
     canvas.label = label
     half = light.width / 2
     _bar(canvas, u, v, half, 0, light.height, scale, light.paint, depth)

@@ -137,9 +137,14 @@ def _add_signals(rng: np.random.Generator, layout: Layout, road: Road) -> None:
 
 
 def traffic_light(road: Road, state: str, across: float, y: float, z: float) -> Thing:
-    """Return a traffic light that hangs at height z, `across` metres from our lane's middle."""
+    """Return a traffic light at height z, `across` metres from our lane's middle.
+
+    It stands on a pole beside the road, and hangs on a wire above it.
+    """
+    low, high = road.edges
+    wired = float(low < across < high)
     x = road.curve(y) + across
-    return Thing('traffic light', x, y, z, 0.95, 0.1, 2.4, (22, 23, 25), state=state)
+    return Thing('traffic light', x, y, z, 0.95, 0.1, 2.4, (22, 23, 25), state=state, pose=wired)
 
 
 def road_sign(road: Road, kind: str, across: float, y: float, pose: float) -> Thing:

@@ -29,9 +29,12 @@ STEEL: Colour = (120, 124, 132)
 
 def sample_table(rng: np.random.Generator) -> Scene:
     """Return a table scene whose things can all be seen."""
+    far_edge = between(rng, 1.15, 1.5)
     camera = _sample_camera(rng)
+    while camera.project_point(0.0, far_edge, 0.0)[1] < 0.06 * camera.height:
+        camera = _sample_camera(rng)  # an empty table must still be seen to be one
     table = Table(
-        far_edge=between(rng, 1.15, 1.5),
+        far_edge=far_edge,
         left=-between(rng, 0.55, 1.2),
         right=between(rng, 0.55, 1.2),
         paint=TOPS[rng.integers(len(TOPS))],

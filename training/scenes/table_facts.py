@@ -19,7 +19,7 @@ def table_facts(scene: Scene) -> Iterator[Fact]:
     yield yes_no('presence', 'gripper', bool(hands), x=phrase('gripper'))
     yield from _presence_and_counts(things)
     yield from _single_things(scene, things)
-    yield from _relations(scene, tuple(thing for thing in things if thing.state != 'held'))
+    yield from _relations(scene, things)
     if hands:
         yield from _hand(hands[0], things)
 
@@ -69,8 +69,9 @@ def in_front(a: Thing, b: Thing) -> str:
     return '' if abs(gap) < DEPTH_MARGIN else 'in front' if gap > 0 else 'behind'
 
 
-def _relations(scene: Scene, lying: tuple[Thing, ...]) -> Iterator[Fact]:
-    for (a, x), (b, y) in permutations(named(lying), 2):
+def _relations(scene: Scene, things: tuple[Thing, ...]) -> Iterator[Fact]:
+    lying = [(thing, x) for thing, x in named(things) if thing.state != 'held']
+    for (a, x), (b, y) in permutations(lying, 2):
         if a is b:
             continue
         side, depth = beside(scene, a, b), in_front(a, b)
