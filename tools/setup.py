@@ -55,14 +55,15 @@ class Setup:
         packages = Step(
             'packages', [*self.requirements, Path(wheels.__file__)], self.install, after=venv
         )
-        declared = [ROOT / name for name in ('setup.cfg', 'setup.py', 'pyproject.toml')]
+        declared = [ROOT / 'setup.cfg', ROOT / 'setup.py']
         built_from = [
             ROOT / 'CMakeLists.txt',
             ROOT / 'package.xml',
+            ROOT / 'setup.cfg',
             *sorted(ROOT.glob('msg/*.msg')),
             *sorted(ROOT.glob('srv/*.srv')),
         ]
-        interfaces = Step('interfaces', [*built_from, *declared], self.build, after=packages)
+        interfaces = Step('interfaces', built_from, self.build, after=packages)
         module = Step('module', declared, self.link_module, after=packages)
         return [venv, packages, interfaces, module]
 

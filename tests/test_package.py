@@ -1,0 +1,185 @@
+"""The package as a whole: its manifest, its interfaces, what it installs, who imports what."""
+
+import ast
+import configparser
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import ros2_llava_phi
+
+ROOT = Path(__file__).resolve().parent.parent
+MODULE = ROOT / 'ros2_llava_phi'
+
+# Who may import whom: a part imports from its own floor or from one below.
+FLOORS = {
+    'model': 0,
+    'engine': 1,
+    'assistant': 2,
+    'node': 3,
+    'replay': 3,
+    'benchmark': 3,
+    'training': 3,
+    'cli': 4,
+    'demo': 4,
+}
+HOMES = {'rclpy': {'node', 'demo'}, 'llava_phi': {'node', 'demo'}, 'rosbags': {'replay'}}
+
+
+def setup_cfg() -> configparser.ConfigParser:
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / 'setup.cfg')
+    return parser
+
+
+def interface_files() -> list[Path]:
+    return sorted(
+        [*ROOT.glob('msg/*.msg'), *ROOT.glob('srv/*.srv'), *ROOT.glob('action/*.action')]
+    )
+
+
+def module_files() -> list[Path]:
+    files = [file for file in MODULE.rglob('*.py') if 'training' not in file.parts]
+    return sorted([*files, *(MODULE / 'training').rglob('*.py')])
+
+
+def imports(file: Path) -> Iterator[str]:
+    """Yield the absolute name of every module that a file imports, wherever in the file."""
+    package = ['ros2_llava_phi', *file.relative_to(MODULE).parts[:-1]]
+    for item in ast.walk(ast.parse(file.read_text())):
+        if isinstance(item, ast.Import):
+            yield from (name.name for name in item.names)
+        elif isinstance(item, ast.ImportFrom):
+            base = package[: len(package) - item.level + 1] if item.level else []
+            module = '.'.join([*base, *([item.module] if item.module else [])])
+            # `from ros2_llava_phi import model` imports a module, too.
+            yield from (f'{module}.{name.name}' for name in item.names)
+
+
+def test_the_manifest_is_valid() -> None:
+    # colcon only mumbles when it is not, and then skips the package.
+    parser = pytest.importorskip('catkin_pkg.package')
+    warnings: list[str] = []
+    package = parser.parse_package(str(ROOT / 'package.xml'), warnings=warnings)
+    package.validate(warnings=warnings)
+    assert warnings == []
+    assert package.name == 'llava_phi'
+    assert package.get_build_type() == 'ament_cmake'
+    assert [group.name for group in package.member_of_groups] == ['rosidl_interface_packages']
+
+
+def test_manifest_and_module_have_one_version() -> None:
+    manifest = ElementTree.parse(ROOT / 'package.xml')
+    changelog = (ROOT / 'CHANGELOG.rst').read_text()
+    assert manifest.findtext('version') == ros2_llava_phi.__version__
+    assert re.search(rf'^{re.escape(ros2_llava_phi.__version__)} \(', changelog, re.MULTILINE)
+
+
+def test_the_license_is_apache_everywhere() -> None:
+    manifest = ElementTree.parse(ROOT / 'package.xml')
+    assert manifest.findtext('license') == setup_cfg()['metadata']['license'] == 'Apache-2.0'
+    text = (ROOT / 'LICENSE').read_text()
+    assert 'Apache License' in text
+    assert 'Version 2.0' in text
+    assert 'END OF TERMS AND CONDITIONS' in text
+
+
+def test_cmake_builds_every_interface() -> None:
+    cmake = (ROOT / 'CMakeLists.txt').read_text()
+    built = set(re.findall(r'\b(?:msg|srv|action)/\w+\.(?:msg|srv|action)\b', cmake))
+    assert built == {str(file.relative_to(ROOT)) for file in interface_files()}
+
+
+def test_cmake_and_manifest_name_the_same_interface_packages() -> None:
+    cmake = (ROOT / 'CMakeLists.txt').read_text()
+    generated_with = re.search(r'DEPENDENCIES ([^)]*)\)', cmake)
+    assert generated_with is not None
+    used = set()
+    for file in interface_files():
+        used |= set(re.findall(r'^(\w+)/\w+', file.read_text(), re.MULTILINE)) - {'llava_phi'}
+    manifest = ElementTree.parse(ROOT / 'package.xml')
+    assert set(generated_with[1].split()) == used
+    assert {item.text for item in manifest.findall('depend')} == used
+
+
+@pytest.mark.parametrize('file', interface_files(), ids=lambda file: file.name)
+def test_every_interface_field_is_commented(file: Path) -> None:
+    # A comment stands on the line, or above the block of lines that the field is in.
+    uncommented = []
+    block_has_comment = False
+    for line in file.read_text().splitlines():
+        if not line or line == '---':
+            block_has_comment = False
+        elif line.startswith('#'):
+            block_has_comment = True
+        elif '#' not in line and not block_has_comment:
+            uncommented.append(line)
+    assert uncommented == []
+
+
+def test_entry_points_can_be_called() -> None:
+    lines = setup_cfg()['options.entry_points']['console_scripts'].split('\n')
+    scripts = dict(re.split(r'\s*=\s*', line) for line in lines if line)
+    assert set(scripts) == {'llava-phi', 'vqa_node'}
+    for target in scripts.values():
+        module, function = target.split(':')
+        file = ROOT / (module.replace('.', '/') + '.py')
+        defined = {item.name for item in ast.parse(file.read_text()).body if hasattr(item, 'name')}
+        assert function in defined, f'{target} does not exist'
+
+
+@pytest.mark.parametrize('file', module_files(), ids=lambda file: str(file.relative_to(MODULE)))
+def test_a_file_imports_only_from_its_floor_or_below(file: Path) -> None:
+    part = file.relative_to(MODULE).parts[0]
+    for name in imports(file):
+        top, _, rest = name.partition('.')
+        assert top not in {'training', 'tests'}, f'{name} is not the name it is installed under'
+        assert part in HOMES.get(top, {part}), f'{top} does not belong into {part}/'
+        imported = rest.split('.')[0]
+        if top == 'ros2_llava_phi' and imported in FLOORS:
+            assert FLOORS.get(part, 4) >= FLOORS[imported], f'{part}/ imports upward: {name}'
+
+
+@pytest.fixture(scope='module')
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Return the names of the files in the wheel that pip builds from the checkout."""
+    folder = tmp_path_factory.mktemp('wheel')
+    source = folder / 'source'
+    source.mkdir()
+    # From links, so that setuptools writes nothing into the checkout.
+    for name in ('setup.py', 'setup.cfg', 'pyproject.toml', 'LICENSE', 'ros2_llava_phi'):
+        (source / name).symlink_to(ROOT / name)
+    for name in ('training', 'tests', 'launch', 'config'):
+        (source / name).symlink_to(ROOT / name)
+    subprocess.run(
+        [
+            *(sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps'),
+            *('--no-build-isolation', '--wheel-dir', folder, source),
+        ],
+        check=True,
+        stdin=subprocess.DEVNULL,
+    )
+    (file,) = folder.glob('*.whl')
+    with zipfile.ZipFile(file) as archive:
+        return archive.namelist()
+
+
+def test_pip_installs_one_module_and_nothing_beside_it(wheel: list[str]) -> None:
+    version = ros2_llava_phi.__version__
+    tops = {name.split('/')[0] for name in wheel}
+    assert tops == {'ros2_llava_phi', f'ros2_llava_phi-{version}.dist-info'}
+
+
+def test_pip_installs_the_code_and_its_data(wheel: list[str]) -> None:
+    on_disk = {
+        'ros2_llava_phi/' + str(file.relative_to(MODULE))
+        for file in [*module_files(), *MODULE.rglob('data/**/*'), *MODULE.rglob('*.j2')]
+        if file.is_file()
+    }
+    assert on_disk <= set(wheel)
