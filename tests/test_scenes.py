@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from ros2_llava_phi.training.scenes import (
     ATTRIBUTES,
@@ -242,7 +243,7 @@ def test_patch_targets_agree_with_a_slow_count(views: list[tuple[Scene, Renderin
         assert np.array_equal(patch_targets(scene, view, grid), _slow_targets(scene, view, grid))
 
 
-def _slow_targets(scene: Scene, view: Rendering, grid: int) -> np.ndarray:
+def _slow_targets(scene: Scene, view: Rendering, grid: int) -> NDArray[np.uint8]:
     height, width = view.labels.shape
     side = max(height, width)
     top, left = (side - height) // 2, (side - width) // 2
