@@ -20,11 +20,11 @@ import shutil
 from pathlib import Path
 
 import machine
-import wheels
 from commands import Console, SetupError, clean_environment
 from steps import Step, bring_up_to_date
 
 ROOT = Path(__file__).resolve().parent.parent
+WHEELS = ROOT / 'tools' / 'wheels.py'
 DISTRIBUTIONS = ('jazzy', 'kilted')
 
 # What the ROS 2 package consists of.
@@ -52,9 +52,7 @@ class Setup:
     def steps(self) -> list[Step]:
         """Return what there is to do, in order."""
         venv = Step('venv', [sys.version, sys.base_prefix, self.venv], self.make_venv)
-        packages = Step(
-            'packages', [*self.requirements, Path(wheels.__file__)], self.install, after=venv
-        )
+        packages = Step('packages', [*self.requirements, WHEELS], self.install, after=venv)
         declared = [ROOT / 'setup.cfg', ROOT / 'setup.py']
         built_from = [
             ROOT / 'CMakeLists.txt',
@@ -85,7 +83,7 @@ class Setup:
             self.environment(),
         )
         self.console.run(
-            'CMake files of the ROS 2 wheels', [self.python, wheels.__file__], self.environment()
+            'CMake files of the ROS 2 wheels', [self.python, WHEELS], self.environment()
         )
 
     def build(self) -> None:
