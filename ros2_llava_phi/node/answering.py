@@ -44,7 +44,8 @@ class Answering:
         self._looked.clear()
 
     def answer(self, ticket: Ticket) -> Any:
-        """Return the Answer message to a ticket.
+        """
+        Return the Answer message to a ticket.
 
         Raises RefusalError where there is none.
         """

@@ -28,7 +28,8 @@ CLOCK_STEP_NS = 1_000_000_000
 
 
 class CapturedFrame:
-    """One message of a camera, as it came over the wire.
+    """
+    One message of a camera, as it came over the wire.
 
     camera: the camera's name.
     received_ns: when it came, by the node's clock.
@@ -57,7 +58,8 @@ class CapturedFrame:
         return int(Time.from_msg(self.message.header.stamp).nanoseconds)
 
     def age_ns(self, now_ns: int) -> int:
-        """Return the frame's age: since its stamp, and never less than since its receipt.
+        """
+        Return the frame's age: since its stamp, and never less than since its receipt.
 
         So a frame without a stamp, or with a stamp ahead of the node's clock, grows old as well.
         """
@@ -73,7 +75,8 @@ class CapturedFrame:
 
 
 class Camera:
-    """One camera: a subscription, and its newest frame while the node is active.
+    """
+    One camera: a subscription, and its newest frame while the node is active.
 
     received: messages that came since the node was configured.
     """

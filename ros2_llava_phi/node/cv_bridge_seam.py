@@ -30,7 +30,8 @@ sys.exit(0 if rgb.tolist() == [[[3, 2, 1], [6, 5, 4]]] else 1)
 
 @functools.cache
 def find_cv_bridge() -> Any | None:
-    """Return a CvBridge if this machine has one that gives the right pixels, else None.
+    """
+    Return a CvBridge if this machine has one that gives the right pixels, else None.
 
     It is tried once in a process of its own: built for another NumPy, it can take its process down
     (ros-perception/vision_opencv, issue 535).
@@ -51,7 +52,8 @@ def find_cv_bridge() -> Any | None:
 
 
 def converts(message: Any, pixel_bytes: int) -> bool:
-    """Return whether cv_bridge is there and converts this `sensor_msgs/Image` rightly.
+    """
+    Return whether cv_bridge is there and converts this `sensor_msgs/Image` rightly.
 
     pixel_bytes: bytes of one pixel. cv_bridge shears rows whose step is no multiple of it, and
     wants the padding of the last row.

@@ -31,7 +31,8 @@ class Diagnostics:
         cameras: Sequence[Camera],
         max_frame_age: float,
     ) -> DiagnosticArray:
-        """Return the report.
+        """
+        Return the report.
 
         waiting: questions in the queue. outcomes: how many questions ended how.
         max_frame_age: seconds without a frame after which a camera is reported.

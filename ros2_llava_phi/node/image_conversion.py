@@ -41,7 +41,8 @@ class CompressedImageMessage(Protocol):
 
 
 def image_to_rgb(message: ImageMessage) -> NDArray[np.uint8]:
-    """Convert a `sensor_msgs/Image` to RGB, by cv_bridge where it works, else to the same bytes.
+    """
+    Convert a `sensor_msgs/Image` to RGB, by cv_bridge where it works, else to the same bytes.
 
     `step` and `is_bigendian` are honoured; the padding of the last row may be missing.
 
@@ -75,7 +76,8 @@ def image_to_rgb(message: ImageMessage) -> NDArray[np.uint8]:
 
 
 def compressed_to_rgb(message: CompressedImageMessage) -> NDArray[np.uint8]:
-    """Decode a `sensor_msgs/CompressedImage`, JPEG or PNG by its content, to RGB.
+    """
+    Decode a `sensor_msgs/CompressedImage`, JPEG or PNG by its content, to RGB.
 
     The picture stays as the sensor delivered it: an EXIF orientation is not applied. `format` is
     used for one thing only: a one-channel picture of which it says that it is a Bayer pattern

@@ -29,7 +29,8 @@ def load_assistant(model: str, engine: str, device: str, precision: str) -> Assi
 
 
 def main(args: Sequence[str] | None = None, load: Load = load_assistant) -> int:
-    """Run the node until SIGINT or SIGTERM, and return the exit code.
+    """
+    Run the node until SIGINT or SIGTERM, and return the exit code.
 
     0: stopped by a signal. 1: it could not bring itself up. 2: a parameter is wrong.
     """

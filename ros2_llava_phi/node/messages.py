@@ -18,7 +18,8 @@ NS = 1_000_000_000
 
 @dataclass(frozen=True)
 class AskedFor:
-    """What a request asks for, checked.
+    """
+    What a request asks for, checked.
 
     picture: the picture to look at instead of a camera, or None.
     oldest_stamp_ns, max_age_ns, timeout_ns: limits in nanoseconds.
@@ -35,7 +36,8 @@ class AskedFor:
 def read_request(
     request: Any, default_camera: str, max_frame_age: float, timeout: float, max_tokens: int
 ) -> AskedFor:
-    """Return what an Ask request asks for; the other arguments apply where it does not say.
+    """
+    Return what an Ask request asks for; the other arguments apply where it does not say.
 
     max_frame_age, timeout: in seconds. Raises QuestionError for what cannot be asked.
     """
@@ -126,7 +128,8 @@ def model_info_message(identity: ModelIdentity) -> ModelInfo:
 
 
 def safe_text(text: str) -> str:
-    """Return text that survives a DDS string, with U+FFFD for what would not.
+    """
+    Return text that survives a DDS string, with U+FFFD for what would not.
 
     A NUL would silently end the string there, a lone surrogate would make publishing fail.
     """

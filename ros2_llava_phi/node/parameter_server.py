@@ -27,14 +27,16 @@ from .parameters import (
 
 
 class ParameterServer:
-    """Keep a node's parameters and the validated settings they make.
+    """
+    Keep a node's parameters and the validated settings they make.
 
     The node must have been made with `automatically_declare_parameters_from_overrides`: what a
     params file or a command line says is then there to be checked.
     """
 
     def __init__(self, node: Node, changeable: Callable[[], bool]) -> None:
-        """Declare the parameters, with what was given for them at start.
+        """
+        Declare the parameters, with what was given for them at start.
 
         changeable: whether the fixed parameters may change now, too.
 

@@ -95,7 +95,8 @@ class Settings(BaseModel):
 
 
 def validate(values: Mapping[str, Any]) -> Settings:
-    """Return the settings that the values make, with defaults for what is left out.
+    """
+    Return the settings that the values make, with defaults for what is left out.
 
     values: by ROS name, such as `max_frame_age` or `front.topic`; names that are no parameter of
     ours (`unknown`) are ignored.

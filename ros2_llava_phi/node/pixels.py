@@ -14,7 +14,8 @@ RGB = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class PackedEncoding:
-    """An encoding that keeps all of a pixel in one place.
+    """
+    An encoding that keeps all of a pixel in one place.
 
     channels, bits: per pixel, and per channel.
     code: what cv2.cvtColor calls the way to RGB; None where the pixels are RGB already.
@@ -29,7 +30,8 @@ class PackedEncoding:
 
 @dataclass(frozen=True)
 class SemiPlanarEncoding:
-    """An encoding with a plane of brightness, then a plane of colour pairs (V4L2's NV family).
+    """
+    An encoding with a plane of brightness, then a plane of colour pairs (V4L2's NV family).
 
     rows: rows of `step` bytes that the message has for every two rows of the picture.
     convert: makes RGB of the data, the height, the width and the step.
@@ -52,7 +54,8 @@ def _quarter_colour(code: int) -> Callable[[Any, int, int, int], RGB]:
 
 
 def _full_colour(data: Any, height: int, width: int, step: int) -> RGB:
-    """Convert NV24: one colour pair for each pixel, in rows of twice the step.
+    """
+    Convert NV24: one colour pair for each pixel, in rows of twice the step.
 
     OpenCV has no such conversion, so every pixel is written twice as UYVY, which shares one colour
     pair between two pixels, and every other result is taken.
@@ -103,7 +106,8 @@ SEMI_PLANAR = {
 
 
 def packed_to_rgb(pixels: Pixels, encoding: str) -> RGB:
-    """Convert pixels of a packed encoding to RGB.
+    """
+    Convert pixels of a packed encoding to RGB.
 
     pixels: [height, width] or [height, width, channels] as `PACKED[encoding]` says, uint8 or
     uint16 of either byte order, rows of any stride.

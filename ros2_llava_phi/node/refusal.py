@@ -20,7 +20,8 @@ class Reason(IntEnum):
 
 
 class RefusalError(Exception):
-    """The reason why a request gets no answer.
+    """
+    The reason why a request gets no answer.
 
     sentence: what was wrong and what would be right, for a person.
     """

@@ -13,7 +13,8 @@ from .refusal import Reason, RefusalError
 
 
 class Ticket:
-    """A request that was accepted, and the one response it gets.
+    """
+    A request that was accepted, and the one response it gets.
 
     asked: what is asked for.
     under_way: whether the model is at work on it.

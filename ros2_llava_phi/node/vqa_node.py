@@ -36,14 +36,16 @@ Load = Callable[[str, str, str, str], Assistant]
 
 
 class VqaNode(LifecycleNode):
-    """Answer questions about what cameras see.
+    """
+    Answer questions about what cameras see.
 
     Configuring loads the model and subscribes to the cameras, activating takes questions,
     deactivating refuses those still open, cleaning up frees the model.
     """
 
     def __init__(self, load: Load, node_name: str = 'vqa_node', **options: Any) -> None:
-        """Make the node, unconfigured.
+        """
+        Make the node, unconfigured.
 
         load: makes an Assistant of model, engine, device and precision; raises ModelError.
         options: those of rclpy's Node.

@@ -9,7 +9,8 @@ from .ticket import Ticket
 
 
 class Worker:
-    """Serve tickets one after another in a thread of its own.
+    """
+    Serve tickets one after another in a thread of its own.
 
     The thread is the only one that uses the model. The queue is bounded, and every ticket put in
     gets its one response, whatever happens.

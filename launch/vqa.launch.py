@@ -1,0 +1,98 @@
+"""Launch the node that answers questions about what cameras see."""
+
+from pathlib import Path
+from typing import List  # noqa: UP035
+
+from ament_index_python.packages import get_package_share_directory
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.launch_description_entity import LaunchDescriptionEntity
+from launch_ros.actions import LifecycleNode
+from launch_ros.parameter_descriptions import ParameterValue
+
+from launch import LaunchContext, LaunchDescription
+from ros2_llava_phi.node.launch_arguments import SAME_NAME, describe, to_parameters
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Describe the arguments and the node."""
+    given: dict[str, str] = {}
+
+    def remember(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+        # Before the arguments are declared, only those that somebody gave are set: they win over
+        # the params file, their defaults do not.
+        given.update(context.launch_configurations)
+        return []
+
+    def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+        chosen = context.launch_configurations
+        # With its type said, launch_ros does not read a text as YAML: a device '0' stays a text.
+        # It knows lists only by their old name.
+        kinds = {list: List[str]}  # noqa: UP006
+        own = {
+            name: ParameterValue(value, value_type=kinds.get(type(value), type(value)))
+            for name, value in to_parameters(given).items()
+        }
+        return [
+            LifecycleNode(
+                package='llava_phi',
+                executable='vqa_node',
+                name=chosen['node_name'],
+                namespace=chosen['namespace'],
+                parameters=[chosen['params_file'], own],
+                ros_arguments=['--log-level', chosen['log_level']],
+                output='screen',
+                emulate_tty=True,
+            )
+        ]
+
+    return LaunchDescription(
+        [OpaqueFunction(function=remember), *arguments(), OpaqueFunction(function=start)]
+    )
+
+
+def arguments() -> list[DeclareLaunchArgument]:
+    """Return the launch arguments, with the node's own defaults."""
+    own = [
+        DeclareLaunchArgument(name, default_value=default, description=f'{description}.')
+        for name in SAME_NAME
+        for default, description in [describe(name)]
+    ]
+    config = Path(get_package_share_directory('llava_phi'), 'config', 'vqa.yaml')
+    return [
+        *own,
+        DeclareLaunchArgument(
+            'cameras',
+            default_value='front=',
+            description='Names and topics of the cameras, the default camera first, such as '
+            "'front=/front/image_raw rear=/rear/image_raw'. Without a topic: NAME/image_raw.",
+        ),
+        DeclareLaunchArgument(
+            'transport',
+            default_value='raw',
+            choices=['raw', 'compressed'],
+            description='Message type of all topics given in cameras: sensor_msgs/Image (raw) or '
+            'CompressedImage. A params file can say it for each camera.',
+        ),
+        DeclareLaunchArgument(
+            'params_file',
+            default_value=str(config),
+            description='YAML file with parameters of the node; arguments given here win over it.',
+        ),
+        DeclareLaunchArgument(
+            'namespace', default_value='', description='Namespace of the node, such as robot1.'
+        ),
+        DeclareLaunchArgument(
+            'node_name', default_value='vqa_node', description='Name of the node.'
+        ),
+        DeclareLaunchArgument(
+            'log_level',
+            default_value='info',
+            choices=['debug', 'info', 'warn', 'error', 'fatal'],
+            description='Least severe log messages that are shown.',
+        ),
+        DeclareLaunchArgument(
+            'use_sim_time',
+            default_value='false',
+            description='Take the time from /clock, as with a simulator or a replayed recording.',
+        ),
+    ]
