@@ -44,7 +44,7 @@ from .tokenizer import train_tokenizer
 from .tower import PatchReader, patch_loss, rare_weights
 
 SEED = 1
-TRAINING_SCENES = 30_000
+TRAINING_SCENES = 23_500
 TOKENIZER_SCENES = 1_500
 QUESTIONS_PER_PICTURE = 10
 CALIBRATION_SCENES = 300
@@ -67,10 +67,10 @@ CONFIG = ModelConfig(
     abstain_text=CANNOT_TELL,
 )
 
-TOWER = Stage('tower', 1300, 64, {'vision_tower': 1.5e-3, 'head': 1.5e-3})
-ALIGN = Stage('align', 700, 32, {'projector': 1e-3, 'decoder': 1e-3})
-INSTRUCT = Stage('instruct', 1800, 32, {'projector': 1e-3, 'decoder': 1e-3})
-FINETUNE = Stage('finetune', 600, 32, {'vision_tower': 1e-4, 'projector': 3e-4, 'decoder': 3e-4})
+TOWER = Stage('tower', 900, 64, {'vision_tower': 1.5e-3, 'head': 1.5e-3})
+ALIGN = Stage('align', 500, 32, {'projector': 1e-3, 'decoder': 1e-3})
+INSTRUCT = Stage('instruct', 1500, 32, {'projector': 1e-3, 'decoder': 1e-3})
+FINETUNE = Stage('finetune', 500, 32, {'vision_tower': 1e-4, 'projector': 3e-4, 'decoder': 3e-4})
 
 
 def make_tiny(work: Path, out: Path) -> None:
