@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TextIO
 
 # What a sourced ROS 2, another virtual environment or the calling `make` would leak into ours.
 FOREIGN = (
@@ -38,7 +40,6 @@ class Console:
     ) -> None:
         """Run a command and show how far it is; raise SetupError, and show all, if it fails."""
         started = shown = time.monotonic()
-        output: list[str] = []
         self._show(f'{title} ...')
         with (
             self.log.open('a') as log,
@@ -52,14 +53,14 @@ class Console:
                 errors='replace',
             ) as process,
         ):
-            assert process.stdout is not None
-            for line in process.stdout:
-                output.append(line)
-                log.write(line)
-                log.flush()
+            output: list[str] = []
+            reader = threading.Thread(target=self._read, args=(process, log, output))
+            reader.start()
+            while reader.is_alive():
+                reader.join(timeout=1)
                 now = time.monotonic()
-                if line.strip() and (sys.stdout.isatty() or now - shown > SECONDS_BETWEEN_LINES):
-                    self._show(f'{title}: {now - started:.0f} s, {line.strip()[:100]}')
+                if output and (sys.stdout.isatty() or now - shown > SECONDS_BETWEEN_LINES):
+                    self._show(f'{title}: {now - started:.0f} s, {output[-1].strip()[:100]}')
                     shown = now
         seconds = time.monotonic() - started
         if process.returncode:
@@ -67,6 +68,15 @@ class Console:
             print(''.join(output))
             raise SetupError(f'"{title}" failed; what it said is above and in {self.log}')
         self._show(f'{title}: done in {seconds:.0f} s', last=True)
+
+    @staticmethod
+    def _read(process: subprocess.Popen[str], log: TextIO, output: list[str]) -> None:
+        """Collect the lines that a process writes, until it ends."""
+        assert process.stdout is not None
+        for line in filter(str.strip, process.stdout):
+            output.append(line)
+            log.write(line)
+            log.flush()
 
     def _show(self, text: str, last: bool = False) -> None:
         """Print a line of progress; on a terminal it replaces the one before."""

@@ -156,6 +156,8 @@ def main() -> None:
     except SetupError as failure:
         print(f'make setup: {failure}', file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit('stopped; make setup goes on from here')
 
 
 if __name__ == '__main__':
