@@ -18,11 +18,11 @@ from rich.console import Console
 from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.assistant.question import Kind
 from ros2_llava_phi.demo.demonstration import Show, demonstrate
-from ros2_llava_phi.demo.ground_truth import GroundTruth, GroundTruthError, read_ground_truth
 from ros2_llava_phi.demo.moment import Moment
 from ros2_llava_phi.demo.process import StartError
 from ros2_llava_phi.replay.bag import Storage
 from ros2_llava_phi.replay.bag_writer import write_bag
+from ros2_llava_phi.replay.ground_truth import GroundTruth
 
 SCRIPTED_NODE = [sys.executable, str(Path(__file__).with_name('scripted_node.py'))]
 START_NS = 1_600_000_000 * 10**9
@@ -147,20 +147,3 @@ def test_an_interruption_stops_everything(
     with pytest.raises(KeyboardInterrupt):
         demonstrate(show, tmp_path / 'demo.html', Console(file=io.StringIO()), SCRIPTED_NODE)
     assert [each.returncode for each in started] == [0, 0]
-
-
-@pytest.mark.parametrize('content', ['', '[]', '{"frames": [{"camera": "front"}]}'])
-def test_a_bad_ground_truth_file_is_refused(tmp_path: Path, content: str) -> None:
-    (tmp_path / 'truth.json').write_text(content)
-    with pytest.raises(GroundTruthError, match='is no ground-truth file'):
-        read_ground_truth(tmp_path / 'truth.json')
-
-
-def test_ground_truth_is_by_camera_stamp_and_question(tmp_path: Path) -> None:
-    (tmp_path / 'truth.json').write_text(
-        '{"frames": [{"camera": "front", "stamp_ns": 5, "answers": {"a?": "Yes", "b?": null}}]}'
-    )
-    truth = read_ground_truth(tmp_path / 'truth.json')
-    assert truth.answer('front', 5, 'a?') == 'Yes'
-    for unknown in (('front', 5, 'b?'), ('front', 5, 'c?'), ('front', 6, 'a?'), ('rear', 5, 'a?')):
-        assert truth.answer(*unknown) == ''

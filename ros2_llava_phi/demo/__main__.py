@@ -8,10 +8,10 @@ from pathlib import Path
 from rich.console import Console
 
 from ..replay.bag import BagError
+from ..replay.ground_truth import GroundTruthError, read_ground_truth
 from .client import NoResponseError
 from .demonstration import Show, demonstrate
 from .drive import MOMENTS
-from .ground_truth import GroundTruthError, read_ground_truth
 from .process import StartError
 
 DATA = Path(__file__).resolve().parent.parent / 'data'

@@ -61,16 +61,17 @@ class AskClient:
     def wait_until_active(self, patience_s: float) -> None:
         """Return once the node is active; raises NoResponseError after `patience_s` seconds."""
         deadline = time.monotonic() + patience_s
-        label = 'unknown'
+        label = 'not to be found'
         while (left := deadline - time.monotonic()) > 0:
-            state = self._call(self._get_state, GetState.Request(), left).current_state
+            try:
+                state = self._call(self._get_state, GetState.Request(), left).current_state
+            except NoResponseError:
+                break
             if state.id == State.PRIMARY_STATE_ACTIVE:
                 return
             label = state.label
             time.sleep(0.05)
-        raise NoResponseError(
-            f'{self._target} is {label}, not active, {patience_s:g} s after it was waited for'
-        )
+        raise NoResponseError(f'{self._target} is {label}, not active, after {patience_s:g} s')
 
     def model_info(self, patience_s: float) -> ModelInfo:
         """Return what the node says about its model; raises NoResponseError if it does not."""

@@ -13,17 +13,20 @@ from rich.console import Console, Group
 from rich.live import Live
 
 from ..replay.bag_reader import camera_topics, picture, read_camera_messages
+from ..replay.ground_truth import GroundTruth
 from .client import AskClient, NoResponseError, make_request
 from .exchange import Exchange, make_exchange
-from .ground_truth import GroundTruth
 from .moment import Moment
 from .process import StartError, camera_parameters, running_node, running_player
 from .report import tally, write_report
 from .table import add_row, answer_words, empty_table
 
 # Longest waits for the node: until it is active, and for one response.
-START_PATIENCE_S = 120.0
+START_PATIENCE_S = 180.0
 ASK_PATIENCE_S = 30.0
+
+# How often to look whether a node that is not active has left.
+LOOK_AGAIN_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ def _wait_for_node(client: AskClient, node: 'subprocess.Popen[str]', log: Path) 
     deadline = time.monotonic() + START_PATIENCE_S
     while True:
         try:
-            client.wait_until_active(1.0)
+            client.wait_until_active(LOOK_AGAIN_S)
             return client.model_info(START_PATIENCE_S)
         except NoResponseError:
             if node.poll() is not None:
@@ -106,7 +109,7 @@ def _ask_all(show: Show, client: AskClient, shift_ns: int, console: Console) -> 
             exchanges.append(exchange)
             add_row(table, exchange)
             if not console.is_terminal:
-                line = f'{moment.at_s:4.0f} s  {moment.question}  {answer_words(exchange)}'
+                line = f'{moment.at_s:4.1f} s  {moment.question}  {answer_words(exchange)}'
                 console.print(line, soft_wrap=True, highlight=False)
         live.update(table)
     return exchanges

@@ -6,8 +6,8 @@ from llava_phi.srv import Ask
 from rclpy.time import Time
 
 from ..assistant.answer import Timings
+from ..replay.ground_truth import CANNOT_TELL, GroundTruth
 from .client import to_seconds
-from .ground_truth import GroundTruth
 from .moment import Moment
 
 ERROR_NAMES = {
@@ -24,9 +24,6 @@ ERROR_NAMES = {
         'TIMEOUT',
     )
 }
-
-# What the ground truth says where the picture does not tell.
-CANNOT_TELL = 'cannot tell'
 
 
 @dataclass(frozen=True)

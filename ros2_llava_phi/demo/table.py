@@ -33,7 +33,7 @@ def add_row(table: Table, exchange: Exchange) -> None:
     moment = exchange.moment
     answered = not exchange.error
     table.add_row(
-        f'{moment.at_s:.0f} s',
+        f'{moment.at_s:.1f} s',
         moment.camera,
         plain(moment.question),
         answer_words(exchange),

@@ -1,0 +1,47 @@
+"""Ground truth is read as it was written, and refused where it cannot be."""
+
+from pathlib import Path
+
+import pytest
+
+from ros2_llava_phi.replay.ground_truth import (
+    Answers,
+    GroundTruthError,
+    read_ground_truth,
+    write_ground_truth,
+)
+
+
+def test_answers_are_by_camera_stamp_and_question(tmp_path: Path) -> None:
+    path = tmp_path / 'truth.json'
+    frames: dict[tuple[str, int], Answers] = {
+        ('front', 5): {'a?': 'Yes', 'b?': None},
+        ('rear', 5): {'b?': '3', 'a?': 'No'},
+    }
+    write_ground_truth(path, frames)
+    truth = read_ground_truth(path)
+    assert truth.answer('front', 5, 'a?') == 'Yes'
+    assert truth.answer('rear', 5, 'a?') == 'No'
+    assert truth.answer('rear', 5, 'b?') == '3'
+    for unknown in (('front', 5, 'b?'), ('front', 5, 'c?'), ('front', 6, 'a?'), ('left', 5, 'a?')):
+        assert truth.answer(*unknown) == ''
+
+
+@pytest.mark.parametrize(
+    'content',
+    [
+        '',
+        '[]',
+        '{"questions": ["a?"], "frames": [{"camera": "front"}]}',
+        '{"questions": ["a?"], "frames": [{"camera": "front", "stamp_ns": 5, "answers": []}]}',
+    ],
+)
+def test_a_bad_file_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / 'truth.json').write_text(content)
+    with pytest.raises(GroundTruthError, match='is no ground-truth file'):
+        read_ground_truth(tmp_path / 'truth.json')
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(GroundTruthError, match='No such file'):
+        read_ground_truth(tmp_path / 'truth.json')

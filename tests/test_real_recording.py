@@ -1,0 +1,126 @@
+"""A real highway, recorded in both formats, played at its real rate into the running node."""
+
+import itertools
+import statistics
+import sys
+import time
+from bisect import bisect_right
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip('rclpy')
+
+from helpers import wait_for
+from llava_phi.msg import Answer
+from llava_phi.srv import Ask
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rclpy.time import Time
+
+from ros2_llava_phi.assistant.question import Kind
+from ros2_llava_phi.cli.main import main
+from ros2_llava_phi.demo.client import AskClient, make_request, to_seconds
+from ros2_llava_phi.demo.process import camera_parameters, running_node, running_player
+from ros2_llava_phi.replay.bag import Storage, Transport
+from ros2_llava_phi.replay.bag_reader import read_camera_messages
+
+VIDEO = Path(__file__).parents[2] / 'shared' / 'data' / 'driving' / 'solidWhiteRight.mp4'
+MAX_FRAME_AGE_S = 1.0
+
+pytestmark = pytest.mark.skipif(
+    not VIDEO.is_file(),
+    reason='the highway recording is not beside the checkout, in ../shared/data/driving/',
+)
+
+
+def record(out: Path, storage: Storage, transport: Transport) -> None:
+    """Make the bag with the command that users have."""
+    arguments = ['bag-from-video', VIDEO, out, '--storage', storage.value, f'--{transport.value}']
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as left:
+        patch.setattr(sys, 'argv', ['llava-phi', *map(str, arguments)])
+        main()
+    assert left.value.code in (0, None)
+
+
+def make_questions() -> 'itertools.chain[Ask.Request]':
+    """Return questions without end, each with a text of its own."""
+
+    def ask(number: int) -> Ask.Request:
+        words = f'{number}: what about the cars?'
+        kind = Kind(number % 4)
+        choices = ('one', 'many') if kind is Kind.CHOICE else ()
+        return make_request(words, kind, choices=choices, max_frame_age_s=MAX_FRAME_AGE_S)
+
+    return itertools.chain(map(ask, itertools.count()))
+
+
+@pytest.mark.parametrize(
+    ('storage', 'transport'),
+    [(Storage.MCAP, Transport.COMPRESSED), (Storage.SQLITE3, Transport.RAW)],
+)
+def test_a_highway_at_its_real_rate(
+    node: Node, tmp_path: Path, storage: Storage, transport: Transport
+) -> None:
+    bag = tmp_path / 'highway'
+    record(bag, storage, transport)
+    recorded = list(read_camera_messages(bag))
+    assert len(recorded) == 221
+    (topic,) = {message.topic for message in recorded}
+    published: list[Answer] = []
+    node.create_subscription(Answer, '/vqa_node/answers', published.append, QoSProfile(depth=1000))
+
+    answers: list[Answer] = []
+    parameters = camera_parameters({'highway': topic}, transport.value)
+    with (
+        (tmp_path / 'log').open('w') as log,
+        running_node(parameters, log) as process,
+        AskClient() as client,
+    ):
+        client.wait_until_active(120.0)
+        with running_player(bag, log) as player:
+            shift_ns = player.wait_for_start()
+            wait_for(
+                lambda: client.ask(make_request('?'), 30.0).error_code == Ask.Response.NONE,
+                30.0,
+                'the first frame',
+            )
+            for request in make_questions():
+                if time.time_ns() > recorded[-1].stamp_ns + shift_ns:
+                    break
+                response = client.ask(request, 30.0)
+                assert response.error_code == Ask.Response.NONE, response.error_text
+                assert response.answer.question == request.question
+                answers.append(response.answer)
+            summary = player.wait_for_end()
+        asked = Counter(answer.question for answer in answers)
+        wait_for(lambda: len(published) > len(answers), 10.0, 'the answers on the topic')
+    assert summary['played'] == 221
+    assert process.returncode == 0
+    assert 'Traceback' not in (tmp_path / 'log').read_text()
+
+    # Nothing is lost, nothing answered twice: neither as a response nor on the topic.
+    assert len(answers) >= 10
+    assert set(asked.values()) == {1}
+    assert Counter(answer.question for answer in published) - Counter(['?']) == asked
+
+    # Every answer names a frame of the bag, none older than asked for, none older than the last.
+    stamps = [message.stamp_ns + shift_ns for message in recorded]
+    looked_at = [Time.from_msg(answer.header.stamp).nanoseconds for answer in answers]
+    assert set(looked_at) <= set(stamps)
+    assert looked_at == sorted(looked_at)
+    assert len(set(looked_at)) >= 5
+    assert {answer.header.frame_id for answer in answers} == {'camera_optical_frame'}
+    assert {answer.camera for answer in answers} == {'highway'}
+    ages = [to_seconds(answer.frame_age) for answer in answers]
+    assert all(0 <= age <= MAX_FRAME_AGE_S for age in ages)
+
+    # The callbacks keep up: when a frame was picked, hardly a newer one had been published. A
+    # backlog would show here as a lag that grows to the length of the recording.
+    lags = [
+        bisect_right(stamps, stamp + age * 1e9 - summary['latest_ns']) - 1 - stamps.index(stamp)
+        for stamp, age in zip(looked_at, ages, strict=True)
+    ]
+    assert statistics.median(lags) <= 2
+    assert max(lags) <= 12
