@@ -70,7 +70,7 @@ def _gradient(rng: np.random.Generator, height: int, width: int) -> Frame:
     return frame + noise(rng, frame.shape) * np.float32(rng.uniform(0, 8))
 
 
-def _covered(rng: np.random.Generator, height: int, width: int) -> Frame:
+def covered_view(rng: np.random.Generator, height: int, width: int) -> Frame:
     """Return a hand or cap over the lens: dark, or reddish where light shines through a finger."""
     rows = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     columns = np.linspace(-1, 1, width, dtype=np.float32)
@@ -111,7 +111,7 @@ MAKERS: tuple[Callable[[np.random.Generator, int, int], Frame], ...] = (
     _grain,
     _grain,
     _gradient,
-    _covered,
+    covered_view,
     _exposed,
     _defocused,
 )

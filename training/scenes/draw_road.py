@@ -17,6 +17,8 @@ FRONT = np.array((0, 1, 5, 4))
 RIGHT_SIDE = np.array((1, 2, 6, 5))
 LEFT_SIDE = np.array((3, 0, 4, 7))
 PAVEMENT = 2.8
+WHEEL = 0.33  # metres
+RING = np.stack((np.cos(np.arange(12) * pi / 6), np.sin(np.arange(12) * pi / 6)), 1)
 WHITE: Colour = (225, 225, 222)
 LAMPS: dict[str, Colour] = {'red': (255, 40, 30), 'yellow': (255, 205, 30), 'green': (40, 235, 90)}
 
@@ -267,13 +269,16 @@ def _draw_car(canvas: Canvas, car: Thing) -> None:
 
 
 def _draw_wheels(canvas: Canvas, car: Thing, depth: float) -> None:
-    sides = box_corners((car.x, car.y, 0.0), (car.width * 0.98, car.length * 0.6, 0.5), car.yaw)
-    pixels, _ = canvas.camera.project(sides)
-    for corner in (1, 2) if car.x < canvas.camera.x else (0, 3):
-        foot, top = pixels[corner], pixels[corner + 4]
-        radius = float(foot[1] - top[1]) / 2
-        centre = (float(foot[0]), float(foot[1]) - radius)
-        canvas.ellipse(centre, (radius * 0.55, radius), (16, 16, 18), depth)
+    """Draw the wheels of the side that is seen; each is a ring [12, 3] in that side's plane."""
+    side = 0.5 if car.x < canvas.camera.x else -0.5
+    c, s = np.cos(car.yaw), np.sin(car.yaw)
+    for middle in (-0.3, 0.3):
+        u = side * car.width * np.ones(12)
+        v = middle * car.length + WHEEL * RING[:, 0]
+        ring = np.stack(
+            (car.x + u * c + v * s, car.y + v * c - u * s, WHEEL * (1 + RING[:, 1])), 1
+        )
+        canvas.polygon(canvas.camera.project(ring)[0], (16, 16, 18), depth)
 
 
 def _draw_lamps(

@@ -8,6 +8,7 @@ import numpy as np
 
 from .world import PAINTS, Camera, Colour, Thing, bounds
 
+Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels
 REFERENCE = 144  # side in pixels at which everything must be legible
 
 
@@ -19,7 +20,7 @@ class Layout:
         self.camera = camera
         self.smallest = smallest
         self.things: list[Thing] = []
-        self._boxes: list[tuple[float, float, float, float]] = []
+        self._boxes: list[Box] = []
 
     def place(
         self, make: Callable[[], Thing], tries: int = 14, cover: float = 0.3, inside: float = 0.72
@@ -32,7 +33,9 @@ class Layout:
         for _ in range(tries):
             thing = make()
             box = bounds(self.camera, thing)
-            if self._inside(box, inside) and self._apart(thing, box, cover):
+            if in_picture(self.camera, box, self.smallest, inside) and self._apart(
+                thing, box, cover
+            ):
                 self.add(thing)
                 return True
         return False
@@ -42,17 +45,7 @@ class Layout:
         self.things.append(thing)
         self._boxes.append(bounds(self.camera, thing))
 
-    def _inside(self, box: tuple[float, float, float, float], share: float) -> bool:
-        left, top, right, bottom = box
-        width = min(right, self.camera.width) - max(left, 0.0)
-        height = min(bottom, self.camera.height) - max(top, 0.0)
-        if width <= 0 or height <= 0:
-            return False
-        scale = REFERENCE / self.camera.side
-        large = min(width, height) * scale >= self.smallest
-        return large and width * height >= share * (right - left) * (bottom - top)
-
-    def _apart(self, thing: Thing, box: tuple[float, float, float, float], cover: float) -> bool:
+    def _apart(self, thing: Thing, box: Box, cover: float) -> bool:
         for other, taken in zip(self.things, self._boxes, strict=True):
             width = min(box[2], taken[2]) - max(box[0], taken[0])
             height = min(box[3], taken[3]) - max(box[1], taken[1])
@@ -63,6 +56,20 @@ class Layout:
             if width * height > cover * area:
                 return False
         return True
+
+
+def in_picture(camera: Camera, box: Box, smallest: float, share: float) -> bool:
+    """Say whether at least a share of a box is in the picture, and large enough there.
+
+    `smallest` is the least width and height in pixels at side REFERENCE.
+    """
+    left, top, right, bottom = box
+    width = min(right, camera.width) - max(left, 0.0)
+    height = min(bottom, camera.height) - max(top, 0.0)
+    if width <= 0 or height <= 0:
+        return False
+    large = min(width, height) * REFERENCE / camera.side >= smallest
+    return large and width * height >= share * (right - left) * (bottom - top)
 
 
 def vary(rng: np.random.Generator, colour: str) -> Colour:

@@ -12,6 +12,7 @@ from .placing import Layout, between, pick, vary
 from .world import Air, Camera, Colour, Road, Scene, Thing
 
 CAR_COLOURS = ('red', 'blue', 'green', 'yellow', 'white', 'black')
+SMALLEST = 6.5  # pixels, see Layout
 CROSSING_LENGTH = 3.2
 NEAR, FAR = 10.0, 17.0
 BROWN: Colour = (168, 122, 74)
@@ -24,7 +25,7 @@ def sample_road(rng: np.random.Generator) -> Scene:
     camera = sample_camera(rng)
     air = sample_air(rng)
     ground = _sample_ground(rng)
-    layout = Layout(camera, smallest=6.5)
+    layout = Layout(camera, SMALLEST)
     _add_signals(rng, layout, ground)
     reach = 21.0 if air.weather == 'fog' else 25.0
     _add_road_users(rng, layout, ground, reach)

@@ -41,7 +41,7 @@ def add_rain(image: Image, night: bool, rng: np.random.Generator) -> None:
 
 
 def expose(image: Image, air: Air, rng: np.random.Generator) -> Image:
-    """Return a drawn picture, itself changed, with a camera's flaws: uint8 [H, W, 3]."""
+    """Return a drawn picture, itself changed, as a camera sees it: uint8 [H, W, 3]."""
     if air.weather == 'rain':
         add_rain(image, air.night, rng)
     height, width = image.shape[:2]
