@@ -44,10 +44,11 @@ class Setup:
         self.console = console
         self.python = venv / 'bin' / 'python'
         self.colcon = venv / 'colcon'
-        self.requirements = [
+        self.build_requirements = [
             ROOT / 'requirements' / f'{name}.txt'
-            for name in (f'ros-{distribution}', 'build', 'run', 'dev')
+            for name in (f'ros-{distribution}', 'build', 'run')
         ]
+        self.requirements = [*self.build_requirements, ROOT / 'requirements' / 'dev.txt']
 
     def steps(self) -> list[Step]:
         """Return what there is to do, in order."""
@@ -60,9 +61,11 @@ class Setup:
             ROOT / 'setup.cfg',
             *sorted(ROOT.glob('msg/*.msg')),
             *sorted(ROOT.glob('srv/*.srv')),
+            *self.build_requirements,
+            WHEELS,
         ]
-        interfaces = Step('interfaces', built_from, self.build, after=packages)
-        module = Step('module', declared, self.link_module, after=packages)
+        interfaces = Step('interfaces', built_from, self.build, after=venv)
+        module = Step('module', declared, self.link_module, after=venv)
         return [venv, packages, interfaces, module]
 
     def make_venv(self) -> None:
