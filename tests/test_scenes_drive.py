@@ -15,14 +15,19 @@ from ros2_llava_phi.training.scenes.drive import (
 )
 from ros2_llava_phi.training.scenes.road import near_end
 
+Truths = dict[str, list[dict[str, str | None]]]
+
 
 @pytest.fixture(scope='module')
 def frames() -> list[DriveFrame]:
     return list(drive_frames(seed=1, seconds=66, rate_hz=1))
 
 
-def truths(frames: list[DriveFrame], camera: str, question: str) -> list[str | None]:
-    return [ground_truth(frame)[question] for frame in frames if frame.camera == camera]
+@pytest.fixture(scope='module')
+def truths(frames: list[DriveFrame]) -> Truths:
+    """What is true of each frame, by camera."""
+    cameras = ('front', 'rear')
+    return {name: [ground_truth(f) for f in frames if f.camera == name] for name in cameras}
 
 
 def test_both_cameras_take_a_picture_at_every_beat(frames: list[DriveFrame]) -> None:
@@ -58,14 +63,14 @@ def test_a_drive_too_short_is_refused() -> None:
     ],
 )
 def test_what_is_announced_happens(
-    frames: list[DriveFrame], question: str, answers: set[str | None]
+    truths: Truths, question: str, answers: set[str | None]
 ) -> None:
-    seen = set(truths(frames, 'front', question))
+    seen = {truth[question] for truth in truths['front']}
     assert answers - {'slow down'} <= seen
 
 
-def test_the_light_is_red_before_it_is_green(frames: list[DriveFrame]) -> None:
-    shown = [a for a in truths(frames, 'front', 'What colour is the traffic light?') if a]
+def test_the_light_is_red_before_it_is_green(truths: Truths) -> None:
+    shown = [a for t in truths['front'] if (a := t['What colour is the traffic light?'])]
     assert [shown[0], *(b for a, b in pairwise(shown) if a != b)] == ['red', 'green', CANNOT_TELL]
 
 
@@ -77,12 +82,12 @@ def test_a_covered_lens_tells_nothing(frames: list[DriveFrame]) -> None:
         assert not frame.rendering.labels.any()
 
 
-def test_the_rear_camera_is_not_asked_about_the_lane_ahead(frames: list[DriveFrame]) -> None:
-    assert set(truths(frames, 'rear', 'Is our lane free?')) == {None, CANNOT_TELL}
+def test_the_rear_camera_is_not_asked_about_the_lane_ahead(truths: Truths) -> None:
+    assert {truth['Is our lane free?'] for truth in truths['rear']} == {None, CANNOT_TELL}
 
 
-def test_most_moments_are_scored_and_some_are_not(frames: list[DriveFrame]) -> None:
-    answers = truths(frames, 'front', 'How many cars are there?')
+def test_most_moments_are_scored_and_some_are_not(truths: Truths) -> None:
+    answers = [truth['How many cars are there?'] for truth in truths['front']]
     assert 0 < answers.count(None) < len(answers) / 3
     assert len(set(answers)) >= 4
 
@@ -113,9 +118,9 @@ def test_motion_is_continuous() -> None:
                 assert abs(near_end(thing) - near_end(old)) < 6, thing
 
 
-def test_every_question_is_scored_somewhere(frames: list[DriveFrame]) -> None:
+def test_every_question_is_scored_somewhere(truths: Truths) -> None:
     for question in DRIVE_QUESTIONS:
-        answers = set(truths(frames, 'front', question.text)) - {None, CANNOT_TELL}
+        answers = {truth[question.text] for truth in truths['front']} - {None, CANNOT_TELL}
         assert answers, question.text
         if question.choices:
             assert answers <= set(question.choices)
