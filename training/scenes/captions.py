@@ -95,7 +95,7 @@ def _road_extras(scene: Scene, road: Road) -> list[str]:
     )
     if ahead:
         extras.append(f'a {ahead[0].kind} blocks our lane.')
-    elif not doubtful:
+    elif not doubtful and not any(thing.kind == 'pedestrian' for thing in scene.objects):
         extras.append('our lane is free.')
     return extras
 

@@ -194,9 +194,13 @@ def _traffic(scene: Scene, road: Road) -> Iterator[Fact]:
     things = scene.objects
     ahead = blockers(road, scene)
     unsure = any(thing.kind in VEHICLES + OBSTACLES and not place(road, thing) for thing in things)
-    if ahead or not unsure:
+    walkers = [thing for thing in things if thing.kind == 'pedestrian']
+    # Whether somebody who walks across our lane blocks it is a matter of words.
+    crossed = any(abs(across(road, walker)) < road.lane_width / 2 + 0.4 for walker in walkers)
+    if ahead or not (unsure or crossed):
         yield yes_no('lane free', '', not ahead)
         yield yes_no('lane blocked', '', bool(ahead))
+    if ahead or not unsure:
         what = action(scene, road)
         if what:
             yield choice('action', '', what, ACTIONS)
@@ -204,6 +208,6 @@ def _traffic(scene: Scene, road: Road) -> Iterator[Fact]:
     if len(ahead) == 1 and not unsure:
         yield choice('what ahead', '', ahead[0].kind, VEHICLES + OBSTACLES)
     if road.crossing is not None:
-        walkers = [place(road, thing) for thing in things if thing.kind == 'pedestrian']
-        if 'crossing' in walkers or '' not in walkers:
-            yield yes_no('on crossing', '', 'crossing' in walkers)
+        places = [place(road, walker) for walker in walkers]
+        if 'crossing' in places or '' not in places:
+            yield yes_no('on crossing', '', 'crossing' in places)

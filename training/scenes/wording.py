@@ -29,7 +29,7 @@ def _state(state: str, subject: str = 'it', noun: str = '') -> Wording:
             f'Is {subject} {state}[ in the picture| in the image| in this frame| now| here|]?',
             f'[Would you say|Do you think|Can you see] that {subject} is {state}?',
             f'[Tell me if|Check whether|Say whether] {subject} is {state}.',
-            f'{noun or subject} {state}?',
+            f'{noun} {state}?'.strip(),
         ),
         heldout=(
             f'[In the picture|In this frame], is {subject} {state}?',
@@ -223,7 +223,7 @@ WORDINGS: dict[str, Wording] = {
             'Would you say it is day or night?',
         ),
     ),
-    'is clear': _state('[clear|dry and clear]', 'the weather'),
+    'is clear': _state('[clear|dry and clear]', 'the weather', 'weather'),
     'is rain': _state('[raining|rainy]'),
     'is fog': _state('[foggy|misty]'),
     'is night': _state('[night|dark|night time]'),
@@ -243,7 +243,7 @@ WORDINGS: dict[str, Wording] = {
             'The traffic light: which colour is it?',
         ),
     ),
-    'light is': _state('{c}', '[the traffic light|the traffic signal|the light]'),
+    'light is': _state('{c}', '[the traffic light|the traffic signal|the light]', 'traffic light'),
     'sign': Wording(
         train=(
             '[What|Which|What kind of] [sign|traffic sign|road sign] [do you see|is there]'
@@ -401,8 +401,8 @@ WORDINGS: dict[str, Wording] = {
             'Would you say the gripper is open or closed?',
         ),
     ),
-    'hand open': _state('open', 'the [gripper|robot hand]'),
-    'hand closed': _state('[closed|shut]', 'the [gripper|robot hand]'),
+    'hand open': _state('open', 'the [gripper|robot hand]', '[gripper|robot hand]'),
+    'hand closed': _state('[closed|shut]', 'the [gripper|robot hand]', '[gripper|robot hand]'),
     'holding': Wording(
         train=(
             'Is the [gripper|robot hand] holding [something|anything|an object]' + SEEN + '?',
