@@ -10,6 +10,7 @@ import rclpy
 from common import PATIENCE_S, Row, arguments, report
 from llava_phi.msg import Answer
 from llava_phi.srv import Ask
+from rclpy.utilities import try_shutdown
 from two_cameras import synthetic_frame
 
 from ros2_llava_phi.assistant.question import Kind
@@ -71,7 +72,7 @@ def main() -> None:
             for rows in measured.values():
                 publish = partial(publisher.publish, frame)
                 rows.append(times(*answered(client, request, publish)))
-    rclpy.try_shutdown()
+    try_shutdown()
     medians: list[Row] = [
         {
             'the same question': name,

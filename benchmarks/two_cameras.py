@@ -11,6 +11,7 @@ import rclpy
 from rclpy.qos import QoSProfile
 from rclpy.serialization import serialize_message
 from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import try_shutdown
 from sensor_msgs.msg import CompressedImage, Image
 
 from ros2_llava_phi.demo.player import shift_stamp
@@ -66,7 +67,7 @@ def main() -> None:
         rounds += 1
         time.sleep(max(0.0, start + rounds / chosen.rate - time.monotonic()))
     print(json.dumps({'rate': rounds / (time.monotonic() - start)}))
-    rclpy.try_shutdown()
+    try_shutdown()
 
 
 if __name__ == '__main__':

@@ -26,6 +26,7 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.task import Future
 from rclpy.time import Time
+from rclpy.utilities import try_shutdown
 from sensor_msgs.msg import CompressedImage
 
 NOTHING = 'the middle of the picture is black'
@@ -98,7 +99,7 @@ def main() -> None:
     # rclpy handles SIGINT and SIGTERM, and wakes the executor.
     with suppress(KeyboardInterrupt, ExternalShutdownException):
         rclpy.spin(ScriptedNode())
-    rclpy.try_shutdown()
+    try_shutdown()
 
 
 if __name__ == '__main__':

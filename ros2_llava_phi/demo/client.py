@@ -42,8 +42,8 @@ class AskClient:
         self._context = Context()
         rclpy.init(context=self._context, signal_handler_options=SignalHandlerOptions.NO)
         self._node = rclpy.create_node(name, context=self._context, start_parameter_services=False)
-        self._ask: Client[Any, Any] = self._node.create_client(Ask, f'{node}/ask')
-        self._get_state: Client[Any, Any] = self._node.create_client(GetState, f'{node}/get_state')
+        self._ask: Client = self._node.create_client(Ask, f'{node}/ask')
+        self._get_state: Client = self._node.create_client(GetState, f'{node}/get_state')
         self._model_info: Future[ModelInfo] = Future()
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._node.create_subscription(
@@ -110,7 +110,7 @@ class AskClient:
         if not self._model_info.done():
             self._model_info.set_result(message)
 
-    def _call(self, client: 'Client[Any, Any]', request: Any, patience_s: float) -> Any:
+    def _call(self, client: Client, request: Any, patience_s: float) -> Any:
         # The caller waits on an event and the client's own thread spins: nothing here can be
         # stopped by what the caller does, and no callback ever waits.
         deadline = time.monotonic() + patience_s

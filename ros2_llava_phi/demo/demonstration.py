@@ -26,7 +26,7 @@ START_PATIENCE_S = 180.0
 ASK_PATIENCE_S = 30.0
 
 # How often to look whether a node that is not active has left.
-LOOK_AGAIN_S = 5.0
+LOOK_AGAIN_S = 2.0
 
 
 @dataclass(frozen=True)

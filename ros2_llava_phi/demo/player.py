@@ -13,13 +13,13 @@ import struct
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import rclpy
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import try_shutdown
 from sensor_msgs.msg import CompressedImage, Image
 
 from ..replay.bag import COMPRESSED_IMAGE, IMAGE, BagError
@@ -62,12 +62,11 @@ def play(bag: Path, node: Node) -> None:
         for topic, message_type in camera_topics(bag).items()
     }
     _wait_for_subscribers(publishers)
-    start = time.monotonic_ns()
-    first_ns = shift_ns = played = latest_ns = 0
+    start = first_ns = shift_ns = played = latest_ns = 0
     for message in read_camera_messages(bag):
         if not played:
             first_ns = message.recorded_ns
-            shift_ns = time.time_ns() - first_ns
+            start, shift_ns = time.monotonic_ns(), time.time_ns() - first_ns
             _say(shift_ns=shift_ns)
         due = start + message.recorded_ns - first_ns
         time.sleep(max(0, due - time.monotonic_ns()) / 1e9)
@@ -77,7 +76,7 @@ def play(bag: Path, node: Node) -> None:
     _say(played=played, latest_ns=latest_ns)
 
 
-def _wait_for_subscribers(publishers: 'dict[str, Publisher[Any]]') -> None:
+def _wait_for_subscribers(publishers: dict[str, Publisher]) -> None:
     deadline = time.monotonic() + PATIENCE_S
     for topic, publisher in publishers.items():
         while not publisher.get_subscription_count():
@@ -106,7 +105,7 @@ def main() -> int:
         print(f'player: {error}', file=sys.stderr)
         return 2
     finally:
-        rclpy.try_shutdown()
+        try_shutdown()
     return 0
 
 

@@ -10,9 +10,16 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from llava_phi.msg import ModelInfo
 from numpy.typing import NDArray
 
+from ..assistant.question import Kind
 from .exchange import Exchange
 from .table import clock, stages
 
+KINDS = {
+    Kind.FREE_TEXT: 'free text',
+    Kind.YES_NO: 'yes or no',
+    Kind.CHOICE: 'a choice',
+    Kind.NUMBER: 'a number',
+}
 STAGES = ('queue', 'encode', 'prefill view', 'prefill', 'decode')
 
 
@@ -40,6 +47,7 @@ def write_report(
         exchanges=exchanges,
         sources=sources,
         model=model,
+        kind_names=KINDS,
         stage_names=STAGES,
         stages=stages,
         clock=clock,
