@@ -15,16 +15,19 @@ from ros2_llava_phi.assistant.frame import Frame
 
 from .image_conversion import FrameError, compressed_to_rgb, image_to_rgb
 
-# A camera's picture is worth more than all its pictures: the newest only, from any publisher.
-CAMERA_QOS = QoSProfile(
-    history=HistoryPolicy.KEEP_LAST,
-    depth=1,
-    reliability=ReliabilityPolicy.BEST_EFFORT,
-    durability=DurabilityPolicy.VOLATILE,
-)
-
 # A clock that is this far behind what it said before was set back: a recording started over.
 CLOCK_STEP_NS = 1_000_000_000
+
+
+def camera_qos() -> QoSProfile:
+    """Return how a camera is subscribed to: the newest message only, from any publisher."""
+    # A profile for each subscription: rclpy writes the overrides into it.
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=1,
+        reliability=ReliabilityPolicy.BEST_EFFORT,
+        durability=DurabilityPolicy.VOLATILE,
+    )
 
 
 class CapturedFrame:
@@ -97,7 +100,7 @@ class Camera:
             self._kind,
             topic,
             self._keep,
-            CAMERA_QOS,
+            camera_qos(),
             raw=True,
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )

@@ -32,6 +32,9 @@ from .worker import Worker
 # How far beyond its time-out a waiting question may get its refusal, in seconds.
 WATCH_PERIOD = 0.05
 
+# Requests that may come at once. With the usual 10, DDS drops the rest of a burst without a word.
+REQUESTS = QoSProfile(depth=100)
+
 Load = Callable[[str, str, str, str], Assistant]
 
 
@@ -72,7 +75,13 @@ class VqaNode(LifecycleNode):
         self._watch = self.create_timer(WATCH_PERIOD, self._drop_overdue)
         self._watch.cancel()
         # Reentrant: a question that waits must not keep the next one from being taken.
-        self.create_service(Ask, '~/ask', self._on_ask, callback_group=ReentrantCallbackGroup())
+        self.create_service(
+            Ask,
+            '~/ask',
+            self._on_ask,
+            qos_profile=REQUESTS,
+            callback_group=ReentrantCallbackGroup(),
+        )
 
     @property
     def autostart(self) -> bool:

@@ -1,0 +1,319 @@
+"""Camera messages to RGB: every encoding against slow arithmetic of its own, and bad messages."""
+
+import random
+import sys
+from dataclasses import dataclass
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ros2_llava_phi.node import cv_bridge_seam
+from ros2_llava_phi.node.image_conversion import (
+    MOST_PIXELS,
+    FrameError,
+    compressed_to_rgb,
+    image_to_rgb,
+)
+from ros2_llava_phi.node.pixels import PACKED, SEMI_PLANAR
+
+WIDTH, HEIGHT = 8, 6
+COLOURS = {
+    'rgb8': 'rgb', 'rgb16': 'rgb', 'bgr8': 'bgr', 'bgr16': 'bgr', '8UC3': 'bgr',
+    'rgba8': 'rgba', 'rgba16': 'rgba', 'bgra8': 'bgra', 'bgra16': 'bgra', '8UC4': 'bgra',
+    'mono8': 'm', 'mono16': 'm', '8UC1': 'm',
+}  # fmt: skip
+YUV_422 = {'yuv422': 'uyvy', 'uyvy': 'uyvy', 'yuv422_yuy2': 'yuyv', 'yuyv': 'yuyv'}
+BAYER = [name for name in PACKED if name.startswith('bayer_')]
+
+
+@dataclass
+class Message:
+    """The fields of sensor_msgs/Image that make the picture."""
+
+    height: int
+    width: int
+    encoding: str
+    is_bigendian: int
+    step: int
+    data: Any
+
+
+def message(encoding: str, padding: int = 0, big: int = 0, seed: int = 0) -> Message:
+    """Return a message of noise, its padding as well."""
+    if encoding in PACKED:
+        row, rows = WIDTH * PACKED[encoding].channels * PACKED[encoding].bits // 8, HEIGHT
+    else:
+        row, rows = WIDTH, HEIGHT * SEMI_PLANAR[encoding].rows // 2
+    data = np.random.default_rng(seed).integers(0, 256, (row + padding) * rows, np.uint8)
+    return Message(HEIGHT, WIDTH, encoding, big, row + padding, data.tobytes())
+
+
+def sample(of: Message, row: int, index: int) -> float:
+    """Return one number of a row, scaled to 0..255, read byte by byte."""
+    if of.encoding in PACKED and PACKED[of.encoding].bits == 16:
+        start = row * of.step + 2 * index
+        order = 'big' if of.is_bigendian else 'little'
+        return int.from_bytes(of.data[start : start + 2], order) / 257
+    return of.data[row * of.step + index]
+
+
+def yuv_to_rgb(y: float, u: float, v: float) -> list[float]:
+    """Convert by ITU-R BT.601, studio range: what cameras and OpenCV mean by YUV 4:2:x."""
+    luma = 1.164383 * max(y - 16, 0)
+    return [
+        luma + 1.596027 * (v - 128),
+        luma - 0.391762 * (u - 128) - 0.812968 * (v - 128),
+        luma + 2.017232 * (u - 128),
+    ]
+
+
+def slow_pixel(of: Message, row: int, column: int) -> list[float]:
+    """Return one pixel as RGB in the range 0..255, by the definition of its encoding."""
+    if of.encoding in COLOURS:
+        order = COLOURS[of.encoding]
+        if order == 'm':
+            return [sample(of, row, column)] * 3
+        return [sample(of, row, column * len(order) + order.index(name)) for name in 'rgb']
+    if of.encoding in YUV_422:
+        first = column // 2 * 4
+        order = YUV_422[of.encoding]
+        y = sample(of, row, first + [i for i, name in enumerate(order) if name == 'y'][column % 2])
+        return yuv_to_rgb(
+            y, sample(of, row, first + order.index('u')), sample(of, row, first + order.index('v'))
+        )
+    y = sample(of, row, column)
+    if of.encoding == 'nv24':
+        pair = HEIGHT * of.step + row * 2 * of.step + 2 * column
+    else:
+        pair = (HEIGHT + row // 2) * of.step + column // 2 * 2
+    u, v = of.data[pair], of.data[pair + 1]
+    return yuv_to_rgb(y, v, u) if of.encoding == 'nv21' else yuv_to_rgb(y, u, v)
+
+
+@pytest.mark.parametrize('big', [0, 1])
+@pytest.mark.parametrize('padding', [0, 6, 7])
+@pytest.mark.parametrize('encoding', [*COLOURS, *YUV_422, *SEMI_PLANAR])
+def test_every_encoding_equals_slow_arithmetic(encoding: str, padding: int, big: int) -> None:
+    given = message(encoding, padding, big)
+    got = image_to_rgb(given)
+    slow = np.array(
+        [[slow_pixel(given, row, column) for column in range(WIDTH)] for row in range(HEIGHT)]
+    )
+    difference = np.abs(got.astype(float) - np.clip(slow, 0, 255))
+    yuv = encoding in YUV_422 or encoding in SEMI_PLANAR
+    assert difference.max() <= (1.01 if yuv else 0.5 if encoding.endswith('16') else 0)
+    assert got.dtype == np.uint8 and got.flags.c_contiguous
+
+
+@pytest.mark.parametrize('big', [0, 1])
+@pytest.mark.parametrize('padding', [0, 7])
+@pytest.mark.parametrize('encoding', BAYER)
+def test_bayer_patterns(encoding: str, padding: int, big: int) -> None:
+    # A picture of one colour: every pattern must give that colour back, everywhere.
+    colour = {'r': 200, 'g': 120, 'b': 40}
+    pattern = encoding.removeprefix('bayer_')[:4]
+    bits = PACKED[encoding].bits
+    values = np.array(
+        [
+            [colour[pattern[2 * (row % 2) + column % 2]] for column in range(WIDTH)]
+            for row in range(HEIGHT)
+        ]
+    )
+    raw = (values * 257).astype('>u2' if big else '<u2') if bits == 16 else values.astype(np.uint8)
+    step = WIDTH * bits // 8 + padding
+    data = b''.join(row.tobytes() + b'\xee' * padding for row in raw)
+    got = image_to_rgb(Message(HEIGHT, WIDTH, encoding, big, step, data))
+    assert (got == [200, 120, 40]).all()
+
+
+@pytest.mark.parametrize('encoding', [*PACKED, *SEMI_PLANAR])
+def test_the_picture_shares_nothing_with_the_message(encoding: str) -> None:
+    given = message(encoding)
+    data = np.frombuffer(given.data, np.uint8).copy()
+    given.data = data
+    got = image_to_rgb(given)
+    before = got.copy()
+    data[:] = 0
+    assert (got == before).all()
+
+
+def test_the_last_row_may_lack_its_padding() -> None:
+    given = message('bgr8', padding=5)
+    whole = image_to_rgb(given)
+    given.data = given.data[:-5]
+    assert (image_to_rgb(given) == whole).all()
+
+
+@pytest.mark.parametrize('encoding', [*PACKED, *SEMI_PLANAR])
+def test_short_data_are_refused_at_any_length(encoding: str) -> None:
+    given = message(encoding, padding=3)
+    whole = given.data
+    for length in random.Random(1).sample(range(len(whole) - 3), 20):
+        given.data = whole[:length]
+        with pytest.raises(FrameError, match=f'has {length} bytes'):
+            image_to_rgb(given)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'words'),
+    [
+        ({'encoding': '16UC1'}, "'16UC1' is not one of rgb8"),
+        ({'encoding': ''}, 'is not one of'),
+        ({'width': 0}, 'at least one'),
+        ({'height': 0}, 'at least one'),
+        ({'width': 2**31, 'height': 2**31}, f'more than {MOST_PIXELS}'),
+        ({'step': 0}, 'a row of 8 rgb8 pixels takes 24'),
+        ({'step': 23}, 'step is 23'),
+        ({'step': 2**32 - 1}, 'take'),
+        ({'encoding': 'uyvy', 'width': 7}, 'multiple of 2'),
+        ({'encoding': 'nv12', 'height': 5}, 'multiple of 2'),
+    ],
+)
+def test_wrong_messages_are_refused(changes: dict[str, Any], words: str) -> None:
+    given = message('rgb8')
+    for name, value in changes.items():
+        setattr(given, name, value)
+    with pytest.raises(FrameError, match=words):
+        image_to_rgb(given)
+
+
+def test_noise_for_a_header_never_gets_through() -> None:
+    rng = random.Random(2)
+    names = [*PACKED, *SEMI_PLANAR, '', 'rgb']
+    for _ in range(2000):
+        given = Message(
+            height=rng.choice([0, 1, 3, 6, 2**32 - 1]),
+            width=rng.choice([0, 1, 2, 8, 2**32 - 1]),
+            encoding=rng.choice(names),
+            is_bigendian=rng.choice([0, 1, 255]),
+            step=rng.choice([0, 1, 8, 24, 64, 2**32 - 1]),
+            data=bytes(rng.randrange(600)),
+        )
+        try:
+            assert image_to_rgb(given).shape == (given.height, given.width, 3)
+        except FrameError as error:
+            assert str(error)
+
+
+def compressed(extension: str, picture: NDArray[Any], sent_as: str = '') -> SimpleNamespace:
+    return SimpleNamespace(format=sent_as, data=cv2.imencode(extension, picture)[1].tobytes())
+
+
+def test_compressed_pictures() -> None:
+    colour = np.full((16, 16, 3), (30, 20, 10), np.uint8)
+    assert (compressed_to_rgb(compressed('.png', colour, 'jpeg')) == [10, 20, 30]).all()
+    jpeg = compressed_to_rgb(compressed('.jpg', colour, 'nonsense'))
+    assert np.abs(jpeg.astype(int) - [10, 20, 30]).max() <= 3
+    grey = compressed_to_rgb(compressed('.png', colour[..., 0]))
+    assert grey.shape == (16, 16, 3) and (grey == 30).all()
+    deep = compressed_to_rgb(compressed('.png', colour.astype(np.uint16) * 257))
+    assert (deep == [10, 20, 30]).all()
+    alpha = np.dstack([colour, np.full((16, 16), 7, np.uint8)])
+    assert (compressed_to_rgb(compressed('.png', alpha)) == [10, 20, 30]).all()
+
+
+@pytest.mark.parametrize('bits', [8, 16])
+def test_a_bayer_pattern_as_png(bits: int) -> None:
+    given = message(f'bayer_grbg{bits}')
+    raw = np.frombuffer(given.data, f'<u{bits // 8}').reshape(HEIGHT, WIDTH)
+    sent = compressed('.png', raw, f'bayer_grbg{bits}; png compressed ')
+    assert (compressed_to_rgb(sent) == image_to_rgb(given)).all()
+    wrong_depth = compressed('.png', raw, f'bayer_grbg{24 - bits}; png compressed ')
+    assert (compressed_to_rgb(wrong_depth) == compressed_to_rgb(compressed('.png', raw))).all()
+
+
+def test_an_exif_orientation_is_not_applied() -> None:
+    picture = np.zeros((16, 32, 3), np.uint8)
+    picture[:, 16:] = 255
+    jpeg = cv2.imencode('.jpg', picture)[1].tobytes()
+    exif = b'Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0'
+    segment = b'\xff\xe1' + (len(exif) + 2).to_bytes(2, 'big') + exif
+    turned = SimpleNamespace(format='jpeg', data=jpeg[:2] + segment + jpeg[2:])
+    assert cv2.imdecode(np.frombuffer(turned.data, np.uint8), cv2.IMREAD_COLOR).shape[0] == 32
+    got = compressed_to_rgb(turned)
+    assert got.shape == (16, 32, 3) and got[8, 4].max() < 9 and got[8, 28].min() > 246
+
+
+@pytest.mark.parametrize('extension', ['.jpg', '.png'])
+def test_damaged_compressed_pictures_are_refused(extension: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    whole = compressed(extension, noise).data
+    for length in [0, 1, 3, 8, 20, *random.Random(3).sample(range(20, len(whole) - 12), 30)]:
+        with pytest.raises(FrameError):
+            compressed_to_rgb(SimpleNamespace(format='', data=whole[:length]))
+
+
+def test_other_formats_and_giants_are_refused() -> None:
+    small = np.zeros((4, 4, 3), np.uint8)
+    with pytest.raises(FrameError, match='neither JPEG nor PNG'):
+        compressed_to_rgb(compressed('.bmp', small))
+    png = bytearray(compressed('.png', small).data)
+    png[16:24] = (60000).to_bytes(4, 'big') * 2
+    with pytest.raises(FrameError):
+        compressed_to_rgb(SimpleNamespace(format='', data=bytes(png)))
+
+
+def test_cv_bridge_gets_only_what_it_converts_rightly(monkeypatch: pytest.MonkeyPatch) -> None:
+    given_to_bridge = []
+
+    class Bridge:
+        def imgmsg_to_cv2(self, image: Message, encoding: str) -> NDArray[np.uint8]:
+            given_to_bridge.append((image.encoding, image.step, encoding))
+            return np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+
+    monkeypatch.setattr(cv_bridge_seam, 'find_cv_bridge', Bridge)
+    for one in (message('bgr8'), message('bgr8', 3), message('mono16', 2), message('bayer_rggb8')):
+        image_to_rgb(one)
+    ours = [message('bgr8', 1), message('mono16', 0, 1), message('nv12'), message('8UC3')]
+    ours.append(message('bgr8', 3))
+    ours[-1].data = ours[-1].data[:-3]
+    for one in ours:
+        assert image_to_rgb(one).any()
+    assert given_to_bridge == [
+        ('bgr8', 24, 'rgb8'),
+        ('bgr8', 27, 'rgb8'),
+        ('mono16', 18, 'rgb8'),
+        ('bayer_rggb8', 8, 'rgb8'),
+    ]
+
+
+@pytest.mark.parametrize('works', [False, True])
+def test_a_cv_bridge_that_does_not_work_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any, works: bool
+) -> None:
+    pytest.importorskip('sensor_msgs')
+    rows = 'np.array([[[3, 2, 1], [6, 5, 4]]], np.uint8)' if works else 'os.abort()'
+    (tmp_path / 'cv_bridge.py').write_text(
+        'import os\nimport numpy as np\nclass CvBridge:\n'
+        f'    def imgmsg_to_cv2(self, message, encoding):\n        return {rows}\n'
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv('PYTHONPATH', f'{tmp_path}:{":".join(sys.path)}')
+    monkeypatch.delitem(sys.modules, 'cv_bridge', raising=False)
+    cv_bridge_seam.find_cv_bridge.cache_clear()
+    found = cv_bridge_seam.find_cv_bridge()
+    cv_bridge_seam.find_cv_bridge.cache_clear()
+    assert (found is not None) == works
+    sys.modules.pop('cv_bridge', None)
+
+
+def real_cv_bridge() -> ModuleType:
+    return pytest.importorskip('cv_bridge')  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize('encoding', sorted(cv_bridge_seam.ENCODINGS))
+def test_cv_bridge_gives_the_same_pixels(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    real_cv_bridge()
+    if cv_bridge_seam.find_cv_bridge() is None:
+        pytest.skip('the cv_bridge of this machine does not work')
+    from sensor_msgs.msg import Image
+
+    given = message(encoding)
+    ros = Image(height=HEIGHT, width=WIDTH, encoding=encoding, step=given.step, data=given.data)
+    theirs = image_to_rgb(ros)
+    monkeypatch.setattr(cv_bridge_seam, 'find_cv_bridge', lambda: None)
+    assert (image_to_rgb(ros) == theirs).all()

@@ -1,0 +1,290 @@
+"""Transitions, names, clock, quality of service, diagnostics, and the process as a whole."""
+
+# ruff: noqa: E402 (what needs ROS is imported only where there is one)
+
+import contextlib
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import wait_for
+from node_stand_in import IDENTITY, Robot, image_message, response
+
+rclpy = pytest.importorskip('rclpy')
+pytest.importorskip('llava_phi')
+
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from lifecycle_msgs.msg import State, Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from llava_phi.msg import ModelInfo
+from llava_phi.srv import Ask
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.qos import ReliabilityPolicy
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import Image
+
+from ros2_llava_phi.model.config import ModelError
+from ros2_llava_phi.node.vqa_node import VqaNode
+
+Response = Ask.Response
+
+
+@pytest.fixture
+def make(spin: Callable[[Any], None]) -> Iterator[Callable[..., Robot]]:
+    robots = []
+
+    def make(**options: Any) -> Robot:
+        robots.append(Robot(spin, **options))
+        return robots[-1]
+
+    yield make
+    for robot in robots:
+        robot.close()
+
+
+def test_model_info_reaches_who_comes_late(make: Callable[..., Robot]) -> None:
+    robot = make()
+    assert robot.node.bring_up()
+    infos: list[Any] = []
+    late = rclpy.create_node('late')
+    latched = robot.node._model_info.qos_profile
+    late.create_subscription(ModelInfo, '/vqa_node/model_info', infos.append, latched)
+    robot.peer.executor.add_node(late)
+    (info,) = wait_for(lambda: infos, 20, 'the model info')
+    assert (info.name, info.weights_hash) == (IDENTITY.name, IDENTITY.weights_hash)
+    assert (info.image_size, info.image_tokens, info.context_length) == (32, 4, 256)
+    late.destroy_node()
+
+
+def test_every_state_answers(make: Callable[..., Robot]) -> None:
+    robot = make()
+    get_state = robot.peer.create_client(GetState, 'vqa_node/get_state')
+    change_state = robot.peer.create_client(ChangeState, 'vqa_node/change_state')
+    assert get_state.wait_for_service(20) and change_state.wait_for_service(20)
+
+    def go(transition: int) -> int:
+        request = ChangeState.Request(transition=Transition(id=transition))
+        assert response(change_state.call_async(request)).success
+        return int(response(get_state.call_async(GetState.Request())).current_state.id)
+
+    assert robot.ask('a').error_code == Response.NOT_ACTIVE
+    for _ in range(3):
+        assert go(Transition.TRANSITION_CONFIGURE) == State.PRIMARY_STATE_INACTIVE
+        assert robot.ask('a').error_code == Response.NOT_ACTIVE
+        assert go(Transition.TRANSITION_ACTIVATE) == State.PRIMARY_STATE_ACTIVE
+        robot.show((1, 2, 3))
+        assert robot.ask('a').error_code == Response.NONE
+        assert go(Transition.TRANSITION_DEACTIVATE) == State.PRIMARY_STATE_INACTIVE
+        assert go(Transition.TRANSITION_CLEANUP) == State.PRIMARY_STATE_UNCONFIGURED
+        assert robot.ask('a').error_code == Response.NOT_ACTIVE
+    assert go(Transition.TRANSITION_UNCONFIGURED_SHUTDOWN) == State.PRIMARY_STATE_FINALIZED
+    assert 'finalized' in robot.ask('a').error_text
+
+
+@pytest.mark.parametrize(
+    ('error', 'shown'),
+    [(ModelError('there is no model x'), 'there is no model x'), (KeyError('y'), 'Traceback')],
+)
+def test_a_model_that_does_not_load(
+    ros: Any, capfd: pytest.CaptureFixture[str], error: Exception, shown: str
+) -> None:
+    def load(*_: str) -> Any:
+        raise error
+
+    node = VqaNode(load)
+    assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    assert node._state_machine.current_state[1] == 'unconfigured'
+    assert shown in capfd.readouterr().err
+    assert not node._cameras
+    node.destroy_node()
+
+
+def test_a_topic_that_cannot_be(make: Callable[..., Robot]) -> None:
+    robot = make(front__topic='no topic')
+    assert robot.node.trigger_configure() == TransitionCallbackReturn.FAILURE
+
+
+def test_a_namespace_and_the_params_file(make: Callable[..., Robot]) -> None:
+    robot = make(namespace='/robot1')
+    assert robot.node.bring_up()
+    robot.show((1, 2, 3))
+    assert robot.node._cameras['front'].topic == '/robot1/front/image_raw'
+    assert robot.ask('a').answer.text == '1 2 3'
+
+
+def test_quality_of_service_can_be_overridden(make: Callable[..., Robot]) -> None:
+    name = 'qos_overrides./front/image_raw.subscription.reliability'
+    robot = make(**{name: 'reliable'})
+    assert robot.node.bring_up()
+    (front,) = robot.node.get_subscriptions_info_by_topic('/front/image_raw')
+    assert front.qos_profile.reliability == ReliabilityPolicy.RELIABLE
+    robot.show((1, 2, 3))
+    assert robot.ask('a').answer.text == '1 2 3'
+
+
+def test_best_effort_is_the_default(make: Callable[..., Robot]) -> None:
+    robot = make()
+    assert robot.node.bring_up()
+    (front,) = robot.node.get_subscriptions_info_by_topic('/front/image_raw')
+    assert front.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
+
+
+def test_time_is_the_clock_of_the_simulation(make: Callable[..., Robot]) -> None:
+    robot = make(use_sim_time=True, max_frame_age=1.0)
+    assert robot.node.bring_up()
+    clock = robot.peer.create_publisher(Clock, '/clock', 1)
+
+    def set_clock(seconds: float) -> Time:
+        stamp = Time(sec=int(seconds), nanosec=round(seconds % 1 * 1e9))
+
+        def arrived() -> bool:
+            clock.publish(Clock(clock=stamp))
+            return bool(robot.node.get_clock().now().to_msg() == stamp)
+
+        wait_for(arrived, 20, f'the clock to show {seconds} s')
+        return stamp
+
+    robot.show((1, 2, 3), stamp=set_clock(100.0))
+    set_clock(100.5)
+    answer = robot.ask('a').answer
+    assert (answer.frame_age.sec, answer.frame_age.nanosec) == (0, 500_000_000)
+    set_clock(102.0)
+    stale = robot.ask('a')
+    assert stale.error_code == Response.STALE_FRAME and '2.000 s old' in stale.error_text
+
+    # A question waits as long as the clock stands still, and no longer than it says after that.
+    robot.show((1, 2, 3), stamp=set_clock(103.0))
+    held = robot.send('hold', kind=Ask.Request.YES_NO, timeout=5.0)
+    wait_for(lambda: 'hold' in robot.stand_in.asked, 10, 'the question')
+    assert not held.done()
+    set_clock(108.5)
+    assert response(held).error_code == Response.TIMEOUT
+
+    # The recording starts over: nothing waits for ever, nothing old is taken for new.
+    held = robot.send('hold 2', kind=Ask.Request.YES_NO, timeout=5.0, max_frame_age=60.0)
+    wait_for(lambda: 'hold 2' in robot.stand_in.asked, 10, 'the question')
+    set_clock(50.0)
+    assert response(held).error_code == Response.TIMEOUT
+    assert robot.ask('a').error_code == Response.NO_FRAME
+    robot.show((4, 5, 6), stamp=Time(sec=50))
+    assert robot.ask('a').answer.text == '4 5 6'
+
+
+def test_frames_without_stamp_and_with_a_stamp_in_the_future_grow_old(
+    make: Callable[..., Robot],
+) -> None:
+    robot = make()
+    assert robot.node.bring_up()
+    for stamp in (Time(), Time(sec=2**31 - 1)):
+        robot.show((1, 2, 3), stamp=stamp)
+        assert robot.ask('a').error_code == Response.NONE
+        frame = robot.node._cameras['front'].newest()
+        assert frame is not None
+        assert frame.age_ns(frame.received_ns + 5_000_000_000) == 5_000_000_000
+
+
+def test_diagnostics(make: Callable[..., Robot]) -> None:
+    robot = make()
+    reports: list[Any] = []
+    robot.peer.create_subscription(DiagnosticArray, '/diagnostics', reports.append, 10)
+
+    def find(name: str, level: bytes, key: str, value: str) -> bool:
+        return any(
+            status.name == f'/vqa_node: {name}'
+            and status.level == level
+            and any(pair.key == key and pair.value == value for pair in status.values)
+            for report in reports
+            for status in report.status
+        )
+
+    wait_for(
+        lambda: find('questions', DiagnosticStatus.OK, 'state', 'unconfigured'), 20, 'a report'
+    )
+    assert robot.node.bring_up()
+    wait_for(
+        lambda: find('camera front', DiagnosticStatus.WARN, 'topic', '/front/image_raw'),
+        20,
+        'a warning of a silent camera',
+    )
+    robot.show((1, 2, 3))
+    robot.ask('a')
+    robot.ask('')
+    wait_for(lambda: find('questions', DiagnosticStatus.OK, 'ANSWERED', '1'), 20, 'the count')
+    assert find('questions', DiagnosticStatus.OK, 'INVALID_QUESTION', '1')
+
+
+@contextlib.contextmanager
+def process(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Run the node with the stand-in as a process of its own."""
+    program = Path(__file__).with_name('node_stand_in.py')
+    running = subprocess.Popen(
+        [sys.executable, str(program), '--ros-args', *arguments], stderr=subprocess.PIPE, text=True
+    )
+    try:
+        yield running
+    finally:
+        running.kill()
+        running.wait()
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_process_cleanly(node: Any, number: signal.Signals) -> None:
+    client = node.create_client(Ask, 'eyes/ask')
+    params = Path(__file__).parent.parent / 'config' / 'vqa.yaml'
+    with process('--params-file', str(params), '-r', '__node:=eyes') as running:
+        assert client.wait_for_service(30)
+        active = wait_for(
+            lambda: (
+                response(client.call_async(Ask.Request(question='a'))).error_code
+                == Response.NO_FRAME
+            ),
+            30,
+            'the node to be active',
+        )
+        assert active
+        publisher = node.create_publisher(Image, 'front/image_raw', 1)
+
+        def publish() -> None:
+            publisher.publish(image_message((1, 2, 3), node.get_clock().now().to_msg()))
+
+        timer = node.create_timer(0.1, publish)
+        wait_for(
+            lambda: (
+                response(client.call_async(Ask.Request(question='a'))).error_code == Response.NONE
+            ),
+            30,
+            'an answer',
+        )
+        waiting = [client.call_async(Ask.Request(question=text)) for text in ('hold', 'then')]
+        assert response(client.call_async(Ask.Request(question=''))).error_code
+        running.send_signal(number)
+        running.send_signal(number)
+        assert [response(one).error_code for one in waiting] == [Response.NOT_ACTIVE] * 2
+        _, errors = running.communicate(timeout=30)
+        timer.cancel()
+    assert running.returncode == 0
+    assert 'Traceback' not in errors
+
+
+def test_a_wrong_parameter_ends_the_process_with_a_sentence(ros_domain: int) -> None:
+    with process('-p', 'queue_length:=0') as running:
+        _, errors = running.communicate(timeout=60)
+    assert running.returncode == 2
+    assert errors.startswith('vqa_node: the parameter queue_length cannot be 0')
+    assert errors.count('\n') == 1
+
+
+def test_an_impossible_transition_does_not_end_the_process(node: Any) -> None:
+    change = node.create_client(ChangeState, 'vqa_node/change_state')
+    get_state = node.create_client(GetState, 'vqa_node/get_state')
+    with process('-p', 'autostart:=false'):
+        assert change.wait_for_service(30) and get_state.wait_for_service(30)
+        activate = Transition(id=Transition.TRANSITION_ACTIVATE)
+        change.call_async(ChangeState.Request(transition=activate))
+        state = response(get_state.call_async(GetState.Request())).current_state
+        assert state.id == State.PRIMARY_STATE_UNCONFIGURED
