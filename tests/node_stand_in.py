@@ -10,9 +10,9 @@ import numpy as np
 from helpers import wait_for
 
 from ros2_llava_phi.assistant.answer import Answer, CutShort, ModelIdentity, Timings
-from ros2_llava_phi.assistant.assistant import OutOfTimeError
 from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.assistant.question import Kind, Question, QuestionError
+from ros2_llava_phi.assistant.reply import OutOfTimeError
 
 IDENTITY = ModelIdentity('stand-in', '0123456789abcdef' * 4, 'script', 'fp32', 'cpu', 32, 4, 256)
 
@@ -114,7 +114,7 @@ class Robot:
         options = {name: parameters.pop(name) for name in ('namespace',) if name in parameters}
         self.stand_in = StandIn()
         self.node = VqaNode(
-            lambda *_: self.stand_in,  # type: ignore[arg-type, return-value]
+            lambda *_: self.stand_in,  # type: ignore[arg-type]
             parameter_overrides=[
                 Parameter(name.replace('__', '.'), value=value)
                 for name, value in parameters.items()
@@ -179,4 +179,4 @@ def response(future: Any) -> Any:
 if __name__ == '__main__':
     from ros2_llava_phi.node.main import main
 
-    sys.exit(main(load=lambda *_: StandIn()))  # type: ignore[arg-type, return-value]
+    sys.exit(main(load=lambda *_: StandIn()))  # type: ignore[arg-type]

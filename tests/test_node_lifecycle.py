@@ -54,6 +54,7 @@ def test_model_info_reaches_who_comes_late(make: Callable[..., Robot]) -> None:
     late = rclpy.create_node('late')
     latched = robot.node._model_info.qos_profile
     late.create_subscription(ModelInfo, '/vqa_node/model_info', infos.append, latched)
+    assert robot.peer.executor is not None
     robot.peer.executor.add_node(late)
     (info,) = wait_for(lambda: infos, 20, 'the model info')
     assert (info.name, info.weights_hash) == (IDENTITY.name, IDENTITY.weights_hash)

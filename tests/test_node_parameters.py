@@ -106,9 +106,8 @@ def test_wrong_launch_arguments() -> None:
 
 def test_the_launch_file() -> None:
     pytest.importorskip('launch_ros')
+    from launch.launch_context import LaunchContext
     from launch.launch_description_sources import PythonLaunchDescriptionSource
-
-    from launch import LaunchContext
 
     source = PythonLaunchDescriptionSource(str(ROOT / 'launch' / 'vqa.launch.py'))
     arguments = {

@@ -7,9 +7,10 @@ from typing import Any
 
 from std_msgs.msg import Header
 
-from ros2_llava_phi.assistant.assistant import Assistant, OutOfTimeError
+from ros2_llava_phi.assistant.assistant import Assistant
 from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.assistant.question import Kind, QuestionError
+from ros2_llava_phi.assistant.reply import OutOfTimeError
 from ros2_llava_phi.assistant.view import View
 
 from .cameras import Camera, CapturedFrame

@@ -5,7 +5,6 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Sequence
 from types import FrameType
 
 import rclpy
@@ -28,7 +27,7 @@ def load_assistant(model: str, engine: str, device: str, precision: str) -> Assi
     return load(model, engine, device, precision)
 
 
-def main(args: Sequence[str] | None = None, load: Load = load_assistant) -> int:
+def main(args: list[str] | None = None, load: Load = load_assistant) -> int:
     """
     Run the node until SIGINT or SIGTERM, and return the exit code.
 

@@ -73,7 +73,6 @@ def answer_message(
 ) -> AnswerMessage:
     """Return the Answer message of an answer about the frame with that header."""
     kind, value = answer.question.kind, answer.value
-    given = value is not None
     return AnswerMessage(
         header=header,
         camera=camera,
@@ -81,9 +80,9 @@ def answer_message(
         kind=int(kind),
         choices=[safe_text(choice) for choice in answer.question.choices],
         text=safe_text(answer.text),
-        yes=bool(value) if given and kind == Kind.YES_NO else False,
-        choice_index=int(value) if given and kind == Kind.CHOICE else -1,
-        number=float(value) if given and kind == Kind.NUMBER else math.nan,
+        yes=bool(value) if kind == Kind.YES_NO else False,
+        choice_index=int(value) if value is not None and kind == Kind.CHOICE else -1,
+        number=float(value) if value is not None and kind == Kind.NUMBER else math.nan,
         confidence=float(answer.confidence),
         allowed_answers=[safe_text(allowed) for allowed in answer.allowed],
         probabilities=[float(probability) for probability in answer.probabilities],

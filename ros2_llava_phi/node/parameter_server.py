@@ -68,7 +68,8 @@ class ParameterServer:
         return sentences
 
     def _values(self) -> dict[str, Any]:
-        found = self._node.get_parameters_by_prefix('')
+        # rclpy says that these were values; they are Parameters.
+        found: Any = self._node.get_parameters_by_prefix('')
         return {name: parameter.value for name, parameter in found.items()}
 
     def _check(self, changes: list[Parameter]) -> SetParametersResult:

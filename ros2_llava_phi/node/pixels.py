@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Pixels = NDArray[Any]
+Bytes = NDArray[np.uint8]
 RGB = NDArray[np.uint8]
 
 
@@ -47,7 +48,7 @@ def _quarter_colour(code: int) -> Callable[[Any, int, int, int], RGB]:
     """Return what converts NV12 and NV21: one colour pair for four pixels."""
 
     def convert(data: Any, height: int, width: int, step: int) -> RGB:
-        rows = np.ndarray((height * 3 // 2, width), np.uint8, data, strides=(step, 1))
+        rows: Bytes = np.ndarray((height * 3 // 2, width), np.uint8, data, strides=(step, 1))
         return np.asarray(cv2.cvtColor(np.ascontiguousarray(rows), code), np.uint8)
 
     return convert
@@ -60,8 +61,8 @@ def _full_colour(data: Any, height: int, width: int, step: int) -> RGB:
     OpenCV has no such conversion, so every pixel is written twice as UYVY, which shares one colour
     pair between two pixels, and every other result is taken.
     """
-    luma = np.ndarray((height, width), np.uint8, data, strides=(step, 1))
-    colour = np.ndarray((height, width, 2), np.uint8, data, height * step, (2 * step, 2, 1))
+    luma: Bytes = np.ndarray((height, width), np.uint8, data, strides=(step, 1))
+    colour: Bytes = np.ndarray((height, width, 2), np.uint8, data, height * step, (2 * step, 2, 1))
     doubled = np.stack([colour[..., 0], luma, colour[..., 1], luma], axis=-1)
     rgb = cv2.cvtColor(doubled.reshape(height, 2 * width, 2), cv2.COLOR_YUV2RGB_UYVY)
     return np.ascontiguousarray(rgb[:, ::2], np.uint8)
