@@ -43,5 +43,5 @@ def test_a_bad_file_is_refused(tmp_path: Path, content: str) -> None:
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(GroundTruthError, match='No such file'):
+    with pytest.raises(GroundTruthError, match='there is no ground-truth file'):
         read_ground_truth(tmp_path / 'truth.json')

@@ -143,7 +143,7 @@ def test_an_interruption_stops_everything(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(subprocess, 'Popen', Watched)
-    monkeypatch.setattr('ros2_llava_phi.demo.demonstration.add_row', interrupt)
+    monkeypatch.setattr('ros2_llava_phi.demo.demonstration.row', interrupt)
     with pytest.raises(KeyboardInterrupt):
         demonstrate(show, tmp_path / 'demo.html', Console(file=io.StringIO()), SCRIPTED_NODE)
     assert [each.returncode for each in started] == [0, 0]

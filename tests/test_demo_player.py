@@ -118,12 +118,20 @@ def test_nobody_listens(node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         player.play(make_bag(tmp_path / 'bag', Transport.RAW), node)
 
 
-def test_a_bad_bag_is_one_line_and_exit_code_2(ros_domain: int, tmp_path: Path) -> None:
-    process = start_player(tmp_path / 'nothing')
-    _, err = process.communicate(timeout=30)
-    assert process.returncode == 2
-    assert err.startswith('player: ')
-    assert err.count('\n') == 1
+def test_a_bad_bag_is_one_line_and_exit_code_2(ros: Context, node: Node, tmp_path: Path) -> None:
+    for topic in ('/front', '/rear'):
+        node.create_subscription(Image, topic, lambda _: None, QoSProfile(depth=1))
+    damaged = make_bag(tmp_path / 'damaged', Transport.RAW)
+    with (damaged / 'damaged.mcap').open('r+b') as file:
+        file.seek(100)
+        file.write(bytes(1000))
+    for bag, sentence in ((damaged, 'damaged'), (tmp_path / 'nothing', 'does not exist')):
+        process = start_player(bag)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 2
+        assert err.startswith('player: ')
+        assert sentence in err
+        assert err.count('\n') == 1
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])

@@ -30,7 +30,8 @@ def main() -> int:
         help='the page to write [%(default)s]',
     )
     page: Path = parser.parse_args().page
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     console = Console(width=None if sys.stdout.isatty() else LOG_WIDTH)
     try:
         truth = read_ground_truth(DATA / 'drive_ground_truth.json')

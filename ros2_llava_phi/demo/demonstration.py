@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 from llava_phi.msg import ModelInfo
 from numpy.typing import NDArray
-from rich.console import Console, Group
-from rich.live import Live
+from rich.console import Console
 
 from ..replay.bag_reader import camera_topics, picture, read_camera_messages
 from ..replay.ground_truth import GroundTruth
@@ -19,7 +18,7 @@ from .exchange import Exchange, make_exchange
 from .moment import Moment
 from .process import StartError, camera_parameters, running_node, running_player
 from .report import tally, write_report
-from .table import add_row, answer_words, empty_table
+from .table import LEGEND, header, row
 
 # Longest waits for the node: until it is active, and for one response.
 START_PATIENCE_S = 180.0
@@ -97,21 +96,16 @@ def _describe(model: ModelInfo) -> str:
 
 def _ask_all(show: Show, client: AskClient, shift_ns: int, console: Console) -> list[Exchange]:
     start = time.monotonic()
-    table = empty_table()
     exchanges = []
-    with Live(table, console=console, auto_refresh=False) as live:
+    console.print(header())
+    with console.status('') as status:
         for moment in show.moments:
             while (left := start + moment.at_s - time.monotonic()) > 0:
-                drive = f'{time.monotonic() - start:.0f} s into the drive'
-                live.update(Group(table, drive), refresh=console.is_terminal)
-                time.sleep(min(left, 0.25))
-            exchange = _ask(moment, show.truth, client, shift_ns)
-            exchanges.append(exchange)
-            add_row(table, exchange)
-            if not console.is_terminal:
-                line = f'{moment.at_s:4.1f} s  {moment.question}  {answer_words(exchange)}'
-                console.print(line, soft_wrap=True, highlight=False)
-        live.update(table)
+                status.update(f'{time.monotonic() - start:.0f} s into the drive')
+                time.sleep(min(left, 0.5))
+            exchanges.append(_ask(moment, show.truth, client, shift_ns))
+            console.print(row(exchanges[-1]))
+    console.print(LEGEND, style='dim', highlight=False)
     return exchanges
 
 

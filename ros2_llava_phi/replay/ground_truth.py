@@ -65,9 +65,11 @@ def write_ground_truth(path: Path, frames: Mapping[tuple[str, int], Answers]) ->
 
 def read_ground_truth(path: Path) -> GroundTruth:
     """Read the file beside a recording; raises GroundTruthError if it does not hold one."""
+    if not path.is_file():
+        raise GroundTruthError(f'there is no ground-truth file {path}')
     try:
         file = _File.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
+    except ValidationError as error:
         reason = ' '.join(str(error).split())
         raise GroundTruthError(f'{path} is no ground-truth file: {reason}') from error
     return GroundTruth(
