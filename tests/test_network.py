@@ -78,14 +78,19 @@ def test_packed_questions_do_not_see_each_other() -> None:
     network = small_network()
     pixels = torch.randn(1, 3, 32, 32)
     branches = [Branch([4, 5, 6, 7], 2), Branch([9, 8, 7, 6, 5], 3), Branch([4, 200, 3], 1)]
-    together = answer_loss(network, [1, 2], pack(pixels, [branches])).item()
-    apart = [answer_loss(network, [1, 2], pack(pixels, [[branch]])).item() for branch in branches]
+    picture = network.encode(pixels)
+
+    def loss_of(branches: list[Branch]) -> float:
+        return answer_loss(network.decoder, [1, 2], picture, pack([branches])).item()
+
+    together = loss_of(branches)
+    apart = [loss_of([branch]) for branch in branches]
     weights = [len(branch.tokens) - branch.answer for branch in branches]
     assert together == pytest.approx(np.average(apart, weights=weights), abs=1e-5)
 
 
 def test_labels_are_the_next_tokens_of_the_answer_alone() -> None:
-    batch = pack(torch.zeros(2, 3, 8, 8), [[Branch([4, 5, 6, 7], 2)], [Branch([1, 2], 1)] * 3])
+    batch = pack([[Branch([4, 5, 6, 7], 2)], [Branch([1, 2], 1)] * 3])
     skip = NO_LABEL
     assert batch.labels.tolist() == [[skip, 6, 7, skip, skip, skip], [2, skip, 2, skip, 2, skip]]
     assert batch.segments[0].tolist() == [1, 1, 1, 1, PADDING_SEGMENT, PADDING_SEGMENT]

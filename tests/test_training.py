@@ -1,6 +1,7 @@
 """Training: resuming is exact, a damaged loss stops it, and the stages learn what they should."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,15 +10,16 @@ import torch
 from small_model import CONFIG
 from torch import Tensor, nn
 
+from ros2_llava_phi.assistant.load import load_assistant
 from ros2_llava_phi.model.network import LlavaPhi
-from ros2_llava_phi.training import loop
+from ros2_llava_phi.training import loop, tiny
 from ros2_llava_phi.training.loop import Stage, run_stage
 from ros2_llava_phi.training.packing import Branch, answer_loss, pack
 from ros2_llava_phi.training.scene_shards import SceneShards, batch_rows, make_shards
 from ros2_llava_phi.training.scenes import ATTRIBUTES
-from ros2_llava_phi.training.tiny import initialise
+from ros2_llava_phi.training.tiny import Pupil, initialise
 from ros2_llava_phi.training.tokenizer import END_OF_TEXT, train_tokenizer
-from ros2_llava_phi.training.tower import PatchReader, patch_loss, patch_scores, rare_weights
+from ros2_llava_phi.training.tower import patch_loss, patch_scores, rare_weights
 
 
 def fresh_network() -> LlavaPhi:
@@ -106,17 +108,15 @@ def test_every_epoch_has_every_row_once() -> None:
 def test_the_packed_loss_can_be_learned(tmp_path: Path) -> None:
     """Two pictures and one question whose answer depends on the picture alone."""
     network = fresh_network()
-    dark, light = torch.full((3, 32, 32), -1.0), torch.full((3, 32, 32), 1.0)
-    batch = pack(
-        torch.stack([dark, light]), [[Branch([5, 6, 7, 0], 2)], [Branch([5, 6, 8, 0], 2)]]
-    )
-    rates = dict.fromkeys(('vision_tower', 'projector', 'decoder'), 3e-3)
-    stage = Stage('learn', 60, 2, rates)
-    run_stage(
-        stage, network, lambda start: iter([batch] * 60), lambda b: answer_loss(network, [1], b),
-        tmp_path,
-    )  # fmt: skip
-    assert answer_loss(network, [1], batch).item() < 0.05
+    pixels = torch.stack([torch.full((3, 32, 32), -1.0), torch.full((3, 32, 32), 1.0)])
+    batch = pack([[Branch([5, 6, 7, 0], 2)], [Branch([5, 6, 8, 0], 2)]])
+
+    def loss_of(_: None) -> Tensor:
+        return answer_loss(network.decoder, [1], network.encode(pixels), batch)
+
+    stage = Stage('learn', 60, 2, dict.fromkeys(('vision_tower', 'projector', 'decoder'), 3e-3))
+    run_stage(stage, network, lambda start: [None] * 60, loss_of, tmp_path)
+    assert loss_of(None).item() < 0.05
 
 
 def test_shards_keep_what_was_drawn(tmp_path: Path) -> None:
@@ -146,12 +146,34 @@ def test_the_tower_learns_what_patches_show(tmp_path: Path) -> None:
     grid, patch = CONFIG.vision.grid, CONFIG.vision.patch_size
     squares = targets.view(32, 1, grid, grid)
     pixels = squares.repeat_interleave(patch, 2).repeat_interleave(patch, 3).repeat(1, 3, 1, 1)
-    reader = PatchReader(fresh_network().vision_tower, 1)
+    pupil = Pupil(fresh_network(), attributes=1)
     weights = rare_weights(targets)
     assert weights.item() == pytest.approx(2, abs=0.3)
+
+    def loss_of(_: None) -> Tensor:
+        return patch_loss(pupil.head(pupil.vision_tower(pixels)), targets, weights)
+
     stage = Stage('tower', 80, 32, {'vision_tower': 3e-3, 'head': 3e-3})
-    run_stage(
-        stage, reader, lambda start: iter([None] * 80),
-        lambda _: patch_loss(reader, pixels, targets, weights), tmp_path,
-    )  # fmt: skip
-    assert patch_scores(reader(pixels), targets).item() > 0.98
+    run_stage(stage, pupil, lambda start: [None] * 80, loss_of, tmp_path)
+    assert patch_scores(pupil.head(pupil.vision_tower(pixels)), targets).item() > 0.98
+
+
+def test_all_stages_run_and_end_in_a_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every stage for two steps, with a small network and few scenes: the card is written, too."""
+    monkeypatch.setattr(tiny, 'CONFIG', CONFIG)
+    for name in ('TRAINING_SCENES', 'SCENES_PER_SHARD', 'TOKENIZER_SCENES'):
+        monkeypatch.setattr(tiny, name, 4)
+    for name in ('CALIBRATION_SCENES', 'EVALUATION_SCENES'):
+        monkeypatch.setattr(tiny, name, 2)
+    for name in ('TOWER', 'ALIGN', 'INSTRUCT'):
+        stage = getattr(tiny, name)
+        monkeypatch.setattr(tiny, name, replace(stage, steps=2, batch_size=2))
+    monkeypatch.setattr(tiny, 'write_recording', lambda *paths: None)
+    tiny.make_tiny(tmp_path / 'work', tmp_path / 'model', tmp_path / 'drive')
+    assistant = load_assistant(str(tmp_path / 'model'))
+    assert assistant.identity.name == 'model'
+    card = (tmp_path / 'model' / 'README.md').read_text()
+    assert assistant.identity.weights_hash in card
+    assert '| yes_no |' in card

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ros2_llava_phi.model.network import LlavaPhi
+from ros2_llava_phi.model.network import Decoder
 
 NO_LABEL = -100
 PADDING_SEGMENT = -1
@@ -33,24 +33,21 @@ class Branch:
 @dataclass(frozen=True)
 class Batch:
     """
-    B pictures, and what is asked about them.
-
-    pixels: [B, 3, side, side]; all the rest is int64 [B, T], for the branches alone.
+    What is asked about B pictures: int64 [B, T], for the branches alone.
 
     labels: the token to come next, NO_LABEL where it does not matter.
     segments: 1, 2, ... by branch; PADDING_SEGMENT behind the last.
     offsets: place within the branch.
     """
 
-    pixels: Tensor
     tokens: Tensor
     labels: Tensor
     segments: Tensor
     offsets: Tensor
 
 
-def pack(pixels: Tensor, asked: Sequence[Sequence[Branch]]) -> Batch:
-    """Pack B pictures [B, 3, side, side] and what is asked about each, padded to the longest."""
+def pack(asked: Sequence[Sequence[Branch]]) -> Batch:
+    """Pack what is asked about each of B pictures, padded to the longest."""
     longest = max(sum(len(branch.tokens) for branch in branches) for branches in asked)
     shape = (len(asked), longest)
     tokens, offsets = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
@@ -64,14 +61,18 @@ def pack(pixels: Tensor, asked: Sequence[Sequence[Branch]]) -> Batch:
             segments[row, start:end] = number
             offsets[row, start:end] = np.arange(end - start)
             start = end
-    rest = (torch.from_numpy(array) for array in (tokens, labels, segments, offsets))
-    return Batch(pixels, *rest)
+    return Batch(*(torch.from_numpy(array) for array in (tokens, labels, segments, offsets)))
 
 
-def answer_loss(network: LlavaPhi, before_picture: Sequence[int], batch: Batch) -> Tensor:
-    """Return the mean cross-entropy of the tokens that the model has to say, a scalar."""
-    decoder = network.decoder
-    picture = network.encode(batch.pixels)
+def answer_loss(
+    decoder: Decoder, before_picture: Sequence[int], picture: Tensor, batch: Batch
+) -> Tensor:
+    """
+    Return the mean cross-entropy of the tokens that the model has to say, a scalar.
+
+    before_picture: the prompt's tokens before the picture.
+    picture: the batch's pictures as embeddings [B, image_tokens, D].
+    """
     before = decoder.embed_tokens(torch.tensor(before_picture)).expand(len(picture), -1, -1)
     behind = decoder.embed_tokens(batch.tokens)
     embeddings = torch.cat([before.to(picture.dtype), picture, behind.to(picture.dtype)], dim=1)

@@ -37,7 +37,6 @@ from .scenes import (
 )
 from .tokenizer import end_token
 
-SCENES_PER_SHARD = 500
 QUESTIONS_PER_SCENE = 24
 BLANK_SHARE = 0.05
 KINDS = {
@@ -136,7 +135,7 @@ def make_shards(
     side: int,
     grid: int,
     tokenizer: Tokenizer,
-    scenes_per_shard: int = SCENES_PER_SHARD,
+    scenes_per_shard: int,
 ) -> list[Path]:
     """
     Draw `scenes` scenes into shards below a folder; those that are there are kept.

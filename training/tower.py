@@ -1,30 +1,14 @@
 """
-The vision tower's own training: predict what each patch shows.
+What the vision tower learns by itself: to tell what each patch shows.
 
 Answers alone teach a tower slowly; the generator of the scenes knows what every patch shows.
 """
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-
-from ros2_llava_phi.model.network import VisionTower
+from torch import Tensor
 
 MOST_WEIGHT = 12.0
-
-
-class PatchReader(nn.Module):
-    """A vision tower, and a linear head that reads attributes off its patches."""
-
-    def __init__(self, vision_tower: VisionTower, attributes: int) -> None:
-        """Put a head on a tower."""
-        super().__init__()
-        self.vision_tower = vision_tower
-        self.head = nn.Linear(vision_tower.config.hidden_size, attributes)
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Return logits [B, patches, attributes] for pictures [B, 3, side, side]."""
-        return self.head(self.vision_tower(pixels))
 
 
 def rare_weights(targets: Tensor) -> Tensor:
@@ -33,10 +17,13 @@ def rare_weights(targets: Tensor) -> Tensor:
     return ((1 - share) / share).sqrt().clamp(1.0, MOST_WEIGHT)
 
 
-def patch_loss(reader: PatchReader, pixels: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-    """Return the mean weighted binary cross-entropy over patches and attributes, a scalar."""
-    logits = reader(pixels).float()
-    return F.binary_cross_entropy_with_logits(logits, targets, pos_weight=weights)
+def patch_loss(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    """
+    Return the mean weighted binary cross-entropy over patches and attributes, a scalar.
+
+    logits, targets: [B, patches, attributes]; weights: of the positives [attributes].
+    """
+    return F.binary_cross_entropy_with_logits(logits.float(), targets, pos_weight=weights)
 
 
 @torch.no_grad()
