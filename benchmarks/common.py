@@ -8,13 +8,18 @@ import statistics
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
+import rclpy
 from rich.console import Console
 from rich.table import Table
 
 # Seconds to wait for the node to become active, and for one response.
 PATIENCE_S = 120.0
+
+# Narrower terminals wrap what is printed.
+WIDTH = 140
 
 Row = Mapping[str, float | str]
 
@@ -40,14 +45,20 @@ def machine() -> dict[str, str]:
         'memory': f'{memory / 2**30:.0f} GiB',
         'system': f'{platform.system()} {platform.release()}',
         'python': platform.python_version(),
-        'ros': f'{os.environ.get("ROS_DISTRO", "?")}, {os.environ.get("RMW_IMPLEMENTATION", "?")}',
+        'ros': f'{_rclpy_version()}, {rclpy.get_rmw_implementation_identifier()}',
         'load average before': f'{os.getloadavg()[0]:.1f}',
     }
+
+
+def _rclpy_version() -> str:
+    names = packages_distributions().get('rclpy', [])
+    return ', '.join(f'{name} {version(name)}' for name in set(names)) or 'rclpy'
 
 
 def report(title: str, rows: Sequence[Row], file: Path | None) -> None:
     """Print the figures as a table, and write them to a JSON file if one is named."""
     console = Console()
+    console.width = max(console.width, WIDTH)
     about = machine()
     console.print(' · '.join(f'{name}: {value}' for name, value in about.items()), highlight=False)
     table = Table(title=title, title_justify='left')
