@@ -8,11 +8,12 @@ import statistics
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import packages_distributions, version
+from importlib.metadata import version
 from pathlib import Path
 
-import rclpy
+from rclpy.utilities import get_rmw_implementation_identifier
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 # Seconds to wait for the node to become active, and for one response.
@@ -45,14 +46,9 @@ def machine() -> dict[str, str]:
         'memory': f'{memory / 2**30:.0f} GiB',
         'system': f'{platform.system()} {platform.release()}',
         'python': platform.python_version(),
-        'ros': f'{_rclpy_version()}, {rclpy.get_rmw_implementation_identifier()}',
+        'ros': f'rclpy {version("rclpy")}, {get_rmw_implementation_identifier()}',
         'load average before': f'{os.getloadavg()[0]:.1f}',
     }
-
-
-def _rclpy_version() -> str:
-    names = packages_distributions().get('rclpy', [])
-    return ', '.join(f'{name} {version(name)}' for name in set(names)) or 'rclpy'
 
 
 def report(title: str, rows: Sequence[Row], file: Path | None) -> None:
@@ -63,7 +59,9 @@ def report(title: str, rows: Sequence[Row], file: Path | None) -> None:
     console.print(' · '.join(f'{name}: {value}' for name, value in about.items()), highlight=False)
     table = Table(title=title, title_justify='left')
     for name in rows[0]:
-        table.add_column(name, justify='left' if isinstance(rows[0][name], str) else 'right')
+        table.add_column(
+            escape(name), justify='left' if isinstance(rows[0][name], str) else 'right'
+        )
     for row in rows:
         table.add_row(*(each if isinstance(each, str) else f'{each:.1f}' for each in row.values()))
     console.print(table)
