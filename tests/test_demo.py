@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip('rclpy')
+pytest.importorskip('llava_phi.srv')
 
 from rich.console import Console
 

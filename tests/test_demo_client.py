@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-pytest.importorskip('rclpy')
+pytest.importorskip('llava_phi.srv')
 
 from llava_phi.srv import Ask
 from rclpy.context import Context

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip('rclpy')
+pytest.importorskip('llava_phi.srv')
 
 from rich.console import Console
 

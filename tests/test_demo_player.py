@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip('rclpy')
+pytest.importorskip('llava_phi.srv')
 
 import rclpy
 from rclpy.context import Context

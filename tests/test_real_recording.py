@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip('rclpy')
+pytest.importorskip('llava_phi.srv')
 
 from helpers import wait_for
 from llava_phi.msg import Answer
