@@ -16,7 +16,7 @@ from .scenes.drive import CAMERAS, drive_frames, ground_truth
 SEED = 7
 SECONDS = 66.0
 RATE_HZ = 5.0
-JPEG_QUALITY = 68
+JPEG_QUALITY = 65
 FIRST_STAMP_NS = 1_760_000_000 * 10**9
 
 
