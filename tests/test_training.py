@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ros2_llava_phi.assistant.load import load_assistant
 from ros2_llava_phi.model.network import LlavaPhi
 from ros2_llava_phi.training import loop, tiny
+from ros2_llava_phi.training.grounding import attribute_words, word_loss
 from ros2_llava_phi.training.loop import Stage, run_stage
 from ros2_llava_phi.training.packing import Branch, answer_loss, pack
 from ros2_llava_phi.training.scene_shards import SceneShards, batch_rows, make_shards
@@ -177,3 +178,27 @@ def test_all_stages_run_and_end_in_a_model(
     card = (tmp_path / 'model' / 'README.md').read_text()
     assert assistant.identity.weights_hash in card
     assert '| yes_no |' in card
+
+
+def test_words_of_what_a_patch_shows() -> None:
+    texts = [' car cars automobile vehicle red', ' cone pedestrian person light fog']
+    tokenizer = train_tokenizer(texts * 30, 400)
+    words, fits = attribute_words(tokenizer)
+    spelled = [tokenizer.decode([token]).strip() for token in words.tolist()]
+
+    def words_of(attribute: str) -> set[str]:
+        row = fits[ATTRIBUTES.index(attribute)]
+        return {spelled[index] for index in row.nonzero().flatten().tolist()}
+
+    assert words_of('car') == {'car', 'cars', 'automobile', 'vehicle'}
+    assert words_of('red thing') == {'red'}
+    assert words_of('light red') == {'light', 'red'}
+    assert words_of('centre of a car') == set()
+
+
+def test_patches_near_their_words_lose_less() -> None:
+    words = torch.eye(3, 8)
+    picture = torch.stack([words[0] + words[1], words[2]])[None] * 5
+    wanted = torch.tensor([[[1.0, 1, 0], [0, 0, 1]]])
+    assert word_loss(picture, words, wanted) < 0.1
+    assert word_loss(picture, words, 1 - wanted) > 1

@@ -2,15 +2,15 @@
 Make `llava-phi-tiny` from nothing: scenes, tokenizer, three stages of training, scores, card.
 
     tower     the vision tower alone predicts what each patch shows
-    align     projector and decoder learn to caption; the tower is frozen
-    instruct  everything learns to answer questions, and the tower goes on with its patches
+    align     projector and decoder learn to caption, and a common space of patches and words
+    instruct  everything learns to answer questions, and goes on with what it learned before
 
 LLaVA-Phi starts from a finished CLIP and a finished Phi-2; here both start from random weights,
 so the tower gets a stage of its own and the decoder learns along with the projector. Run again
 after an interruption, it goes on where it was.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
@@ -27,7 +27,7 @@ from ros2_llava_phi.assistant.load import load_assistant
 from ros2_llava_phi.assistant.request import request_text
 from ros2_llava_phi.model.checkpoint import save_network
 from ros2_llava_phi.model.config import ModelConfig, TextConfig, VisionConfig, write_config
-from ros2_llava_phi.model.network import LlavaPhi
+from ros2_llava_phi.model.network import DecoderLayer, LlavaPhi
 from ros2_llava_phi.model.prompt import (
     BEFORE_PICTURE,
     TOKENIZER_FILE,
@@ -37,6 +37,7 @@ from ros2_llava_phi.model.prompt import (
 )
 
 from .evaluate import calibrate, evaluate, print_scores
+from .grounding import attribute_words, word_loss
 from .loop import Stage, run_stage
 from .model_card import SCORES_FILE, write_card
 from .packing import answer_loss, pack
@@ -75,15 +76,15 @@ CONFIG = ModelConfig(
 )
 
 TOWER = Stage('tower', 900, 64, {'vision_tower': 1.5e-3, 'head': 1.5e-3})
-ALIGN = Stage('align', 500, 32, {'projector': 1e-3, 'decoder': 1e-3})
+ALIGN = Stage('align', 250, 32, {'projector': 1e-3, 'decoder': 1e-3})
 INSTRUCT = Stage(
     'instruct',
-    1500,
+    1150,
     32,
     {'vision_tower': 7e-4, 'head': 7e-4, 'projector': 1e-3, 'decoder': 1e-3},
 )
-# Share of the patches in the loss of the last stage, beside the answers.
-PATCH_SHARE = 4.0
+# Weight in the loss, beside the captions or answers, of what patches show and of its words.
+PATCH_WEIGHT = 4.0
 
 
 class Pupil(nn.Module):
@@ -119,7 +120,7 @@ def make_tiny(work: Path, out: Path, recording: Path) -> None:
     )
     network = LlavaPhi(CONFIG)
     initialise(network)
-    _train(network, SceneShards(paths), encode(tokenizer, BEFORE_PICTURE), work)
+    _train(network, SceneShards(paths), tokenizer, work)
     save_network(network, out, torch.float16)
     tokenizer.save(str(out / TOKENIZER_FILE))
     temperature = calibrate(load_assistant(str(out)), CALIBRATION_SCENES)
@@ -131,13 +132,20 @@ def make_tiny(work: Path, out: Path, recording: Path) -> None:
 
 
 def initialise(network: nn.Module) -> None:
-    """Draw a small network's weights: linear layers and embeddings with the width's deviation."""
+    """
+    Draw a small network's weights.
+
+    Keys start out equal to queries in the decoder, so that tokens attend to what resembles them.
+    """
     for module in network.modules():
         if isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=0.7 * module.in_features**-0.5)
             nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Embedding):
             nn.init.normal_(module.weight, std=0.1)
+    for module in network.modules():
+        if isinstance(module, DecoderLayer):
+            module.k_proj.load_state_dict(module.q_proj.state_dict())
 
 
 def _tokenizer(work: Path) -> Tokenizer:
@@ -159,12 +167,16 @@ def _texts() -> Iterator[str]:
             yield after_picture(request) + answer_text(example.answer)
 
 
-def _train(
-    network: LlavaPhi, shards: SceneShards, before_picture: Sequence[int], work: Path
-) -> None:
+def _train(network: LlavaPhi, shards: SceneShards, tokenizer: Tokenizer, work: Path) -> None:
     """Train a network through all stages; their progress and results are kept below `work`."""
     pupil = Pupil(network, len(ATTRIBUTES))
+    before_picture = encode(tokenizer, BEFORE_PICTURE)
+    words, fits = attribute_words(tokenizer)
     weights = rare_weights(shards.targets(np.arange(min(2000, len(shards)))))
+
+    def grounding(picture: Tensor, targets: Tensor) -> Tensor:
+        wanted = (targets @ fits).clamp(max=1)
+        return PATCH_WEIGHT * word_loss(picture, pupil.decoder.embed_tokens(words), wanted)
 
     def tower_loss(rows: Rows) -> Tensor:
         features = pupil.vision_tower(shards.pixels(rows))
@@ -173,7 +185,8 @@ def _train(
     def caption_loss(rows: Rows) -> Tensor:
         picture = network.encode(shards.pixels(rows))
         asked = pack([[shards.caption(row)] for row in rows.tolist()])
-        return answer_loss(pupil.decoder, before_picture, picture, asked)
+        captions = answer_loss(pupil.decoder, before_picture, picture, asked)
+        return captions + grounding(picture, shards.targets(rows))
 
     def instruct_loss(rows: Rows) -> Tensor:
         features = pupil.vision_tower(shards.pixels(rows))
@@ -181,8 +194,9 @@ def _train(
         asked = [shards.questions(row, QUESTIONS_PER_PICTURE, rng) for row in rows.tolist()]
         picture = pupil.projector(features)
         answers = answer_loss(pupil.decoder, before_picture, picture, pack(asked))
-        patches = patch_loss(pupil.head(features), shards.targets(rows), weights)
-        return answers + PATCH_SHARE * patches
+        targets = shards.targets(rows)
+        patches = patch_loss(pupil.head(features), targets, weights)
+        return answers + PATCH_WEIGHT * patches + grounding(picture, targets)
 
     for stage, loss in ((TOWER, tower_loss), (ALIGN, caption_loss), (INSTRUCT, instruct_loss)):
         batches = partial(batch_rows, len(shards), stage.batch_size, SEED)
