@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import rclpy
+from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
@@ -29,6 +30,9 @@ MESSAGE_TYPES = {IMAGE: Image, COMPRESSED_IMAGE: CompressedImage}
 
 # Longest wait for somebody to subscribe.
 PATIENCE_S = 20.0
+
+# Longest wait for the last picture to arrive.
+LAST_WORDS_S = 2.0
 
 # The first four bytes say how a message is serialised; the stamp of the header follows.
 CDR_HEADER = 4
@@ -73,6 +77,9 @@ def play(bag: Path, node: Node) -> None:
         publishers[message.topic].publish(shift_stamp(message.cdr, shift_ns))
         latest_ns = max(latest_ns, time.monotonic_ns() - due)
         played += 1
+    # A publisher that leaves at once may take its last picture along.
+    for publisher in publishers.values():
+        publisher.wait_for_all_acked(Duration(seconds=LAST_WORDS_S))
     _say(played=played, latest_ns=latest_ns)
 
 
@@ -105,6 +112,9 @@ def main() -> int:
         print(f'player: {error}', file=sys.stderr)
         return 2
     finally:
+        # It is leaving already: being told to leave must not interrupt that.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
         try_shutdown()
     return 0
 
