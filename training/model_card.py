@@ -28,8 +28,8 @@ It knows two kinds of pictures, both drawn by this project's generator: road sce
 table-top scenes. **It knows nothing about photographs**, and its answers about them mean nothing.
 Never let it decide anything on a real vehicle or robot.
 
-Trained from random weights, as `make tiny` does it: the tower on what each patch shows, then projector
-and decoder on captions, then everything on questions. SHA-256 of the weights:
+Trained from random weights, as `make tiny` does it: the tower on what each patch shows, then
+projector and decoder on captions, then everything on questions. SHA-256 of the weights:
 `{weights_hash}`.
 
 ## Held-out scores
