@@ -9,10 +9,12 @@ from small_model import CONFIG, make_model
 
 from ros2_llava_phi.assistant.answer import CutShort, Timings
 from ros2_llava_phi.assistant.assistant import Assistant
+from ros2_llava_phi.assistant.closed_answers import softmax
 from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.assistant.load import load_assistant
 from ros2_llava_phi.assistant.question import Kind, Question, QuestionError, parse_kind
 from ros2_llava_phi.assistant.reply import OutOfTimeError
+from ros2_llava_phi.model.prompt import after_picture, encode
 
 
 @pytest.fixture(scope='module')
@@ -171,5 +173,14 @@ def test_unknown_kind() -> None:
 
 
 def test_confidence_of_text_is_a_geometric_mean(assistant: Assistant) -> None:
-    one = assistant.ask(assistant.look(picture()), Question('What?', max_tokens=1))
-    assert math.isclose(one.confidence, one.confidence ** (1 / one.answer_tokens))
+    engine, tokenizer = assistant._engine, assistant._tokenizer
+    view = assistant.look(picture())
+    logits = engine.prefill(engine.embed(encode(tokenizer, after_picture('What?'))), view.cache)
+    likeliest = []
+    for _ in range(3):
+        token = int(logits.argmax())
+        likeliest.append(float(softmax(logits)[token]))
+        logits = engine.decode(token, view.cache)
+    answer = assistant.ask(view, Question('What?', max_tokens=3))
+    assert answer.answer_tokens == 3
+    assert answer.confidence == pytest.approx(math.prod(likeliest) ** (1 / 3), rel=1e-4)
