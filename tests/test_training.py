@@ -20,7 +20,7 @@ from ros2_llava_phi.training.scene_shards import SceneShards, batch_rows, make_s
 from ros2_llava_phi.training.scenes import ATTRIBUTES
 from ros2_llava_phi.training.tiny import Pupil, initialise
 from ros2_llava_phi.training.tokenizer import END_OF_TEXT, train_tokenizer
-from ros2_llava_phi.training.tower import patch_loss, patch_scores, rare_weights
+from ros2_llava_phi.training.tower import patch_loss, rare_weights
 
 
 def fresh_network() -> LlavaPhi:
@@ -156,7 +156,8 @@ def test_the_tower_learns_what_patches_show(tmp_path: Path) -> None:
 
     stage = Stage('tower', 80, 32, {'vision_tower': 3e-3, 'head': 3e-3})
     run_stage(stage, pupil, lambda start: [None] * 80, loss_of, tmp_path)
-    assert patch_scores(pupil.head(pupil.vision_tower(pixels)), targets).item() > 0.98
+    found = pupil.head(pupil.vision_tower(pixels)) > 0
+    assert (found == targets.bool()).float().mean().item() > 0.99
 
 
 def test_all_stages_run_and_end_in_a_model(

@@ -104,7 +104,7 @@ def make_tiny(work: Path, out: Path, recording: Path) -> None:
     Train the model with its work files below `work`, and write the model folder `out`.
 
     The packaged recording goes to the folder `recording`, its ground truth beside it. All of it
-    takes under two hours on two cores.
+    is meant to take under two hours on two cores.
     """
     torch.manual_seed(SEED)
     write_recording(recording, recording.with_name(f'{recording.name}_ground_truth.json'))

@@ -4,7 +4,6 @@ What the vision tower learns by itself: to tell what each patch shows.
 Answers alone teach a tower slowly; the generator of the scenes knows what every patch shows.
 """
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -24,11 +23,3 @@ def patch_loss(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
     logits, targets: [B, patches, attributes]; weights: of the positives [attributes].
     """
     return F.binary_cross_entropy_with_logits(logits.float(), targets, pos_weight=weights)
-
-
-@torch.no_grad()
-def patch_scores(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return the F1 score of each attribute [attributes] at probability one half."""
-    found, wanted = logits > 0, targets > 0.5
-    hits = (found & wanted).sum(dim=(0, 1))
-    return 2 * hits / (found.sum(dim=(0, 1)) + wanted.sum(dim=(0, 1))).clamp(min=1)

@@ -23,11 +23,6 @@ class Timings:
     prefill: float = 0.0
     decode: float = 0.0
 
-    @property
-    def total(self) -> float:
-        """Return the seconds of all stages together."""
-        return self.encode + self.prefill_view + self.prefill + self.decode
-
 
 @dataclass(frozen=True)
 class ModelIdentity:
