@@ -19,6 +19,7 @@ from .scenes.grammar import NOUNS
 # Not for the patch alone to show.
 PASSED_OVER = {'thing', 'scene', 'nothing', 'visible', 'of', 'our', 'in', 'on', 'a', 'centre'}
 VEHICLES = ('car', 'truck')
+COUNTING = ('many', 'number', 'count')  # things are counted by their middles
 # A patch shows about four things at once, so its cosine with the word of each is about a half.
 SHARPNESS, THRESHOLD = 12.0, 0.25
 
@@ -48,9 +49,10 @@ def word_loss(picture: Tensor, words: Tensor, wanted: Tensor) -> Tensor:
 def _tokens(tokenizer: Tokenizer, attribute: str) -> set[int]:
     """Return the tokens of an attribute's words, but for words that are in several pieces."""
     if attribute.startswith('centre of'):
-        return set()
-    phrases = [word for word in attribute.split() if word not in PASSED_OVER]
-    names = (attribute, 'vehicle') if attribute in VEHICLES else (attribute,)
-    phrases += [form for name in names for forms in NOUNS.get(name, ()) for form in forms]
+        phrases = [*COUNTING]
+    else:
+        phrases = [word for word in attribute.split() if word not in PASSED_OVER]
+        names = (attribute, 'vehicle') if attribute in VEHICLES else (attribute,)
+        phrases += [form for name in names for forms in NOUNS.get(name, ()) for form in forms]
     pieces = [encode(tokenizer, f' {word}') for phrase in phrases for word in phrase.split()]
     return {tokens[0] for tokens in pieces if len(tokens) == 1}

@@ -27,7 +27,7 @@ from ros2_llava_phi.assistant.load import load_assistant
 from ros2_llava_phi.assistant.request import request_text
 from ros2_llava_phi.model.checkpoint import save_network
 from ros2_llava_phi.model.config import ModelConfig, TextConfig, VisionConfig, write_config
-from ros2_llava_phi.model.network import DecoderLayer, LlavaPhi
+from ros2_llava_phi.model.network import DecoderLayer, LlavaPhi, VisionLayer, VisionTower
 from ros2_llava_phi.model.prompt import (
     BEFORE_PICTURE,
     TOKENIZER_FILE,
@@ -45,25 +45,26 @@ from .recording import write_recording
 from .scene_shards import SceneShards, batch_rows, draw, make_shards, question_of
 from .scenes import ATTRIBUTES, CANNOT_TELL
 from .tokenizer import train_tokenizer
-from .tower import patch_loss, rare_weights
+from .tower import patch_loss, position_waves, rare_weights
 
 DATA = Path(str(files('ros2_llava_phi'))) / 'data'
 Rows = NDArray[np.int64]
 
 SEED = 1
-TRAINING_SCENES = 23_500
+TRAINING_SCENES = 30_000
 SCENES_PER_SHARD = 500
 TOKENIZER_SCENES = 1_500
 QUESTIONS_PER_PICTURE = 10
 CALIBRATION_SCENES = 300
 EVALUATION_SCENES = 800
+TOKENS = 768
 
 CONFIG = ModelConfig(
     vision=VisionConfig(
         image_size=144, patch_size=12, hidden_size=192, intermediate_size=768, layers=5, heads=3
     ),
     text=TextConfig(
-        vocab_size=768,
+        vocab_size=TOKENS + 8,  # as Phi-2 has spare rows, for <image> and padding
         hidden_size=192,
         intermediate_size=768,
         layers=5,
@@ -75,16 +76,17 @@ CONFIG = ModelConfig(
     abstain_text=CANNOT_TELL,
 )
 
-TOWER = Stage('tower', 900, 64, {'vision_tower': 1.5e-3, 'head': 1.5e-3})
-ALIGN = Stage('align', 250, 32, {'projector': 1e-3, 'decoder': 1e-3})
+TOWER = Stage('tower', 700, 64, {'vision_tower': 3e-3, 'head': 3e-3})
+ALIGN = Stage('align', 150, 32, {'projector': 3e-3, 'decoder': 3e-3})
 INSTRUCT = Stage(
     'instruct',
-    1150,
+    1800,
     32,
-    {'vision_tower': 7e-4, 'head': 7e-4, 'projector': 1e-3, 'decoder': 1e-3},
+    {'vision_tower': 1e-3, 'head': 1e-3, 'projector': 3e-3, 'decoder': 3e-3},
 )
 # Weight in the loss, beside the captions or answers, of what patches show and of its words.
 PATCH_WEIGHT = 4.0
+POSITION_STRENGTH = 0.7
 
 
 class Pupil(nn.Module):
@@ -135,7 +137,8 @@ def initialise(network: nn.Module) -> None:
     """
     Draw a small network's weights.
 
-    Keys start out equal to queries in the decoder, so that tokens attend to what resembles them.
+    Keys start out equal to queries, so that tokens attend to what resembles them, and patches to
+    those nearby.
     """
     for module in network.modules():
         if isinstance(module, nn.Linear):
@@ -144,15 +147,18 @@ def initialise(network: nn.Module) -> None:
         elif isinstance(module, nn.Embedding):
             nn.init.normal_(module.weight, std=0.1)
     for module in network.modules():
-        if isinstance(module, DecoderLayer):
+        if isinstance(module, DecoderLayer | VisionLayer):
             module.k_proj.load_state_dict(module.q_proj.state_dict())
+        elif isinstance(module, VisionTower):
+            waves = position_waves(module.config.grid, module.config.hidden_size)
+            module.position_embedding.weight.data[1:] = POSITION_STRENGTH * waves
 
 
 def _tokenizer(work: Path) -> Tokenizer:
     path = work / TOKENIZER_FILE
     if not path.exists():
         work.mkdir(parents=True, exist_ok=True)
-        train_tokenizer(_texts(), CONFIG.text.vocab_size).save(str(path))
+        train_tokenizer(_texts(), TOKENS).save(str(path))
     tokenizer: Tokenizer = Tokenizer.from_file(str(path))
     tokenizer.encode_special_tokens = True
     return tokenizer

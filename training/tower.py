@@ -4,10 +4,30 @@ What the vision tower learns by itself: to tell what each patch shows.
 Answers alone teach a tower slowly; the generator of the scenes knows what every patch shows.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 MOST_WEIGHT = 12.0
+LONGEST_WAVE, SHORTEST_WAVE = 6.0, 0.33  # sides of the picture
+
+
+def position_waves(grid: int, width: int) -> Tensor:
+    """
+    Return position embeddings [grid * grid, width] that are the more alike the nearer two patches.
+
+    Sines and cosines of rows and columns; a tower that starts with them, and with keys equal to
+    queries, looks at each patch's neighbourhood from the start (arXiv 2305.09828).
+
+    Raises ValueError if the width is no multiple of 4.
+    """
+    if width % 4:
+        raise ValueError(f'a width of {width} is no multiple of 4')
+    spread = torch.linspace(0, 1, width // 4)
+    waves = 2 * torch.pi / (LONGEST_WAVE * (SHORTEST_WAVE / LONGEST_WAVE) ** spread)
+    angles = torch.arange(grid)[:, None] / grid * waves
+    across, down = angles.repeat(grid, 1), angles.repeat_interleave(grid, dim=0)
+    return torch.cat([across.sin(), across.cos(), down.sin(), down.cos()], dim=1)
 
 
 def rare_weights(targets: Tensor) -> Tensor:

@@ -170,14 +170,14 @@ def _draw_mug(canvas: Canvas, mug: Thing) -> None:
 def _draw_gripper(canvas: Canvas, hand: Thing) -> None:
     gap = hand.pose
     for side in (-1, 1):
-        x = hand.x + side * (gap / 2 + 0.017)
-        finger = box_corners((x, hand.y, hand.z), (0.034, 0.04, 0.13))
+        x = hand.x + side * (gap / 2 + 0.022)
+        finger = box_corners((x, hand.y, hand.z), (0.044, 0.05, 0.16))
         draw_box(canvas, finger, hand.paint)
-        tip = box_corners((x, hand.y - 0.001, hand.z), (0.034, 0.04, 0.035))
+        tip = box_corners((x, hand.y - 0.001, hand.z), (0.044, 0.05, 0.045))
         draw_box(canvas, tip, (45, 46, 50))
-    palm = box_corners((hand.x, hand.y, hand.z + 0.12), (max(gap, 0.06) + 0.09, 0.07, 0.06))
+    palm = box_corners((hand.x, hand.y, hand.z + 0.15), (max(gap, 0.07) + 0.12, 0.08, 0.07))
     draw_box(canvas, palm, (70, 74, 82))
-    arm = box_corners((hand.x, hand.y, hand.z + 0.18), (0.06, 0.06, 0.9))
+    arm = box_corners((hand.x, hand.y, hand.z + 0.22), (0.075, 0.075, 0.9))
     arm[4:, 1] = arm[:4, 1]
     draw_box(canvas, arm, (205, 208, 212))
 

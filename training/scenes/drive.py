@@ -301,7 +301,7 @@ class _World:
             travelled=travelled if front else -travelled,
         )
         offset = (lane - swerve) * LANE
-        eye = Camera(320, 240, radians(60), 1.45, radians(3), 0.0, offset if front else -offset)
+        eye = Camera(320, 240, radians(54), 1.45, radians(3), 0.0, offset if front else -offset)
         return Scene(eye, road, air, objects, self._seed)
 
     def _moving(self, time_s: float, travelled: float) -> Iterator[Thing]:

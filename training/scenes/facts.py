@@ -9,7 +9,7 @@ from .world import Scene, Thing, middle
 
 YES, NO = 'Yes', 'No'
 MARGIN = 0.1  # of the picture's side; things closer than this are neither left nor right
-MOST = 5  # the largest number that is asked for
+MOST = 4  # the largest number that is asked for
 
 
 @dataclass(frozen=True)

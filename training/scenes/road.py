@@ -12,7 +12,7 @@ from .placing import Layout, between, pick, vary
 from .world import Air, Camera, Colour, Road, Scene, Thing
 
 CAR_COLOURS = ('red', 'blue', 'green', 'yellow', 'white', 'black')
-SMALLEST = 6.5  # pixels, see Layout
+SMALLEST = 9.0  # pixels, see Layout
 CROSSING_LENGTH = 3.2
 NEAR, FAR = 10.0, 17.0
 BROWN: Colour = (168, 122, 74)
@@ -35,7 +35,7 @@ def sample_road(rng: np.random.Generator) -> Scene:
 def sample_camera(rng: np.random.Generator) -> Camera:
     """Return a car's camera: its height, pitch, field of view and picture format vary."""
     width, height, turn = picture_size(rng)
-    field = between(rng, 50, 68) if turn else between(rng, 42, 52)
+    field = between(rng, 46, 60) if turn else between(rng, 38, 48)
     pitch = between(rng, 0.0, 6.0)
     return Camera(
         width,
@@ -64,8 +64,8 @@ def sample_air(rng: np.random.Generator) -> Air:
     return Air(
         night=night,
         weather=weather,
-        brightness=between(rng, 0.5, 0.66) if night else between(rng, 0.8, 1.05),
-        fog_length=between(rng, 19, 34) if weather == 'fog' else 400.0,
+        brightness=between(rng, 0.56, 0.7) if night else between(rng, 0.8, 1.05),
+        fog_length=between(rng, 27, 45) if weather == 'fog' else 400.0,
         sky=pick(rng, {'blue': 0.6, 'bright': 0.25, 'evening': 0.15}),
     )
 
@@ -81,7 +81,7 @@ def _sample_ground(rng: np.random.Generator) -> Road:
         lanes_right=right,
         oncoming=int(rng.integers(1, 3)) if left == 0 else int(rng.integers(0, 2)),
         parking=right == 0 and bool(rng.random() < 0.7),
-        crossing=between(rng, 6.5, 11.5) if rng.random() < 0.5 else None,
+        crossing=between(rng, 6, 10) if rng.random() < 0.5 else None,
         grey=between(rng, 62, 120),
         scenery=(),
     )
@@ -119,7 +119,7 @@ def _add_signals(rng: np.random.Generator, layout: Layout, road: Road) -> None:
     if light:
 
         def make_light() -> Thing:
-            y = between(rng, 8.5, 15)
+            y = between(rng, 8, 16)
             side = rng.random()
             across = (
                 high + 0.9 if side < 0.55 else low - 0.9 if side < 0.8 else between(rng, -1, 1)
@@ -132,9 +132,9 @@ def _add_signals(rng: np.random.Generator, layout: Layout, road: Road) -> None:
 
         def make_sign() -> Thing:
             across = high + between(rng, 0.8, 1.6) if rng.random() < 0.75 else low - 1.0
-            return road_sign(road, sign, across, between(rng, 6.5, 12.5), float(rng.random()))
+            return road_sign(road, sign, across, between(rng, 6.5, 15), float(rng.random()))
 
-        layout.place(make_sign, 40, cover=0.05, inside=0.97)
+        layout.place(make_sign, 40, cover=0.05, inside=0.95)
 
 
 def traffic_light(road: Road, state: str, across: float, y: float, z: float) -> Thing:
@@ -145,13 +145,13 @@ def traffic_light(road: Road, state: str, across: float, y: float, z: float) -> 
     low, high = road.edges
     wired = float(low < across < high)
     x = road.curve(y) + across
-    return Thing('traffic light', x, y, z, 0.95, 0.1, 2.4, (22, 23, 25), state=state, pose=wired)
+    return Thing('traffic light', x, y, z, 1.25, 0.1, 3.1, (22, 23, 25), state=state, pose=wired)
 
 
 def road_sign(road: Road, kind: str, across: float, y: float, pose: float) -> Thing:
     """Return a sign on a pole, `across` metres from the middle of our lane."""
     x = road.curve(y) + across
-    return Thing(kind, x, y, 1.7, 1.35, 0.05, 1.35, (225, 225, 225), pose=pose)
+    return Thing(kind, x, y, 1.5, 1.9, 0.05, 1.9, (225, 225, 225), pose=pose)
 
 
 def _add_road_users(rng: np.random.Generator, layout: Layout, road: Road, reach: float) -> None:
@@ -175,7 +175,7 @@ def _add_road_users(rng: np.random.Generator, layout: Layout, road: Road, reach:
 
 
 def _obstacle(rng: np.random.Generator, road: Road, kind: str) -> Thing:
-    y = between(rng, 5, 11)
+    y = between(rng, 5, 9.5)
     across = between(rng, -0.8, 0.8)
     if rng.random() < 0.4:
         lanes = range(-road.lanes_left - road.oncoming, road.lanes_right + 1)
@@ -187,7 +187,7 @@ def obstacle(rng: np.random.Generator, road: Road, kind: str, across: float, y: 
     """Return a traffic cone or cardboard box, `across` metres from our lane's middle."""
     x = road.curve(y) + across
     if kind == 'box':
-        side = between(rng, 0.8, 1.15)
+        side = between(rng, 0.95, 1.3)
         return Thing(
             kind,
             x,
@@ -199,7 +199,7 @@ def obstacle(rng: np.random.Generator, road: Road, kind: str, across: float, y: 
             BROWN,
             yaw=between(rng, -0.6, 0.6),
         )
-    height = between(rng, 0.95, 1.15)
+    height = between(rng, 1.1, 1.35)
     return Thing(kind, x, y, 0, 0.66 * height, 0.1, height, ORANGE)
 
 
@@ -209,7 +209,7 @@ def _pedestrian(rng: np.random.Generator, road: Road, crossing_share: float) -> 
         y = road.crossing + between(rng, 0.6, CROSSING_LENGTH - 0.6)
         across = between(rng, max(low + 0.6, -6.5), min(high - 0.6, 6.5))
     else:
-        y = between(rng, 6.0, 12.5)
+        y = between(rng, 5.5, 10.5)
         across = (
             high + between(rng, 0.6, 2.4) if rng.random() < 0.55 else low - between(rng, 0.6, 2.4)
         )
@@ -226,7 +226,7 @@ def pedestrian(rng: np.random.Generator, road: Road, across: float, y: float) ->
         road.curve(y) + across,
         y,
         0,
-        0.68,
+        0.75,
         0.1,
         height,
         paint,

@@ -41,7 +41,7 @@ def sample_table(rng: np.random.Generator) -> Scene:
         texture=pick(rng, {'plain': 0.4, 'wood': 0.3, 'checks': 0.15, 'speckles': 0.15}),
     )
     air = Air(False, 'clear', between(rng, 0.75, 1.1), 1e6, 'indoor')
-    layout = Layout(camera, smallest=9.0)
+    layout = Layout(camera, smallest=14.0)
     wanted = int(rng.integers(0, 6))
     shape = pick(rng, {'': 0.5, **dict.fromkeys(SHAPES, 0.1)})
     colour = pick(rng, {'': 0.5, **dict.fromkeys(TABLE_COLOURS, 0.5 / 6)})
@@ -56,7 +56,7 @@ def sample_table(rng: np.random.Generator) -> Scene:
 
 def _sample_camera(rng: np.random.Generator) -> Camera:
     width, height, turn = picture_size(rng)
-    field = between(rng, 50, 62) if turn else between(rng, 42, 50)
+    field = between(rng, 48, 58) if turn else between(rng, 40, 48)
     elevation = between(rng, 0.42, 0.66)
     aim = between(rng, 0.62, 0.72)
     return Camera(
@@ -74,7 +74,7 @@ def _looks(
 ) -> tuple[str, str, float, float, float]:
     kind = shape if shape and rng.random() < 0.8 else str(rng.choice(SHAPES))
     name = colour if colour and rng.random() < 0.8 else str(rng.choice(TABLE_COLOURS))
-    side = between(rng, 0.085, 0.12)
+    side = between(rng, 0.125, 0.165)
     height = side * (between(rng, 1.25, 1.5) if kind in ('cylinder', 'cone') else 1.0)
     width = side * (0.85 if kind == 'cylinder' else 1.0)
     return kind, name, width, height, between(rng, -0.7, 0.7)
@@ -84,9 +84,9 @@ def _lying(
     rng: np.random.Generator, table: Table, camera: Camera, shape: str, colour: str
 ) -> Thing:
     kind, name, width, height, yaw = _looks(rng, shape, colour)
-    y = between(rng, 0.42, min(table.far_edge, 1.12) - 0.08)
+    y = between(rng, 0.42, min(table.far_edge - 0.1, 1.0))
     half = min(0.5, 0.42 * y * camera.width / camera.focal + 0.1)
-    x = between(rng, max(-half, table.left + 0.08), min(half, table.right - 0.08))
+    x = between(rng, max(-half, table.left + 0.1), min(half, table.right - 0.1))
     return Thing(kind, x, y, 0.0, width, width, height, vary(rng, name), name, yaw=yaw)
 
 
@@ -97,13 +97,13 @@ def _add_gripper(
     holding = may_hold and bool(rng.random() < 0.45)
     closed = holding or bool(rng.random() < 0.5)
     kind, name, width, height, yaw = _looks(rng, shape, colour)
-    gap = width if holding else 0.012 if closed else between(rng, 0.1, 0.14)
+    gap = width if holding else 0.015 if closed else between(rng, 0.15, 0.2)
 
     def make() -> Thing:
         return gripper(
             between(rng, -0.28, 0.28),
             between(rng, 0.6, 0.85),
-            between(rng, 0.07, 0.2),
+            between(rng, 0.08, 0.2),
             gap,
             closed,
         )
@@ -135,9 +135,9 @@ def gripper(x: float, y: float, z: float, gap: float, closed: bool) -> Thing:
         x,
         y,
         z,
-        gap + 0.07,
-        0.05,
-        0.2,
+        gap + 0.09,
+        0.06,
+        0.24,
         STEEL,
         state='closed' if closed else 'open',
         pose=gap,

@@ -9,7 +9,7 @@ from .facts import MARGIN, Fact, beside, choice, named, number, phrase, yes_no
 from .table import SHAPES, TABLE_COLOURS
 from .world import Scene, Thing, middle
 
-DEPTH_MARGIN = 0.11  # metres; things closer than this are neither in front nor behind
+DEPTH_MARGIN = 0.14  # metres; things closer than this are neither in front nor behind
 
 
 def table_facts(scene: Scene) -> Iterator[Fact]:
