@@ -80,7 +80,7 @@ TOWER = Stage('tower', 700, 64, {'vision_tower': 3e-3, 'head': 3e-3})
 ALIGN = Stage('align', 150, 32, {'projector': 3e-3, 'decoder': 3e-3})
 INSTRUCT = Stage(
     'instruct',
-    1800,
+    2400,
     32,
     {'vision_tower': 1e-3, 'head': 1e-3, 'projector': 3e-3, 'decoder': 3e-3},
 )
