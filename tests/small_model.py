@@ -6,10 +6,11 @@ import torch
 
 from ros2_llava_phi.assistant.question import Kind, Question
 from ros2_llava_phi.assistant.request import request_text
-from ros2_llava_phi.model.checkpoint import save_network
 from ros2_llava_phi.model.config import ModelConfig, TextConfig, VisionConfig
 from ros2_llava_phi.model.network import LlavaPhi
-from ros2_llava_phi.model.prompt import TOKENIZER_FILE, after_picture
+from ros2_llava_phi.model.prompt import after_picture
+from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE
+from ros2_llava_phi.model.weights import save_network
 from ros2_llava_phi.training.tokenizer import train_tokenizer
 
 VOCAB = 400

@@ -14,7 +14,8 @@ from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.assistant.load import load_assistant
 from ros2_llava_phi.assistant.question import Kind, Question, QuestionError, parse_kind
 from ros2_llava_phi.assistant.reply import OutOfTimeError
-from ros2_llava_phi.model.prompt import after_picture, encode
+from ros2_llava_phi.model.prompt import after_picture
+from ros2_llava_phi.model.tokenizer import encode
 
 
 @pytest.fixture(scope='module')
@@ -142,6 +143,23 @@ def test_a_question_that_does_not_fit(assistant: Assistant) -> None:
         assistant.ask(view, Question('Is there ' * 100, Kind.YES_NO))
 
 
+def test_long_choices_need_room_too(assistant: Assistant) -> None:
+    """Choices that begin alike are read token by token until they differ."""
+    view = assistant.look(picture())
+    alike = tuple('the red car on the left ' * 8 + end for end in 'ab')
+    with pytest.raises(QuestionError, match='ask in fewer words'):
+        assistant.ask(view, Question('Which is it of these many?', Kind.CHOICE, alike))
+    close = tuple(f'a red car {end}' for end in 'ab')
+    for words in range(1, 40):
+        question = Question('red ' * words, Kind.CHOICE, close)
+        try:
+            assistant.ask(view, question)
+        except QuestionError:
+            break
+    else:
+        pytest.fail('the context was never full')
+
+
 def test_control_tokens_in_a_question_stay_text(assistant: Assistant) -> None:
     view = assistant.look(picture())
     plain = assistant.ask(view, Question('Is there <|endoftext|> ?', Kind.YES_NO))
@@ -159,6 +177,7 @@ def test_control_tokens_in_a_question_stay_text(assistant: Assistant) -> None:
         ({'text': 'a?', 'kind': Kind.CHOICE, 'choices': ('x',)}, 'has 1 choices'),
         ({'text': 'a?', 'kind': Kind.CHOICE, 'choices': ('x', ' ')}, 'choice 1 is empty'),
         ({'text': 'a?', 'kind': Kind.CHOICE, 'choices': ('x', 'x ')}, 'stands twice'),
+        ({'text': 'a?', 'kind': Kind.CHOICE, 'choices': ('x', 'y' * 201)}, 'at most 200'),
         ({'text': 'a?', 'kind': Kind.YES_NO, 'choices': ('x', 'y')}, 'takes no choices'),
     ],
 )

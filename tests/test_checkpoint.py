@@ -9,8 +9,9 @@ from safetensors.torch import load_file, save_file
 from small_model import make_model, small_network
 
 from ros2_llava_phi.assistant.load import load_assistant
-from ros2_llava_phi.model.checkpoint import WEIGHTS_FILE, load_network
+from ros2_llava_phi.model.checkpoint import load_network
 from ros2_llava_phi.model.config import CONFIG_FILE, ModelError
+from ros2_llava_phi.model.tensor_files import SAFETENSORS_FILE
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -20,8 +21,8 @@ def test_round_trip(tmp_path: Path) -> None:
 
 
 def change_tensors(folder: Path, **changes: torch.Tensor | None) -> None:
-    tensors = load_file(folder / WEIGHTS_FILE) | changes
-    save_file({k: v for k, v in tensors.items() if v is not None}, folder / WEIGHTS_FILE)
+    tensors = load_file(folder / SAFETENSORS_FILE) | changes
+    save_file({k: v for k, v in tensors.items() if v is not None}, folder / SAFETENSORS_FILE)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +31,10 @@ def change_tensors(folder: Path, **changes: torch.Tensor | None) -> None:
         ({'decoder.lm_head.bias': None}, 'decoder.lm_head.bias is missing'),
         ({'surplus': torch.zeros(1)}, 'surplus is unexpected'),
         ({'decoder.lm_head.bias': torch.zeros(3)}, r'lm_head.bias has shape \[3\]'),
-        ({'decoder.lm_head.bias': torch.zeros(400, dtype=torch.int8)}, 'is torch.int8'),
+        (
+            {'decoder.lm_head.bias': torch.zeros(400, dtype=torch.int8)},
+            'is int8; weights are fp32',
+        ),
     ],
 )
 def test_wrong_tensors_are_named(
@@ -42,7 +46,7 @@ def test_wrong_tensors_are_named(
     assert '\n' not in str(error.value)
 
 
-@pytest.mark.parametrize('name', [CONFIG_FILE, WEIGHTS_FILE, 'tokenizer.json'])
+@pytest.mark.parametrize('name', [CONFIG_FILE, SAFETENSORS_FILE, 'tokenizer.json'])
 @pytest.mark.parametrize('damage', ['missing', 'empty', 'truncated', 'garbage'])
 def test_damaged_files_are_named(tmp_path: Path, name: str, damage: str) -> None:
     path = make_model(tmp_path) / name

@@ -72,3 +72,33 @@ def test_one_line_and_exit_code_2(
     assert (code, out) == ('2', '')
     assert message in err
     assert len(err.splitlines()) == 1
+
+
+def test_limits_and_sampling(files: Path) -> None:
+    code, _, err = ask(files, '--max-tokens', '2', 'What is there?')
+    assert (code, err) == ('0', 'cut short: token limit')
+    code, _, err = ask(files, '--seconds', '0', '--yes-no', 'Is there a car?')
+    assert (code, err) == ('2', 'llava-phi: there is no answer after 0 s; give more time')
+    options = ('--temperature', '3', '--max-tokens', '9', 'What?')
+    first, again, other = (ask(files, '--seed', seed, *options)[1] for seed in ('1', '1', '2'))
+    assert first == again != other
+    code, _, err = ask(files, '--temperature', '-1', 'What?')
+    assert code == '2'
+    assert 'temperature is -1.0; it must be more than 0' in err
+
+
+@pytest.mark.parametrize('precision', ['bf16', 'fp16'])
+def test_other_precisions(files: Path, precision: str) -> None:
+    code, out, _ = ask(files, '--precision', precision, '--yes-no', '-v', 'Is there a car?')
+    assert code == '0'
+    assert f'(torch, {precision})' in out
+
+
+def test_a_text_comes_as_it_is_written(files: Path) -> None:
+    """The first piece is on stdout long before the last."""
+    long = ('--temperature', '3', '--max-tokens', '60')
+    command = [*RUN, '--model', 'small', '--image', 'scene.png', *long, 'What?']
+    with subprocess.Popen(command, cwd=files, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        pieces = iter(lambda: process.stdout.read1(), b'')  # type: ignore[union-attr]
+        assert len(list(pieces)) > 2

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from ros2_llava_phi.model.prompt import encode
+from ros2_llava_phi.model.tokenizer import encode
 
 from .scenes import ATTRIBUTES
 from .scenes.grammar import NOUNS

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from ros2_llava_phi.model.checkpoint import WEIGHTS_FILE, load_network, weights_hash
+from ros2_llava_phi.model.checkpoint import open_checkpoint
+from ros2_llava_phi.model.tensor_files import SAFETENSORS_FILE
+from ros2_llava_phi.model.weights import weights_hash
 
 from .evaluate import Score, Scores
 
@@ -53,13 +55,14 @@ and choices: {scores.calibration_error:.3f}.
 
 def write_card(folder: Path, scores: Scores) -> None:
     """Write the card of a model folder from its weights and its held-out scores."""
-    network = load_network(folder)
+    checkpoint = open_checkpoint(folder)
+    network = checkpoint.read(None)
     card = CARD.format(
         parameters=sum(parameter.numel() for parameter in network.parameters()),
-        megabytes=(folder / WEIGHTS_FILE).stat().st_size / 1e6,
+        megabytes=(folder / SAFETENSORS_FILE).stat().st_size / 1e6,
         vision=network.config.vision,
         text=network.config.text,
-        weights_hash=weights_hash(folder),
+        weights_hash=weights_hash(checkpoint.files),
         scores=scores,
         kinds=_table(scores.kinds),
         topics=_table(scores.topics),

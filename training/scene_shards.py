@@ -20,7 +20,8 @@ from tqdm import tqdm
 from ros2_llava_phi.assistant.question import Kind, Question
 from ros2_llava_phi.assistant.request import request_text
 from ros2_llava_phi.model.image import MEAN, STD, preprocess
-from ros2_llava_phi.model.prompt import after_picture, answer_text, encode
+from ros2_llava_phi.model.prompt import after_picture, answer_text
+from ros2_llava_phi.model.tokenizer import encode
 
 from .packing import Branch
 from .scenes import (

@@ -25,16 +25,11 @@ from torch import Tensor, nn
 
 from ros2_llava_phi.assistant.load import load_assistant
 from ros2_llava_phi.assistant.request import request_text
-from ros2_llava_phi.model.checkpoint import save_network
 from ros2_llava_phi.model.config import ModelConfig, TextConfig, VisionConfig, write_config
 from ros2_llava_phi.model.network import DecoderLayer, LlavaPhi, VisionLayer, VisionTower
-from ros2_llava_phi.model.prompt import (
-    BEFORE_PICTURE,
-    TOKENIZER_FILE,
-    after_picture,
-    answer_text,
-    encode,
-)
+from ros2_llava_phi.model.prompt import BEFORE_PICTURE, after_picture, answer_text
+from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE, encode
+from ros2_llava_phi.model.weights import save_network
 
 from .evaluate import calibrate, evaluate, print_scores
 from .grounding import attribute_words, word_loss

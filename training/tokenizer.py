@@ -6,8 +6,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 
 from ros2_llava_phi.assistant.request import SHORT_ANSWER
 from ros2_llava_phi.model.prompt import BEFORE_PICTURE
-
-END_OF_TEXT = '<|endoftext|>'
+from ros2_llava_phi.model.tokenizer import END_OF_TEXT
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:

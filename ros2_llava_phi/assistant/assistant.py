@@ -9,7 +9,8 @@ from tokenizers import Tokenizer
 
 from ros2_llava_phi.engine.engine import AnyEngine
 from ros2_llava_phi.model.image import preprocess
-from ros2_llava_phi.model.prompt import BEFORE_PICTURE, after_picture, encode
+from ros2_llava_phi.model.prompt import BEFORE_PICTURE, after_picture, next_turn
+from ros2_llava_phi.model.tokenizer import encode
 
 from .answer import Answer, ModelIdentity, Timings
 from .frame import Frame
@@ -52,7 +53,8 @@ class Assistant:
         if reason := nothing_to_see(frame):
             return View(frame, cache, 0, Timings(), reason)
         start = time.perf_counter()
-        pixels = preprocess(frame.image, self._engine.config.vision.image_size)
+        config = self._engine.config
+        pixels = preprocess(frame.image, config.vision.image_size, config.fit)
         picture = self._engine.encode(pixels)
         encoded = time.perf_counter()
         self._engine.prefill(np.concatenate([self._before_picture, picture]), cache)
@@ -65,6 +67,7 @@ class Assistant:
         question: Question,
         out_of_time: Callable[[], bool] = never,
         on_text: Callable[[str], None] = ignore,
+        follow_up: bool = False,
     ) -> Answer:
         """
         Answer one question about a view.
@@ -72,29 +75,51 @@ class Assistant:
         out_of_time: asked before every step; once true, a free text is cut short and anything
         else raises OutOfTimeError.
         on_text: gets a free text's pieces as they come.
+        follow_up: whether the question goes on from the last one about this view and its answer,
+        which are not read again; otherwise it stands alone.
 
-        Raises QuestionError if the question does not fit the model's context.
+        Raises QuestionError if the question does not fit the model's context, or there is none to
+        go on from.
         """
         if out_of_time():
             raise OutOfTimeError
         if view.nothing_to_see:
             return self._answer(question, _nothing(question), Timings(), 0, view.nothing_to_see)
         start = time.perf_counter()
-        tokens = encode(self._tokenizer, after_picture(request_text(question)))
-        self._check_room(view.prefix, len(tokens))
-        view.cache.rewind(view.prefix)
+        past, tokens = self._prompt(view, question, follow_up)
+        self._check_room(past, len(tokens), question)
+        view.unread = []
+        view.cache.rewind(past)
         logits = self._engine.prefill(self._engine.embed(tokens), view.cache)
         prefilled = time.perf_counter()
         prompt = Prompted(self._engine, self._tokenizer, view.cache, logits, out_of_time)
+        view.past = past + len(tokens)
         reply = self._reply(prompt, question, on_text)
+        self._remember(view, reply)
         timings = replace(
             view.take_timings(), prefill=prefilled - start, decode=time.perf_counter() - prefilled
         )
         reason = 'the model finds that the picture does not tell' if reply.abstained else ''
-        return self._answer(question, reply, timings, view.prefix + len(tokens), reason)
+        return self._answer(question, reply, timings, past + len(tokens), reason)
 
-    def _check_room(self, prefix: int, tokens: int) -> None:
-        room = self._engine.config.text.context_length - prefix - LEAST_ROOM
+    def _prompt(self, view: View, question: Question, follow_up: bool) -> tuple[int, list[int]]:
+        """Return how much of the cache a question goes on from, and its tokens behind that."""
+        request = request_text(question)
+        if not follow_up:
+            return view.prefix, encode(self._tokenizer, after_picture(request))
+        if not view.unread:
+            raise QuestionError('there is no answer about this frame to go on from; ask it alone')
+        return view.past, [*view.unread, *encode(self._tokenizer, next_turn(request))]
+
+    def _remember(self, view: View, reply: Reply) -> None:
+        """Keep what was answered for a question that follows."""
+        in_cache = view.cache.length - view.past
+        view.past = view.cache.length
+        view.unread = [*reply.said[in_cache:], self._engine.config.text.eos_token_id]
+
+    def _check_room(self, prefix: int, tokens: int, question: Question) -> None:
+        answers = [len(encode(self._tokenizer, answer)) + 1 for answer in question.choices]
+        room = self._engine.config.text.context_length - prefix - max([LEAST_ROOM, *answers])
         if tokens > room:
             raise QuestionError(
                 f'the question takes {tokens} tokens, but the model has room for {room} '
@@ -105,7 +130,7 @@ class Assistant:
         self, prompt: Prompted, question: Question, on_text: Callable[[str], None]
     ) -> Reply:
         if question.kind == Kind.FREE_TEXT:
-            return write_text(prompt, question.max_tokens, on_text)
+            return write_text(prompt, question.max_tokens, on_text, question.sampling)
         if question.kind == Kind.NUMBER:
             return read_number(prompt, self._numbers)
         return choose(prompt, _allowed(question))

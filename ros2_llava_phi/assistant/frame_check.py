@@ -16,7 +16,7 @@ DARK, BRIGHT = 40, 215
 
 def nothing_to_see(frame: Frame) -> str:
     """Return in one sentence why a frame shows nothing; empty if there is something to see."""
-    small = Image.fromarray(frame.image).convert('L').resize(SHRUNK_TO, Image.Resampling.BOX)
+    small = Image.fromarray(frame.image).convert('L').resize(SHRUNK_TO, Image.BOX)
     levels = np.asarray(small, np.float32)
     if levels.std() < LEAST_CONTRAST:
         mean = float(levels.mean())

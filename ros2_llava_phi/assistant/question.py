@@ -1,10 +1,12 @@
 """A question: what is asked, and what form the answer must have."""
 
+import math
 from dataclasses import dataclass
 from enum import IntEnum
 
 LONGEST_QUESTION = 1000
 MOST_CHOICES = 26
+LONGEST_CHOICE = 200
 
 
 class Kind(IntEnum):
@@ -21,13 +23,42 @@ class QuestionError(ValueError):
 
 
 @dataclass(frozen=True)
+class Sampling:
+    """
+    How the tokens of a free text are drawn.
+
+    temperature: divides the logits, more than 0; the lower, the likelier the text.
+    top_p: draw among the likeliest tokens that together have this probability, 0..1 (Holtzman et
+    al., arXiv 1904.09751).
+    seed: of the random numbers; the same one gives the same text.
+
+    Raises QuestionError where these do not hold.
+    """
+
+    temperature: float = 0.7
+    top_p: float = 0.95
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be drawn from."""
+        if not 0 < self.temperature < math.inf:
+            raise QuestionError(f'temperature is {self.temperature}; it must be more than 0')
+        if not 0 < self.top_p <= 1:
+            raise QuestionError(f'top_p is {self.top_p}; it must be above 0 and at most 1')
+        if self.seed < 0:
+            raise QuestionError(f'seed is {self.seed}; it must not be negative')
+
+
+@dataclass(frozen=True)
 class Question:
     """
     One question, checked.
 
     text: 1 to 1000 characters in plain language.
-    choices: for CHOICE, the 2 to 26 different answers to choose from; else empty.
+    choices: for CHOICE, the 2 to 26 different answers to choose from, of at most 200 characters;
+    else empty.
     max_tokens: the most tokens of a free-text answer.
+    sampling: how its tokens are drawn; None takes the likeliest each time.
 
     Raises QuestionError where these do not hold.
     """
@@ -36,6 +67,7 @@ class Question:
     kind: Kind = Kind.FREE_TEXT
     choices: tuple[str, ...] = ()
     max_tokens: int = 128
+    sampling: Sampling | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be asked."""
@@ -47,6 +79,10 @@ class Question:
             )
         if self.max_tokens < 1:
             raise QuestionError(f'max_tokens is {self.max_tokens}; it must be at least 1')
+        if self.sampling is not None and self.kind != Kind.FREE_TEXT:
+            raise QuestionError(
+                f'a question of kind {self.kind.name} is not answered by sampling; leave it out'
+            )
         if self.kind == Kind.CHOICE:
             _check_choices(self.choices)
         elif self.choices:
@@ -73,6 +109,8 @@ def _check_choices(choices: tuple[str, ...]) -> None:
     stripped = [choice.strip() for choice in choices]
     if '' in stripped:
         raise QuestionError(f'choice {stripped.index("")} is empty; every choice needs a text')
+    if (longest := max(map(len, stripped))) > LONGEST_CHOICE:
+        raise QuestionError(f'a choice has {longest} characters; at most {LONGEST_CHOICE} fit')
     if len(set(stripped)) < len(stripped):
         twice = next(choice for choice in stripped if stripped.count(choice) > 1)
         raise QuestionError(f'the choice {twice!r} stands twice; choices must differ')

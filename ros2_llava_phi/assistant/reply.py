@@ -8,11 +8,13 @@ from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 
 from ros2_llava_phi.engine.engine import AnyEngine, Floats, KVCache
-from ros2_llava_phi.model.prompt import answer_text, encode
+from ros2_llava_phi.model.prompt import answer_text
+from ros2_llava_phi.model.tokenizer import encode
 
 from .answer import CutShort
 from .closed_answers import answer_probabilities, softmax
 from .number_tokens import LONGEST_NUMBER, NumberTokens
+from .question import Sampling
 
 
 class OutOfTimeError(Exception):
@@ -26,6 +28,7 @@ class Reply:
 
     value: a number, or the index into the closed set; None for text and abstentions.
     tokens: how many the model generated.
+    said: the answer's tokens without the end of text, of which the first may be in the cache.
     """
 
     text: str
@@ -33,6 +36,7 @@ class Reply:
     value: int | float | None = None
     probabilities: tuple[float, ...] = ()
     tokens: int = 0
+    said: tuple[int, ...] = ()
     abstained: bool = False
     cut_short: CutShort = CutShort.COMPLETE
 
@@ -63,9 +67,14 @@ class Prompted:
             raise OutOfTimeError
 
 
-def write_text(prompt: Prompted, max_tokens: int, on_text: Callable[[str], None]) -> Reply:
+def write_text(
+    prompt: Prompted,
+    max_tokens: int,
+    on_text: Callable[[str], None],
+    sampling: Sampling | None = None,
+) -> Reply:
     """
-    Write free text token by token, always the likeliest, until the model ends it.
+    Write free text token by token, the likeliest or drawn at random, until the model ends it.
 
     A text is cut short at `max_tokens`, at the end of the model's context, or when the time is
     up. on_text gets the pieces, never half a character. Raises OutOfTimeError if the time is up
@@ -74,14 +83,18 @@ def write_text(prompt: Prompted, max_tokens: int, on_text: Callable[[str], None]
     prompt.check_time()
     stream = DecodeStream(skip_special_tokens=True)
     room = min(max_tokens, prompt.cache.capacity - prompt.cache.length)
-    logits, text, log_probability, tokens = prompt.logits, '', 0.0, 0
+    logits, text, log_probability = prompt.logits, '', 0.0
+    said: list[int] = []
+    tokens = 0
     cut_short = CutShort.COMPLETE
+    draw = _drawing(sampling)
     while True:
-        token = int(logits.argmax())
+        token = draw(logits)
         log_probability += float(np.log(softmax(logits)[token]))
         tokens += 1
         if token == prompt.end_token:
             break
+        said.append(token)
         piece = stream.step(prompt.tokenizer, token) or ''
         piece = piece if text else piece.lstrip()
         text += piece
@@ -98,9 +111,27 @@ def write_text(prompt: Prompted, max_tokens: int, on_text: Callable[[str], None]
         text=text.strip(),
         confidence=float(np.exp(log_probability / tokens)),
         tokens=tokens,
+        said=tuple(said),
         abstained=text.strip() == prompt.abstain_text,
         cut_short=cut_short,
     )
+
+
+def _drawing(sampling: Sampling | None) -> Callable[[Floats], int]:
+    """Return what takes the next token from logits [vocab]."""
+    if sampling is None:
+        return lambda logits: int(logits.argmax())
+    rng = np.random.default_rng(sampling.seed)
+
+    def draw(logits: Floats) -> int:
+        probabilities = softmax(logits / sampling.temperature)
+        order = np.argsort(-probabilities, kind='stable')
+        before = np.cumsum(probabilities[order]) - probabilities[order]
+        nucleus = order[before < sampling.top_p]
+        shares = probabilities[nucleus].astype(np.float64)
+        return int(rng.choice(nucleus, p=shares / shares.sum()))
+
+    return draw
 
 
 def read_number(prompt: Prompted, numbers: NumberTokens) -> Reply:
@@ -116,21 +147,24 @@ def read_number(prompt: Prompted, numbers: NumberTokens) -> Reply:
     allowed = numbers.allowed('')
     token = int(allowed[probabilities[allowed].argmax()])
     if prompt.abstain_text is not None:
-        abstain = encode(prompt.tokenizer, answer_text(prompt.abstain_text))[0]
-        if probabilities[abstain] > probabilities[token]:
-            return Reply(prompt.abstain_text, float(probabilities[abstain]), abstained=True)
-    number, confidence, tokens = '', 1.0, 0
+        abstain = encode(prompt.tokenizer, answer_text(prompt.abstain_text))
+        if probabilities[abstain[0]] > probabilities[token]:
+            confidence = float(probabilities[abstain[0]])
+            return Reply(prompt.abstain_text, confidence, said=tuple(abstain), abstained=True)
+    number, confidence = '', 1.0
+    said: list[int] = []
     while token != prompt.end_token:
         number += numbers.text(token)
         confidence *= float(probabilities[token])
-        tokens += 1
+        said.append(token)
         if len(number) >= LONGEST_NUMBER:
             break
         prompt.check_time()
         probabilities = softmax(prompt.engine.decode(token, prompt.cache) / temperature)
         allowed = numbers.allowed(number)
         token = int(allowed[probabilities[allowed].argmax()])
-    return Reply(number.strip(), confidence, value=float(number), tokens=tokens)
+    value = float(number)
+    return Reply(number.strip(), confidence, value, tokens=len(said), said=tuple(said))
 
 
 def choose(prompt: Prompted, answers: Sequence[str]) -> Reply:
@@ -161,5 +195,6 @@ def choose(prompt: Prompted, answers: Sequence[str]) -> Reply:
         confidence=probabilities[best],
         value=None if abstained else best,
         probabilities=tuple(probabilities[: len(answers)]),
+        said=tokens[best][:-1],
         abstained=abstained,
     )

@@ -1,6 +1,6 @@
 """A view: a frame that was looked at, ready for any number of questions."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ros2_llava_phi.engine.engine import KVCache
 
@@ -17,6 +17,8 @@ class View:
     prefix: tokens of that prompt.
     timings: what looking took; the first answer reports it, later ones report zero.
     nothing_to_see: why the frame cannot show anything; empty if it can.
+    past: tokens in the cache up to the last answer, to which a further question may refer.
+    unread: the rest of that answer, which is not in the cache; empty before the first answer.
     """
 
     frame: Frame
@@ -24,6 +26,8 @@ class View:
     prefix: int
     timings: Timings
     nothing_to_see: str = ''
+    past: int = 0
+    unread: list[int] = field(default_factory=list)
 
     def take_timings(self) -> Timings:
         """Return what looking took, and zero from the second call on."""

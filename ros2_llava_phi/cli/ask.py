@@ -1,11 +1,12 @@
 """llava-phi ask: ask about a picture file, without ROS."""
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..assistant.question import Kind, Question, QuestionError
+from ..assistant.question import Kind, Question, QuestionError, Sampling
 
 if TYPE_CHECKING:
     from ..assistant.answer import Answer
@@ -23,33 +24,60 @@ def ask(
     choices: Annotated[
         str, typer.Option(metavar='A,B,...', help='Answer with one of these.')
     ] = '',
+    max_tokens: Annotated[int, typer.Option(help='The most tokens of a free text.')] = 128,
+    seconds: Annotated[
+        float | None,
+        typer.Option(help='Cut a free text short after this time, and give up on anything else.'),
+    ] = None,
+    temperature: Annotated[
+        float,
+        typer.Option(help='Draw the tokens of a free text at random; 0 takes the likeliest.'),
+    ] = 0.0,
+    top_p: Annotated[
+        float, typer.Option(help='Draw among the likeliest tokens of this probability in all.')
+    ] = 0.95,
+    seed: Annotated[int, typer.Option(help='Of the random numbers.')] = 0,
+    precision: Annotated[str, typer.Option(help='fp32, bf16 or fp16.')] = 'fp32',
+    device: Annotated[str, typer.Option(help='cpu, cuda or cuda:N.')] = 'cpu',
     verbose: Annotated[
         bool, typer.Option('--verbose', '-v', help='Print probabilities and timings, too.')
     ] = False,
 ) -> None:
     """Ask about a picture file; the answer goes to stdout as it comes."""
-    asked = _question(question, yes_no, number, choices)
+    kind, allowed = _kind(yes_no, number, choices)
+    sampling = Sampling(temperature, top_p, seed) if temperature else None
+    asked = Question(question, kind, allowed, max_tokens, sampling)
     frame = _read(image)
     from ..assistant.load import load_assistant
+    from ..assistant.reply import OutOfTimeError
 
-    assistant = load_assistant(model)
-    answer = assistant.ask(
-        assistant.look(frame), asked, on_text=lambda piece: typer.echo(piece, nl=False)
-    )
-    typer.echo('' if asked.kind == Kind.FREE_TEXT and not answer.abstained else answer.text)
+    assistant = load_assistant(model, device=device, precision=precision)
+    start = time.monotonic()
+    try:
+        answer = assistant.ask(
+            assistant.look(frame),
+            asked,
+            lambda: seconds is not None and time.monotonic() - start > seconds,
+            lambda piece: typer.echo(piece, nl=False),
+        )
+    except OutOfTimeError:
+        raise QuestionError(f'there is no answer after {seconds:g} s; give more time') from None
+    streamed = kind == Kind.FREE_TEXT and answer.answer_tokens > 0
+    typer.echo('' if streamed else answer.text)
     if answer.abstained:
         typer.echo(answer.abstain_reason, err=True)
+    if answer.cut_short:
+        typer.echo(f'cut short: {answer.cut_short.name.lower().replace("_", " ")}', err=True)
     if verbose:
         _explain(answer)
 
 
-def _question(text: str, yes_no: bool, number: bool, choices: str) -> Question:
+def _kind(yes_no: bool, number: bool, choices: str) -> tuple[Kind, tuple[str, ...]]:
     if yes_no + number + bool(choices) > 1:
         raise QuestionError('only one of --yes-no, --number and --choices can be given')
     if choices:
-        return Question(text, Kind.CHOICE, tuple(choice.strip() for choice in choices.split(',')))
-    kind = Kind.YES_NO if yes_no else Kind.NUMBER if number else Kind.FREE_TEXT
-    return Question(text, kind)
+        return Kind.CHOICE, tuple(choice.strip() for choice in choices.split(','))
+    return Kind.YES_NO if yes_no else Kind.NUMBER if number else Kind.FREE_TEXT, ()
 
 
 def _read(path: Path) -> 'Frame':

@@ -8,6 +8,8 @@ import typer
 from .. import __version__
 from .ask import ask
 from .bag_from_video import bag_from_video
+from .convert import convert
+from .inspect import inspect
 
 app = typer.Typer(
     name='llava-phi',
@@ -17,6 +19,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(ask)
+app.command()(convert)
+app.command()(inspect)
 app.command()(bag_from_video)
 
 
@@ -40,13 +44,13 @@ def main() -> None:
     """Run the command; exit code 2 and one line on stderr where the user can put it right."""
     try:
         app()
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RuntimeError) as error:
         if not _is_for_the_user(error):
             raise
         print(f'llava-phi: {" ".join(str(error).split())}', file=sys.stderr)
         sys.exit(2)
 
 
-def _is_for_the_user(error: ValueError | OSError) -> bool:
-    # This package's own errors are ValueErrors written for the user; any other is a fault of ours.
+def _is_for_the_user(error: Exception) -> bool:
+    # This package's own errors are written for the user; any other is a fault of ours.
     return isinstance(error, OSError) or type(error).__module__.startswith('ros2_llava_phi.')

@@ -11,6 +11,10 @@ from ros2_llava_phi.model.config import ModelConfig
 Floats = NDArray[np.float32]
 
 
+class NumericsError(RuntimeError):
+    """The network computed something that is no number; the text names the layer."""
+
+
 class KVCache(Protocol):
     """Keys and values of the tokens seen so far: `length` of at most `capacity`."""
 
@@ -27,6 +31,8 @@ Cache = TypeVar('Cache', bound=KVCache)
 class Engine(Protocol[Cache]):
     """
     Run one model, with caches of its own making; for one thread at a time.
+
+    encode and prefill raise NumericsError where the result would not be finite.
 
     name, precision, device: what runs it, for people and logs.
     """

@@ -1,13 +1,16 @@
 """The reference engine: the network itself, run by PyTorch on a CPU or a CUDA GPU."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor, nn
 
 from ros2_llava_phi.model.config import ModelError
 from ros2_llava_phi.model.network import KVCache, LlavaPhi, causal_mask
 
-from .engine import Floats
+from .engine import Floats, NumericsError
 
 PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 
@@ -23,15 +26,9 @@ class TorchEngine:
 
         Raises ModelError for a precision or device that is not to be had.
         """
-        if precision not in PRECISIONS:
-            raise ModelError(f'precision {precision!r} is unknown; use {", ".join(PRECISIONS)}')
-        try:
-            self._device = torch.device(device)
-            self._network = network.to(self._device, PRECISIONS[precision]).eval()
-        except (RuntimeError, AssertionError) as error:
-            reason = str(error).splitlines()[0]
-            raise ModelError(f'device {device!r} cannot be used: {reason}') from error
-        self._dtype = PRECISIONS[precision]
+        self._dtype = check_device(precision, device)
+        self._device = torch.device(device)
+        self._network = network.to(self._device, self._dtype).eval()
         self.config = network.config
         self.precision = precision
         self.device = device
@@ -39,7 +36,13 @@ class TorchEngine:
     @torch.inference_mode()
     def encode(self, pixels: Floats) -> Floats:
         """Turn normalised pixels [3, side, side] into embeddings [image_tokens, hidden]."""
-        return _to_numpy(self._network.encode(self._to_torch(pixels)[None])[0])
+        network = self._network
+
+        def run() -> Tensor:
+            return network.encode(self._to_torch(pixels)[None])[0]
+
+        parts = {'vision_tower': network.vision_tower, 'projector': network.projector}
+        return _finite(run(), run, parts)
 
     @torch.inference_mode()
     def embed(self, tokens: Sequence[int]) -> Floats:
@@ -60,8 +63,13 @@ class TorchEngine:
         positions = torch.arange(past, past + tokens, device=self._device)[None]
         mask = causal_mask(tokens, past, self._device)
         decoder = self._network.decoder
-        hidden = decoder(self._to_torch(embeddings)[None], positions, mask, cache)
-        return _to_numpy(decoder.lm_head(hidden[0, -1]))
+
+        def run() -> Tensor:
+            cache.rewind(past)
+            hidden = decoder(self._to_torch(embeddings)[None], positions, mask, cache)
+            return decoder.lm_head(hidden[0, -1])
+
+        return _finite(run(), run, {'decoder': decoder})
 
     def decode(self, token: int, cache: KVCache) -> Floats:
         """Append one token to the cache; return its logits [vocab]."""
@@ -69,6 +77,48 @@ class TorchEngine:
 
     def _to_torch(self, array: Floats) -> torch.Tensor:
         return torch.from_numpy(array).to(self._device, self._dtype)
+
+
+def check_device(precision: str, device: str) -> torch.dtype:
+    """Return a precision's dtype; raises ModelError if it or the device is not to be had."""
+    if precision not in PRECISIONS:
+        raise ModelError(f'precision {precision!r} is unknown; use {", ".join(PRECISIONS)}')
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ModelError(f'device {device!r} cannot be used: {reason}') from error
+    return PRECISIONS[precision]
+
+
+def _finite(result: Tensor, again: Callable[[], Tensor], parts: dict[str, nn.Module]) -> Floats:
+    """Return a result as float32; if it is not finite, run it again to find the first layer."""
+    array = _to_numpy(result)
+    if np.isfinite(array).all():
+        return array
+    bad: list[str] = []
+
+    def watch(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def hook(_: nn.Module, __: Any, output: Any) -> None:
+            if isinstance(output, Tensor) and not output.isfinite().all():
+                bad.append(name)
+
+        return hook
+
+    hooks = [
+        module.register_forward_hook(watch(f'{part}.{name}' if name else part))
+        for part, root in parts.items()
+        for name, module in root.named_modules()
+    ]
+    try:
+        again()
+    finally:
+        for handle in hooks:
+            handle.remove()
+    raise NumericsError(
+        f'the network computed NaN or infinity, first in {bad[0] if bad else "its input"}; '
+        'try another precision (bf16 or fp32), or look at the checkpoint'
+    )
 
 
 def _to_numpy(tensor: torch.Tensor) -> Floats:

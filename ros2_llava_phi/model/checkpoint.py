@@ -1,88 +1,165 @@
 """
-Read and write a model folder: config.json, model.safetensors, tokenizer.json.
+Find out what a checkpoint folder holds, whoever wrote it.
 
-The tensors carry the names of the network's own state dict. safetensors holds numbers and names
-only; nothing in it can run (https://github.com/huggingface/safetensors, format section).
+A folder holds config.json and weights. Where it holds only a projector or a LoRA adapter, as
+LLaVA-1.5 saves them, the base and the vision tower come from folders of their own.
 """
 
-import hashlib
-from collections.abc import Mapping
+import json
+import math
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
-from .config import ModelError, read_config, write_config
+from .config import CONFIG_FILE, ModelConfig, ModelError, read_config
+from .layout import CLASS_EMBEDDING, find_layout
+from .lora import PEFT_PREFIX, Adapter, read_adapter
 from .network import LlavaPhi
+from .published_config import Settings, from_published
+from .tensor_files import WEIGHT_FILES, Stored, list_tensors, weight_files
+from .tokenizer import end_of_text, has_tokenizer
+from .weights import Checkpoint
 
-WEIGHTS_FILE = 'model.safetensors'
+CLIP_HEAD = 64  # the width of a head in every CLIP
+PICTURE_FILE = 'preprocessor_config.json'
+PROCESSOR_FILE = 'processor_config.json'
+EXTRA_FILES = ('mm_projector.safetensors', 'mm_projector.bin', 'non_lora_trainables.bin')
 
 
-def load_network(folder: Path) -> LlavaPhi:
+def load_network(
+    folder: Path,
+    dtype: torch.dtype | None = torch.float32,
+    base: Path | None = None,
+    vision_tower: Path | None = None,
+) -> LlavaPhi:
+    """Open and read a checkpoint; see open_checkpoint and Checkpoint.read."""
+    return open_checkpoint(folder, base, vision_tower).read(dtype)
+
+
+def open_checkpoint(
+    folder: Path, base: Path | None = None, vision_tower: Path | None = None
+) -> Checkpoint:
     """
-    Build the network that a folder describes, with the folder's weights.
+    Find out what a folder holds, without reading weights.
 
-    Raises ModelError naming the tensor if one is missing, unexpected or misshapen.
+    base: the folder of the model that a projector or an adapter belongs to.
+    vision_tower: the folder of a CLIP, for checkpoints without one.
+
+    Raises ModelError in one line if the folder is no checkpoint, or parts of it are missing.
     """
-    config = read_config(folder)
-    with torch.device('meta'):
-        network = LlavaPhi(config)
-    network.load_state_dict(
-        _read_tensors(folder / WEIGHTS_FILE, network.state_dict()), assign=True
+    if not folder.is_dir():
+        raise ModelError(f'there is no folder {folder}')
+    adapter = read_adapter(folder)
+    files, extra = weight_files(folder), _extra_tensors(folder)
+    if files:
+        # What an earlier stage left beside complete weights must not replace them.
+        tensors = {**extra, **list_tensors(files)}
+        base = None
+    else:
+        base = _find_base(folder, base, adapter)
+        tensors = {**list_tensors(weight_files(base)), **extra}
+    if vision_tower and not any(name.endswith(CLASS_EMBEDDING) for name in tensors):
+        tensors |= _tower_tensors(vision_tower)
+    layout = find_layout(tensors)
+    config_folder = folder if base is None or (folder / CONFIG_FILE).is_file() else base
+    tokenizer_folder = folder if base is None or has_tokenizer(folder) else base
+    if layout.own:
+        config = read_config(config_folder)
+        return Checkpoint(folder, config, layout, tensors, adapter, tokenizer_folder)
+    stored = {name.removeprefix(layout.vision): tensors[name].shape for name in tensors}
+    config = _published_config(config_folder, vision_tower, stored)
+    # Checkpoints of 2024 say 2, Phi's class default, where they mean <|endoftext|>.
+    end, said = end_of_text(tokenizer_folder), config.text.eos_token_id
+    if end is None or end == said:
+        return Checkpoint(folder, config, layout, tensors, adapter, tokenizer_folder)
+    config = config.model_copy(
+        update={'text': config.text.model_copy(update={'eos_token_id': end})}
     )
-    return network
+    return Checkpoint(folder, config, layout, tensors, adapter, tokenizer_folder, said)
 
 
-def save_network(network: LlavaPhi, folder: Path, dtype: torch.dtype) -> None:
-    """Write a network's config.json and model.safetensors into a folder, in one precision."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_config(network.config, folder)
-    tensors = {
-        name: tensor.detach().to('cpu', dtype).contiguous()
-        for name, tensor in network.state_dict().items()
+def _find_base(folder: Path, base: Path | None, adapter: Adapter | None) -> Path:
+    """Return the folder of the base, which must hold complete weights."""
+    if base is None and adapter and adapter.base and Path(adapter.base).is_dir():
+        base = Path(adapter.base)
+    if base is None and not (adapter or _extra_files(folder)):
+        raise ModelError(f'{folder} holds no weights: it needs one of {", ".join(WEIGHT_FILES)}')
+    if base is None:
+        what = 'an adapter' if adapter else 'a projector'
+        raise ModelError(
+            f'{folder} holds only {what}; put it together with the folder of its base model by '
+            '`llava-phi convert --base`'
+        )
+    if not weight_files(base) or read_adapter(base):
+        raise ModelError(f'the base {base} is no complete model; convert it into one first')
+    return base
+
+
+def _extra_files(folder: Path) -> list[Path]:
+    return [folder / name for name in EXTRA_FILES if (folder / name).is_file()]
+
+
+def _extra_tensors(folder: Path) -> dict[str, Stored]:
+    """Return what is saved apart from the rest."""
+    tensors = list_tensors(_extra_files(folder))
+    return {name.removeprefix(PEFT_PREFIX): stored for name, stored in tensors.items()}
+
+
+def _tower_tensors(folder: Path) -> dict[str, Stored]:
+    """Return the vision tower's tensors of a CLIP folder, which may hold its text tower, too."""
+    tensors = list_tensors(weight_files(folder))
+    first = [name for name in tensors if name.endswith(CLASS_EMBEDDING)]
+    if len(first) != 1:
+        raise ModelError(f'{folder} is no CLIP: it has no tensor {CLASS_EMBEDDING}')
+    prefix = first[0].removesuffix(CLASS_EMBEDDING)
+    parts = tuple(f'{prefix}{part}' for part in ('embeddings.', 'encoder.', 'pre_', 'post_'))
+    return {name: stored for name, stored in tensors.items() if name.startswith(parts)}
+
+
+def _published_config(
+    folder: Path, vision_tower: Path | None, shapes: dict[str, tuple[int, ...]]
+) -> ModelConfig:
+    path = folder / CONFIG_FILE
+    settings = _read_json(path)
+    clip = None
+    if vision_tower is not None:
+        clip = _read_json(vision_tower / CONFIG_FILE)
+    elif 'vision_config' not in settings and 'text_config' not in settings:
+        clip = _clip_by_its_tensors(shapes)
+    # transformers 5 saves how pictures are prepared within the processor's settings.
+    pictures = _read_json_if_any(folder / PROCESSOR_FILE).get('image_processor')
+    if pictures is None:
+        pictures = _read_json_if_any(folder / PICTURE_FILE)
+    return from_published(settings, clip, pictures, str(path))
+
+
+def _clip_by_its_tensors(shapes: dict[str, tuple[int, ...]]) -> Settings:
+    """Return CLIP's settings for LLaVA-1.5's folders, which only say whose CLIP it was."""
+    width, _, patch, _ = shapes['embeddings.patch_embedding.weight']
+    layers = [name for name in shapes if name.endswith('.layer_norm1.weight')]
+    places = shapes['embeddings.position_embedding.weight'][0] - 1
+    return {
+        'hidden_size': width,
+        'intermediate_size': shapes['encoder.layers.0.mlp.fc1.weight'][0],
+        'num_hidden_layers': len(layers),
+        'num_attention_heads': max(1, width // CLIP_HEAD),
+        'patch_size': patch,
+        'image_size': math.isqrt(places) * patch,
     }
-    save_file(tensors, folder / WEIGHTS_FILE, metadata={'format': 'pt'})
 
 
-def weights_hash(folder: Path) -> str:
-    """Return the SHA-256 of a folder's weights as 64 hexadecimal digits."""
-    digest = hashlib.sha256()
-    with (folder / WEIGHTS_FILE).open('rb') as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+def _read_json_if_any(path: Path) -> Settings:
+    return _read_json(path) if path.is_file() else {}
 
 
-def _read_tensors(path: Path, wanted: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    if not path.is_file():
-        raise ModelError(f'{path} is missing; a model folder holds its weights there')
+def _read_json(path: Path) -> Settings:
     try:
-        with safe_open(path, framework='pt') as file:
-            names = set(file.keys())
-            _check_names(path, names, set(wanted))
-            return {name: _checked(path, name, file.get_tensor(name), wanted) for name in names}
-    except SafetensorError as error:
-        raise ModelError(f'{path} is damaged or no safetensors file: {error}') from error
-
-
-def _check_names(path: Path, found: set[str], wanted: set[str]) -> None:
-    for problem, names in (('is missing', wanted - found), ('is unexpected', found - wanted)):
-        if names:
-            more = f' (and {len(names) - 1} more)' if len(names) > 1 else ''
-            raise ModelError(f'{path}: tensor {min(names)}{more} {problem}')
-
-
-def _checked(
-    path: Path, name: str, tensor: torch.Tensor, wanted: Mapping[str, torch.Tensor]
-) -> torch.Tensor:
-    if tensor.shape != wanted[name].shape:
-        raise ModelError(
-            f'{path}: tensor {name} has shape {list(tensor.shape)}, '
-            f'but config.json asks for {list(wanted[name].shape)}'
-        )
-    if not tensor.is_floating_point():
-        raise ModelError(
-            f'{path}: tensor {name} is {tensor.dtype}; weights are fp32, fp16 or bf16'
-        )
-    return tensor.float()
+        settings: Any = json.loads(path.read_bytes())
+    except OSError as error:
+        raise ModelError(f'{path} cannot be read: {error.strerror}') from error
+    except ValueError as error:
+        raise ModelError(f'{path} is no JSON: {error}') from error
+    if not isinstance(settings, dict):
+        raise ModelError(f'{path} holds a {type(settings).__name__}, not settings by name')
+    return settings

@@ -1,7 +1,7 @@
 """Sizes and settings of one LLaVA-Phi model, as its config.json holds them."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -90,12 +90,14 @@ class ModelConfig(_Settings):
     tell; None for models that were not.
     temperature: divides the logits of closed answers so that their probabilities are calibrated
     (Guo et al. 2017); fitted on validation data at the end of a training.
+    fit: how a picture is made square, as in training: padded, or cropped as CLIP does.
     """
 
     vision: VisionConfig = VisionConfig()
     text: TextConfig = TextConfig()
     abstain_text: str | None = None
     temperature: Annotated[float, Field(gt=0)] = 1.0
+    fit: Literal['pad', 'crop'] = 'pad'
 
 
 def read_config(folder: Path) -> ModelConfig:
@@ -106,9 +108,14 @@ def read_config(folder: Path) -> ModelConfig:
     except OSError as error:
         raise ModelError(f'{path} cannot be read: {error.strerror}') from error
     except ValidationError as error:
-        first = error.errors()[0]
-        field = '.'.join(str(part) for part in first['loc']) or 'the file'
-        raise ModelError(f'{path}: {field}: {first["msg"]}') from error
+        raise ModelError(f'{path}: {first_problem(error)}') from error
+
+
+def first_problem(error: ValidationError) -> str:
+    """Return in one line which field is wrong, and why."""
+    first = error.errors()[0]
+    field = '.'.join(str(part) for part in first['loc']) or 'the file'
+    return f'{field}: {first["msg"]}, not {str(first["input"])[:60]!r}'
 
 
 def write_config(config: ModelConfig, folder: Path) -> None:

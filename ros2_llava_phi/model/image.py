@@ -1,4 +1,12 @@
-"""From a picture to the pixels that the vision tower sees: pad to square, resize, normalise."""
+"""
+From a picture to the pixels that the vision tower sees: make it square, resize, normalise.
+
+LLaVA pads to a square (`image_aspect_ratio: pad`); CLIP crops one out of the middle. Points and
+boxes can be mapped to that square and back: continuous coordinates, (0, 0) is the upper left
+corner of the upper left pixel.
+"""
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,16 +18,56 @@ STD = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)
 PADDING = (122, 116, 104)
 
 
-def preprocess(picture: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
+@dataclass(frozen=True)
+class Square:
+    """
+    The square that the model sees of a picture, in the picture's pixels.
+
+    left, top: its corner; negative where the square reaches beyond the picture. side: its side.
+    """
+
+    left: float
+    top: float
+    side: float
+
+    def from_picture(self, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
+        """
+        Map pixels to shares of the square's side, 0..1 inside it.
+
+        coordinates: points (x, y) or boxes (left, top, right, bottom), [..., 2] or [..., 4].
+        """
+        return (coordinates - self._corner(coordinates)) / self.side
+
+    def to_picture(self, shares: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Map shares of the square's side back to pixels, [..., 2] or [..., 4]."""
+        return shares * self.side + self._corner(shares)
+
+    def _corner(self, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
+        if coordinates.shape[-1] not in (2, 4):
+            raise ValueError(f'points have 2 numbers and boxes 4, not {coordinates.shape[-1]}')
+        return np.tile([self.left, self.top], coordinates.shape[-1] // 2)
+
+
+def square_of(width: int, height: int, fit: str) -> Square:
+    """Return the square that is seen of a picture of that size: fit is 'pad' or 'crop'."""
+    if fit == 'pad':
+        side = max(width, height)
+        return Square(-((side - width) // 2), -((side - height) // 2), side)
+    side = min(width, height)
+    return Square((width - side) / 2, (height - side) / 2, side)
+
+
+def preprocess(picture: NDArray[np.uint8], side: int, fit: str = 'pad') -> NDArray[np.float32]:
     """
     Turn an RGB picture, uint8 [height, width, 3], into normalised pixels, float32 [3, side, side].
 
-    The picture is centred on a square of CLIP's mean colour and resized with bicubic
-    interpolation, as LLaVA-1.5 does with `image_aspect_ratio: pad`.
+    fit: 'pad' centres the picture on a square of CLIP's mean colour and resizes that, as
+    LLaVA-1.5 does; 'crop' resizes the shorter edge and cuts the middle out, as CLIP does. Both
+    with bicubic interpolation.
     """
-    square = pad_to_square(Image.fromarray(picture))
-    resized = square.resize((side, side), Image.Resampling.BICUBIC)
-    scaled = np.asarray(resized, np.float32) / 255
+    image = Image.fromarray(picture)
+    square = _padded(image, side) if fit == 'pad' else _cropped(image, side)
+    scaled = np.asarray(square, np.float32) / 255
     return np.ascontiguousarray(((scaled - MEAN) / STD).transpose(2, 0, 1))
 
 
@@ -32,3 +80,17 @@ def pad_to_square(picture: Image.Image) -> Image.Image:
     square = Image.new('RGB', (side, side), PADDING)
     square.paste(picture, ((side - width) // 2, (side - height) // 2))
     return square
+
+
+def _padded(picture: Image.Image, side: int) -> Image.Image:
+    return pad_to_square(picture).resize((side, side), Image.BICUBIC)
+
+
+def _cropped(picture: Image.Image, side: int) -> Image.Image:
+    """Resize the shorter edge to `side`, and cut the middle out of the longer one."""
+    width, height = picture.size
+    shorter = min(width, height)
+    width, height = int(side * width / shorter), int(side * height / shorter)
+    resized = picture.resize((width, height), Image.BICUBIC)
+    left, top = (width - side) // 2, (height - side) // 2
+    return resized.crop((left, top, left + side, top + side))

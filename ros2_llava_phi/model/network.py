@@ -183,9 +183,21 @@ class DecoderLayer(nn.Module):
         v = split_heads(self.v_proj(normed), self.heads)
         if cache is not None:
             k, v = cache.append(self.index, k, v)
-        attention = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        attention = attend(q, k, v, mask)
         mlp = self.fc2(F.gelu(self.fc1(normed), approximate='tanh'))
         return x + self.dense(merge_heads(attention)) + mlp
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    """
+    Return the attention of q [B, H, T, head_dim] to k and v [B, H, S, head_dim], like q.
+
+    Phi-2's products of queries and keys exceed fp16's range, so that fp16 is multiplied in fp32.
+    """
+    if q.dtype == torch.float16:
+        q, k, v = q.float(), k.float(), v.float()
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask).half()
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
 
 
 def rotary(positions: Tensor, dim: int, theta: float) -> tuple[Tensor, Tensor]:

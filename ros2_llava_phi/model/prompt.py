@@ -1,29 +1,107 @@
 r"""
-The text around a picture and a question, and its tokens.
+The text around pictures, questions and answers.
 
-LLaVA-Phi's `v0` template, one turn:
-`A chat between ... USER: <image>\n{question} ASSISTANT: {answer}<|endoftext|>`
-The text before the picture and the text behind it are tokenised apart, as in LLaVA's training.
+LLaVA-Phi's two templates, as https://github.com/zhuyiche/llava-phi has them:
+
+    v0     A chat between ... questions. USER: <image>\n{question} ASSISTANT: {answer}<|endoftext|>
+    plain  <image>{caption}\n
+
+A later turn of v0 follows the end of text at once: `USER: {question} ASSISTANT: {answer}...`.
+The text between two pictures is tokenised by itself, as in LLaVA's training.
 """
 
-from pathlib import Path
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
 
 from tokenizers import Tokenizer
 
-from .config import ModelError
-
-TOKENIZER_FILE = 'tokenizer.json'
+from .tokenizer import encode
 
 SYSTEM = (
     'A chat between a curious user and an artificial intelligence assistant. '
     "The assistant gives helpful, detailed, and polite answers to the user's questions."
 )
-BEFORE_PICTURE = f'{SYSTEM} USER: '
+USER, ASSISTANT = 'USER: ', ' ASSISTANT:'
+BEFORE_PICTURE = f'{SYSTEM} {USER}'
+PICTURE_TEXT = '<image>'
+
+
+class Mark(Enum):
+    """What stands in a prompt beside text: a picture's place, and the end of an answer."""
+
+    PICTURE = 'picture'
+    END = 'end of text'
+
+
+Piece = str | Mark
+
+
+@dataclass(frozen=True)
+class Turn:
+    """
+    One request, and its answer; None where the model is to give it.
+
+    request: text and the places of pictures, in order.
+    """
+
+    request: tuple[Piece, ...]
+    answer: str | None = None
+
+
+def turn(text: str, answer: str | None = None) -> Turn:
+    """
+    Return a turn from a template's or a data set's text, in which `<image>` is a picture.
+
+    Not for what users write: there, `<image>` is seven characters like any others.
+    """
+    texts = text.split(PICTURE_TEXT)
+    pieces: list[Piece] = [texts[0]]
+    for after in texts[1:]:
+        pieces += [Mark.PICTURE, after]
+    return Turn(tuple(piece for piece in pieces if piece), answer)
+
+
+def v0_prompt(turns: Sequence[Turn]) -> list[Piece]:
+    """Return a conversation as LLaVA-Phi's v0 template has it, text joined to text."""
+    pieces: list[Piece] = [f'{SYSTEM} ']
+    for said in turns:
+        pieces += [USER, *said.request, ASSISTANT]
+        if said.answer is not None:
+            pieces += [answer_text(said.answer), Mark.END]
+    return _joined(pieces)
+
+
+def plain_prompt(caption: str = '') -> list[Piece]:
+    """Return a picture and its caption as the plain template has it; no caption if it is asked."""
+    return [Mark.PICTURE, f'{caption}\n'] if caption else [Mark.PICTURE]
+
+
+def prompt_tokens(
+    tokenizer: Tokenizer, pieces: Iterable[Piece], end_token: int
+) -> list[list[int] | Mark]:
+    """Return a prompt's token ids, in a list for each stretch between pictures."""
+    parts: list[list[int] | Mark] = []
+    for piece in pieces:
+        if piece is Mark.PICTURE:
+            parts.append(piece)
+            continue
+        tokens = [end_token] if isinstance(piece, Mark) else encode(tokenizer, piece)
+        if parts and isinstance(parts[-1], list):
+            parts[-1] += tokens
+        else:
+            parts.append(tokens)
+    return parts
 
 
 def after_picture(request: str) -> str:
     """Return the text between a picture and the answer to a request about it."""
-    return f'\n{request} ASSISTANT:'
+    return f'\n{request}{ASSISTANT}'
+
+
+def next_turn(request: str) -> str:
+    """Return the text between the end of an answer and the answer to the next request."""
+    return f'{USER}{request}{ASSISTANT}'
 
 
 def answer_text(answer: str) -> str:
@@ -31,29 +109,11 @@ def answer_text(answer: str) -> str:
     return f' {answer}'
 
 
-def load_tokenizer(folder: Path, vocab_size: int) -> Tokenizer:
-    """
-    Read a model folder's tokenizer.json.
-
-    Control tokens in what a user writes stay plain text. Raises ModelError if the file is missing
-    or damaged, or has more tokens than the model's `vocab_size`.
-    """
-    path = folder / TOKENIZER_FILE
-    if not path.is_file():
-        raise ModelError(f'{path} is missing; a model folder holds its own tokenizer')
-    try:
-        tokenizer: Tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises bare Exception for any damage
-        raise ModelError(f'{path} is no tokenizer file: {error}') from error
-    if tokenizer.get_vocab_size() > vocab_size:
-        raise ModelError(
-            f'{path} has {tokenizer.get_vocab_size()} tokens, but the model knows {vocab_size}'
-        )
-    tokenizer.encode_special_tokens = True
-    return tokenizer
-
-
-def encode(tokenizer: Tokenizer, text: str) -> list[int]:
-    """Return a text's token ids; nothing is added in front or behind."""
-    ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
-    return ids
+def _joined(pieces: Iterable[Piece]) -> list[Piece]:
+    joined: list[Piece] = []
+    for piece in pieces:
+        if isinstance(piece, str) and joined and isinstance(joined[-1], str):
+            joined[-1] += piece
+        else:
+            joined.append(piece)
+    return joined

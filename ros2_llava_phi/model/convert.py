@@ -1,0 +1,129 @@
+"""
+Write a model folder in a layout that others read: the original LLaVA-Phi's or transformers'.
+
+No number changes: every tensor keeps its precision, so that a folder converted there and back
+holds the same bytes of weights.
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from tokenizers import AddedToken, Tokenizer
+
+from .config import CONFIG_FILE, ModelConfig, ModelError
+from .image import MEAN, STD
+from .layout import HF, ORIGINAL, OWN
+from .prompt import PICTURE_TEXT
+from .published_config import Settings, to_hf, to_original
+from .tokenizer import END_OF_TEXT, TOKENIZER_FILE, load_tokenizer
+from .weights import Checkpoint, save_network
+
+LAYOUTS = {'original': ORIGINAL, 'hf': HF, 'own': OWN}
+PADDING_TEXT = '<pad>'
+
+
+def convert(checkpoint: Checkpoint, out: Path, layout: str) -> None:
+    """
+    Write a checkpoint into a new folder in the layout 'original', 'hf' or 'own'.
+
+    'original' has queries, keys and values fused, as LLaVA-Phi was published; 'hf' is
+    LlavaForConditionalGeneration's, which every version of transformers reads. `<image>` and
+    padding take the first two ids that the tokenizer leaves free there.
+
+    Raises ModelError if the folder is there already, the tokenizer leaves no id free, or the
+    checkpoint cannot be read.
+    """
+    if layout not in LAYOUTS:
+        raise ModelError(f'there is no layout {layout!r}; layouts: {", ".join(LAYOUTS)}')
+    if out.exists() and any(out.iterdir()):
+        raise ModelError(f'{out} is not empty; give a new folder')
+    config = checkpoint.config
+    tokenizer = load_tokenizer(checkpoint.tokenizer_folder, config.text.vocab_size)
+    tokenizer.encode_special_tokens = False
+    files = _files(config, tokenizer, layout)
+    save_network(checkpoint.read(dtype=None), out, None, LAYOUTS[layout])
+    tokenizer.save(str(out / TOKENIZER_FILE))
+    for name, settings in files.items():
+        (out / name).write_text(json.dumps(settings, indent=2) + '\n')
+    card = checkpoint.folder / 'README.md'
+    if card.is_file():
+        shutil.copyfile(card, out / card.name)
+
+
+def _files(config: ModelConfig, tokenizer: Tokenizer, layout: str) -> dict[str, Settings]:
+    """Return the JSON files that a layout wants beside its weights, by name."""
+    if layout == 'own':
+        return {}
+    end = config.text.eos_token_id
+    files: dict[str, Settings] = {
+        'generation_config.json': {'bos_token_id': end, 'eos_token_id': end, 'pad_token_id': end},
+        'tokenizer_config.json': _tokenizer_config(config),
+        'preprocessor_config.json': _picture_settings(config),
+    }
+    if layout == 'original':
+        return {**files, CONFIG_FILE: _with_answers(to_original(config), config)}
+    image, padding = (_spare(tokenizer, text, config) for text in (PICTURE_TEXT, PADDING_TEXT))
+    files['generation_config.json']['pad_token_id'] = padding
+    files['tokenizer_config.json'] |= {'pad_token': PADDING_TEXT}
+    files['processor_config.json'] = {
+        'processor_class': 'LlavaProcessor',
+        'image_token': PICTURE_TEXT,
+        'num_additional_image_tokens': 1,
+        'patch_size': config.vision.patch_size,
+        'vision_feature_select_strategy': 'default',
+    }
+    return {**files, CONFIG_FILE: _with_answers(to_hf(config, image, padding), config)}
+
+
+def _spare(tokenizer: Tokenizer, text: str, config: ModelConfig) -> int:
+    """Return the id of a control token; where it is new, that of the next spare row."""
+    tokenizer.add_special_tokens([AddedToken(text, normalized=False, special=True)])
+    token = tokenizer.token_to_id(text)
+    if token >= config.text.vocab_size:
+        raise ModelError(
+            f'the tokenizer uses all {config.text.vocab_size} rows of the embedding and leaves '
+            f'none for {text}; this layout needs one'
+        )
+    return token
+
+
+def _with_answers(settings: Settings, config: ModelConfig) -> Settings:
+    """Add what this project alone knows of a model."""
+    return {
+        **settings,
+        'llava_phi': {'abstain_text': config.abstain_text, 'temperature': config.temperature},
+    }
+
+
+def _tokenizer_config(config: ModelConfig) -> dict[str, Any]:
+    return {
+        'tokenizer_class': 'PreTrainedTokenizerFast',
+        'bos_token': END_OF_TEXT,
+        'eos_token': END_OF_TEXT,
+        'unk_token': END_OF_TEXT,
+        'add_prefix_space': False,
+        'clean_up_tokenization_spaces': False,
+        'model_max_length': config.text.context_length,
+    }
+
+
+def _picture_settings(config: ModelConfig) -> dict[str, Any]:
+    side = config.vision.image_size
+    padded = config.fit == 'pad'
+    return {
+        'image_processor_type': 'LlavaImageProcessor' if padded else 'CLIPImageProcessor',
+        'do_convert_rgb': True,
+        'do_pad': padded,
+        'do_resize': True,
+        'size': {'shortest_edge': side},
+        'resample': 3,
+        'do_center_crop': True,
+        'crop_size': {'height': side, 'width': side},
+        'do_rescale': True,
+        'rescale_factor': 1 / 255,
+        'do_normalize': True,
+        'image_mean': MEAN.astype(float).round(8).tolist(),
+        'image_std': STD.astype(float).round(8).tolist(),
+    }

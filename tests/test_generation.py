@@ -1,0 +1,281 @@
+"""Generation: sampling, streaming, follow-up questions, and numbers that are none."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from small_model import CONFIG, make_model, small_network
+from tokenizers import Tokenizer
+
+from ros2_llava_phi.assistant.answer import CutShort, ModelIdentity
+from ros2_llava_phi.assistant.assistant import Assistant
+from ros2_llava_phi.assistant.frame import Frame
+from ros2_llava_phi.assistant.question import Kind, Question, QuestionError, Sampling
+from ros2_llava_phi.assistant.request import request_text
+from ros2_llava_phi.engine.engine import Floats, NumericsError
+from ros2_llava_phi.engine.torch_engine import TorchEngine
+from ros2_llava_phi.model.image import preprocess
+from ros2_llava_phi.model.network import KVCache, attend
+from ros2_llava_phi.model.prompt import (
+    Mark,
+    Turn,
+    answer_text,
+    next_turn,
+    prompt_tokens,
+    v0_prompt,
+)
+from ros2_llava_phi.model.tokenizer import encode, load_tokenizer
+
+IDENTITY = ModelIdentity('small', '0' * 64, 'torch', 'fp32', 'cpu', 32, 16, 128)
+
+
+class CountingEngine(TorchEngine):
+    """Counts the tokens that it reads."""
+
+    read = 0
+
+    def prefill(self, embeddings: Floats, cache: KVCache) -> Floats:
+        self.read += len(embeddings)
+        return super().prefill(embeddings, cache)
+
+
+@pytest.fixture(scope='module')
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
+    return load_tokenizer(make_model(tmp_path_factory.mktemp('model')), CONFIG.text.vocab_size)
+
+
+@pytest.fixture
+def engine() -> CountingEngine:
+    return CountingEngine(small_network())
+
+
+@pytest.fixture
+def assistant(engine: CountingEngine, tokenizer: Tokenizer) -> Assistant:
+    return Assistant(engine, tokenizer, IDENTITY)
+
+
+def frame() -> Frame:
+    blocks = np.random.default_rng(1).integers(0, 255, (6, 8, 3), dtype=np.uint8)
+    return Frame(np.ascontiguousarray(blocks.repeat(10, axis=0).repeat(10, axis=1)))
+
+
+FIRST = [
+    Question('What?', max_tokens=4),
+    Question('Is it?', Kind.YES_NO),
+    Question('Which?', Kind.CHOICE, ('red', 'green')),
+    Question('How many?', Kind.NUMBER),
+]
+
+
+@pytest.mark.parametrize('first', FIRST, ids=lambda question: question.kind.name)
+def test_a_follow_up_reads_the_past_once(
+    assistant: Assistant, engine: CountingEngine, tokenizer: Tokenizer, first: Question
+) -> None:
+    """Its answer is the one to the whole conversation; only what is new is read."""
+    second = Question('And now?', max_tokens=5)
+    view = assistant.look(frame())
+    said = assistant.ask(view, first)
+    known, engine.read = view.past, 0
+    answer = assistant.ask(view, second, follow_up=True)
+    decoded = answer.answer_tokens - 1  # the last token is not read
+    assert engine.read == answer.prompt_tokens - known + decoded
+
+    # The answer as it was said: a text that was cut short may have other tokens when read again.
+    end = CONFIG.text.eos_token_id
+    asked = v0_prompt([Turn((Mark.PICTURE, f'\n{request_text(first)}'))])
+    parts = prompt_tokens(tokenizer, asked, end)
+    answered = [end, *encode(tokenizer, next_turn(second.text))]
+    if first.kind == Kind.FREE_TEXT:
+        answered = [*free_tokens(engine, parts, first.max_tokens), *answered]
+    else:
+        answered = [*encode(tokenizer, answer_text(said.text)), *answered]
+    whole = embedded(engine, [*parts, answered])
+    assert answer.prompt_tokens == len(whole)
+    cache = engine.new_cache()
+    tokens = greedy(engine, engine.prefill(whole, cache), cache, second.max_tokens)
+    text = tokenizer.decode(tokens).strip().rstrip('\ufffd')  # half a character is not shown
+    assert answer.text == text
+
+
+def embedded(engine: TorchEngine, parts: list[list[int] | Mark]) -> Floats:
+    picture = engine.encode(preprocess(frame().image, CONFIG.vision.image_size))
+    stretches = [engine.embed(part) if isinstance(part, list) else picture for part in parts]
+    return np.concatenate(stretches)
+
+
+def free_tokens(engine: TorchEngine, parts: list[list[int] | Mark], most: int) -> list[int]:
+    cache = engine.new_cache()
+    return greedy(engine, engine.prefill(embedded(engine, parts), cache), cache, most)
+
+
+def greedy(engine: TorchEngine, logits: Floats, cache: KVCache, most: int) -> list[int]:
+    tokens: list[int] = []
+    while len(tokens) < most and (token := int(logits.argmax())) != CONFIG.text.eos_token_id:
+        tokens.append(token)
+        logits = engine.decode(token, cache)
+    return tokens
+
+
+def test_a_follow_up_of_a_follow_up(assistant: Assistant) -> None:
+    view = assistant.look(frame())
+    lengths = [assistant.ask(view, FIRST[1]).prompt_tokens]
+    lengths += [assistant.ask(view, FIRST[1], follow_up=True).prompt_tokens for _ in range(2)]
+    assert lengths[0] < lengths[1] < lengths[2]
+    assert assistant.ask(view, FIRST[1]).prompt_tokens == lengths[0]
+
+
+def test_a_question_that_failed_leaves_nothing_to_follow_up(
+    assistant: Assistant, engine: CountingEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = assistant.look(frame())
+    assistant.ask(view, FIRST[1])
+
+    def fail(*_: object) -> Floats:
+        raise NumericsError('no number')
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, 'prefill', fail)
+        with pytest.raises(NumericsError):
+            assistant.ask(view, FIRST[0])
+    with pytest.raises(QuestionError, match='no answer about this frame'):
+        assistant.ask(view, FIRST[1], follow_up=True)
+
+
+def test_nothing_to_follow_up(assistant: Assistant) -> None:
+    with pytest.raises(QuestionError, match='no answer about this frame'):
+        assistant.ask(assistant.look(frame()), FIRST[1], follow_up=True)
+
+
+def test_sampling_is_repeatable_and_varied(assistant: Assistant) -> None:
+    def text(seed: int, temperature: float = 1.0) -> str:
+        sampling = Sampling(temperature, seed=seed)
+        question = Question('What?', max_tokens=6, sampling=sampling)
+        return assistant.ask(assistant.look(frame()), question).text
+
+    greedy_text = assistant.ask(assistant.look(frame()), Question('What?', max_tokens=6)).text
+    assert text(1) == text(1)
+    assert len({text(seed, 3.0) for seed in range(6)}) > 3
+    assert {text(seed, 1e-3) for seed in range(3)} == {greedy_text}
+
+
+class ScriptedEngine:
+    """Expects the same after every token: the logits it was given."""
+
+    name, precision, device = 'scripted', 'fp32', 'cpu'
+    config = CONFIG
+
+    def __init__(self, logits: Sequence[Floats]) -> None:
+        self.logits, self.step = logits, 0
+
+    def encode(self, pixels: Floats) -> Floats:
+        return np.zeros((16, 48), np.float32)
+
+    def embed(self, tokens: Sequence[int]) -> Floats:
+        return np.zeros((len(tokens), 48), np.float32)
+
+    def new_cache(self) -> KVCache:
+        return KVCache(CONFIG.text, torch.float32, 'cpu')
+
+    def prefill(self, embeddings: Floats, cache: KVCache) -> Floats:
+        cache.length += len(embeddings)
+        return self.logits[min(self.step, len(self.logits) - 1)]
+
+    def decode(self, token: int, cache: KVCache) -> Floats:
+        self.step += 1
+        return self.prefill(self.embed([token]), cache)
+
+
+def logits_of(probabilities: dict[int, float]) -> Floats:
+    logits = np.full(CONFIG.text.vocab_size, -1e9, np.float32)
+    for token, probability in probabilities.items():
+        logits[token] = np.log(probability)
+    return logits
+
+
+def test_samples_follow_the_probabilities(tokenizer: Tokenizer) -> None:
+    letters = {
+        tokenizer.token_to_id(letter): share
+        for letter, share in zip('abc', (0.6, 0.3, 0.1), strict=True)
+    }
+    engine = ScriptedEngine([logits_of(letters)])
+    assistant = Assistant(engine, tokenizer, IDENTITY)
+
+    def drawn(sampling: Sampling) -> Counter[str]:
+        question = Question('?', max_tokens=60, sampling=sampling)
+        view = assistant.look(frame())
+        return Counter(assistant.ask(view, question).text)
+
+    counts = sum((drawn(Sampling(1.0, 1.0, seed)) for seed in range(20)), Counter())
+    shares = [counts[letter] / counts.total() for letter in 'abc']
+    np.testing.assert_allclose(shares, [0.6, 0.3, 0.1], atol=0.05)
+    assert set(drawn(Sampling(1.0, 0.85))) == {'a', 'b'}
+    assert set(drawn(Sampling(1.0, 0.5))) == {'a'}
+
+
+@pytest.mark.parametrize('text', ['漢字', '😀 done', 'naïve'])
+def test_no_piece_is_half_a_character(tokenizer: Tokenizer, text: str) -> None:
+    tokens = tokenizer.encode(f' {text}').ids
+    assert len(tokens) > len(text.split())
+    steps = [logits_of({token: 1.0}) for token in [*tokens, CONFIG.text.eos_token_id]]
+    for most in range(1, len(steps) + 1):
+        assistant = Assistant(ScriptedEngine(steps), tokenizer, IDENTITY)
+        pieces: list[str] = []
+        answer = assistant.ask(
+            assistant.look(frame()), Question('?', max_tokens=most), on_text=pieces.append
+        )
+        assert '\ufffd' not in ''.join(pieces)
+        assert text.startswith(answer.text)
+        assert answer.cut_short == (
+            CutShort.COMPLETE if most == len(steps) else CutShort.TOKEN_LIMIT
+        )
+    assert ''.join(pieces).strip() == text
+
+
+def test_a_spare_row_says_nothing(tokenizer: Tokenizer) -> None:
+    """Ids beyond the tokenizer have no text; a model that says one is not an error."""
+    spare = tokenizer.get_vocab_size()
+    assert spare < CONFIG.text.vocab_size
+    steps = [logits_of({token: 1.0}) for token in (spare, *tokenizer.encode(' yes').ids, 0)]
+    assistant = Assistant(ScriptedEngine(steps), tokenizer, IDENTITY)
+    assert assistant.ask(assistant.look(frame()), Question('?')).text == 'yes'
+
+
+@pytest.mark.parametrize(
+    'layer', ['decoder.layers.1.fc1', 'decoder.layers.2.v_proj', 'decoder.lm_head']
+)
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+def test_what_is_no_number_is_an_error_with_its_layer(layer: str, value: float) -> None:
+    network = small_network()
+    with torch.no_grad():
+        network.get_submodule(layer).bias[3] = value
+    engine = TorchEngine(network)
+    cache = engine.new_cache()
+    with pytest.raises(NumericsError, match=f'first in {layer};') as error:
+        engine.prefill(engine.embed([1, 2, 3]), cache)
+    assert '\n' not in str(error.value)
+
+
+def test_a_picture_that_becomes_no_number() -> None:
+    network = small_network()
+    with torch.no_grad():
+        network.vision_tower.layers[1].fc2.weight[0, 0] = float('nan')
+    engine = TorchEngine(network)
+    with pytest.raises(NumericsError, match=r'first in vision_tower\.layers\.1\.fc2'):
+        engine.encode(np.zeros((3, 32, 32), np.float32))
+
+
+def test_large_queries_and_keys_do_not_overflow_in_fp16() -> None:
+    """Values of several hundred, as Phi-2 has them, whose products exceed 65504."""
+    torch.manual_seed(0)
+    q, k = (300 * torch.randn(1, 2, 5, 80) for _ in range(2))
+    v = torch.randn(1, 2, 5, 80)
+    mask = torch.ones(5, 5, dtype=torch.bool).tril()
+    halves = q.half(), k.half(), v.half()
+    assert not (halves[0] @ halves[1].transpose(-1, -2)).isfinite().all()
+    out = attend(*halves, mask)
+    assert out.dtype == torch.float16
+    torch.testing.assert_close(
+        out.float(), attend(*(half.float() for half in halves), mask), atol=2e-3, rtol=2e-3
+    )

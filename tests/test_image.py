@@ -1,0 +1,93 @@
+"""Pictures: CLIP's processor gives the same pixels, and points find their way back."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from transformers import CLIPImageProcessorPil
+
+from ros2_llava_phi.model.image import MEAN, PADDING, STD, pad_to_square, preprocess, square_of
+
+SIZES = [(640, 480), (480, 640), (1920, 1080), (333, 333), (337, 336), (50, 201), (1001, 3)]
+ONE_GREY_LEVEL = 1 / 255 / STD[:, None, None]
+
+
+def photo(width: int, height: int) -> NDArray[np.uint8]:
+    """Return a picture with smooth parts, edges and noise, up to both ends of the range."""
+    rng = np.random.default_rng([width, height])
+    ys, xs = np.mgrid[:height, :width]
+    wave = 128 + 127 * np.sin(xs / 17 + ys / 23)
+    checks = 255 * ((xs // 13 + ys // 9) % 2)
+    noise = rng.integers(0, 256, (height, width))
+    return np.stack([wave, checks, noise], -1).astype(np.uint8)
+
+
+@pytest.mark.parametrize('fit', ['pad', 'crop'])
+@pytest.mark.parametrize(('width', 'height'), SIZES)
+def test_pixels_are_those_of_clips_processor(width: int, height: int, fit: str) -> None:
+    settings = {
+        'do_convert_rgb': True,
+        'size': {'shortest_edge': 336},
+        'crop_size': {'height': 336, 'width': 336},
+        'resample': 3,
+        'image_mean': MEAN.tolist(),
+        'image_std': STD.tolist(),
+    }
+    processor = CLIPImageProcessorPil(**settings)
+    picture = photo(width, height)
+    image = Image.fromarray(picture)
+    theirs = processor(pad_to_square(image) if fit == 'pad' else image, return_tensors='np')
+    ours = preprocess(picture, 336, fit)
+    assert ours.dtype == np.float32
+    difference = np.abs(ours - theirs['pixel_values'][0])
+    assert (difference <= 1.001 * ONE_GREY_LEVEL).all()
+
+
+@pytest.mark.parametrize(('width', 'height'), [(8, 4), (4, 8), (7, 4), (5, 5)])
+def test_padding(width: int, height: int) -> None:
+    """As LLaVA pads: the picture in the middle, the odd line behind it."""
+    picture = photo(width, height)
+    padded = np.asarray(pad_to_square(Image.fromarray(picture)))
+    side = max(width, height)
+    left, top = (side - width) // 2, (side - height) // 2
+    assert padded.shape == (side, side, 3)
+    np.testing.assert_array_equal(padded[top : top + height, left : left + width], picture)
+    outside = np.ones((side, side), bool)
+    outside[top : top + height, left : left + width] = False
+    assert (padded[outside] == PADDING).all()
+
+
+@pytest.mark.parametrize('fit', ['pad', 'crop'])
+@pytest.mark.parametrize(('width', 'height'), SIZES)
+def test_points_and_boxes_there_and_back(width: int, height: int, fit: str) -> None:
+    square = square_of(width, height, fit)
+    boxes = np.random.default_rng(0).uniform(0, [width, height] * 2, (5, 4))
+    np.testing.assert_allclose(square.to_picture(square.from_picture(boxes)), boxes, atol=1e-6)
+    np.testing.assert_allclose(
+        square.from_picture(boxes[:, :2]), square.from_picture(boxes)[:, :2]
+    )
+
+
+def test_where_a_point_is_seen() -> None:
+    """A bright spot in a picture lies where its coordinates say that the model sees it."""
+    for width, height in ((640, 480), (300, 700)):
+        picture = np.zeros((height, width, 3), np.uint8)
+        picture[200:220, 120:140] = 255
+        for fit in ('pad', 'crop'):
+            seen = preprocess(picture, 336, fit)[1]
+            ys, xs = np.nonzero(seen > 1)
+            found = np.array([xs.mean() + 0.5, ys.mean() + 0.5]) / 336
+            square = square_of(width, height, fit)
+            np.testing.assert_allclose(found, square.from_picture(np.array([130, 210])), atol=4e-3)
+
+
+def test_corners_of_the_padded_square() -> None:
+    square = square_of(200, 100, 'pad')
+    corners = square.from_picture(np.array([[0.0, 0, 200, 100]]))
+    np.testing.assert_allclose(corners, [[0, 0.25, 1, 0.75]])
+    assert square_of(200, 100, 'crop').from_picture(np.array([50.0, 0])).tolist() == [0, 0]
+
+
+def test_neither_point_nor_box() -> None:
+    with pytest.raises(ValueError, match='points have 2 numbers and boxes 4, not 3'):
+        square_of(4, 4, 'pad').from_picture(np.zeros((2, 3)))
