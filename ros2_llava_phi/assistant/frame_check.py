@@ -7,6 +7,7 @@ from PIL import Image
 from .frame import Frame
 
 SHRUNK_TO = (32, 32)
+BOX = 4  # PIL.Image.Resampling.BOX, which Pillow before 9.1 does not have
 # In grey levels after shrinking: what a covered or blinded sensor still varies by.
 LEAST_CONTRAST = 2.0
 # Neighbouring cells of any scene resemble each other; those of noise do not.
@@ -16,7 +17,7 @@ DARK, BRIGHT = 40, 215
 
 def nothing_to_see(frame: Frame) -> str:
     """Return in one sentence why a frame shows nothing; empty if there is something to see."""
-    small = Image.fromarray(frame.image).convert('L').resize(SHRUNK_TO, Image.BOX)
+    small = Image.fromarray(frame.image).convert('L').resize(SHRUNK_TO, BOX)
     levels = np.asarray(small, np.float32)
     if levels.std() < LEAST_CONTRAST:
         mean = float(levels.mean())

@@ -16,6 +16,7 @@ from PIL import Image
 MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)
 STD = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)
 PADDING = (122, 116, 104)
+BICUBIC = 3  # PIL.Image.Resampling.BICUBIC, which Pillow before 9.1 does not have
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def pad_to_square(picture: Image.Image) -> Image.Image:
 
 
 def _padded(picture: Image.Image, side: int) -> Image.Image:
-    return pad_to_square(picture).resize((side, side), Image.BICUBIC)
+    return pad_to_square(picture).resize((side, side), BICUBIC)
 
 
 def _cropped(picture: Image.Image, side: int) -> Image.Image:
@@ -91,6 +92,6 @@ def _cropped(picture: Image.Image, side: int) -> Image.Image:
     width, height = picture.size
     shorter = min(width, height)
     width, height = int(side * width / shorter), int(side * height / shorter)
-    resized = picture.resize((width, height), Image.BICUBIC)
+    resized = picture.resize((width, height), BICUBIC)
     left, top = (width - side) // 2, (height - side) // 2
     return resized.crop((left, top, left + side, top + side))
