@@ -17,6 +17,7 @@ class Reason(IntEnum):
     BAD_FRAME = Ask.Response.BAD_FRAME
     INVALID_QUESTION = Ask.Response.INVALID_QUESTION
     TIMEOUT = Ask.Response.TIMEOUT
+    NO_CLOCK = Ask.Response.NO_CLOCK
 
 
 class RefusalError(Exception):
