@@ -2,6 +2,7 @@
 
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,9 @@ from ros2_llava_phi.assistant.question import Kind, Question, QuestionError
 from ros2_llava_phi.assistant.reply import OutOfTimeError
 
 IDENTITY = ModelIdentity('stand-in', '0123456789abcdef' * 4, 'script', 'fp32', 'cpu', 32, 4, 256)
+
+
+AT_WORK = 'the stand-in is at work'
 
 
 @dataclass
@@ -36,6 +40,7 @@ class StandIn:
     def __init__(self) -> None:
         self.identity = IDENTITY
         self.looked: list[Frame] = []
+        self.views: list[weakref.ref[StandInView]] = []
         self.asked: list[str] = []
         self.release = threading.Event()
         self.threads: set[str] = set()
@@ -43,7 +48,13 @@ class StandIn:
     def look(self, frame: Frame) -> Any:
         self.threads.add(threading.current_thread().name)
         self.looked.append(frame)
-        return StandInView(frame)
+        view = StandInView(frame)
+        self.views.append(weakref.ref(view))
+        return view
+
+    def views_kept(self) -> int:
+        """Return how many of the views are still in memory."""
+        return sum(view() is not None for view in self.views)
 
     def ask(
         self,
@@ -60,7 +71,8 @@ class StandIn:
         if question.text.startswith('too long'):
             raise QuestionError('the question takes 300 tokens; 256 fit')
         if question.text.startswith('ignore the time'):
-            self.release.wait(20)
+            print(AT_WORK, file=sys.stderr, flush=True)
+            self.release.wait(60)
         if question.text.startswith('hold'):
             wait_for(lambda: self.release.is_set() or out_of_time(), 20, 'release')
             if out_of_time():
@@ -111,10 +123,14 @@ class Robot:
 
         from ros2_llava_phi.node.vqa_node import VqaNode
 
+        # However slow the machine: frames grow too old only where a test says so.
+        parameters = {'max_frame_age': 3600.0, **parameters}
         options = {name: parameters.pop(name) for name in ('namespace',) if name in parameters}
         self.stand_in = StandIn()
+        self.load = threading.Event()
+        self.load.set()
         self.node = VqaNode(
-            lambda *_: self.stand_in,  # type: ignore[arg-type]
+            self._load,
             parameter_overrides=[
                 Parameter(name.replace('__', '.'), value=value)
                 for name, value in parameters.items()
@@ -131,7 +147,13 @@ class Robot:
         self.publishers: dict[str, Any] = {}
         spin(self.node)
         spin(self.peer)
+        self.transitions = threading.Thread(target=self.node.make_transitions)
+        self.transitions.start()
         assert self.client.wait_for_service(20)
+
+    def _load(self, *_: str) -> Any:
+        assert self.load.wait(60)
+        return self.stand_in
 
     def show(self, colour: tuple[int, int, int], camera: str = 'front', stamp: Any = None) -> Any:
         """Publish one frame until the node has it; return its stamp."""
@@ -167,6 +189,9 @@ class Robot:
     def close(self) -> None:
         """Let the worker go; the nodes are destroyed by who spins them."""
         self.stand_in.release.set()
+        self.load.set()
+        self.node.end_transitions()
+        self.transitions.join()
         self.node.close()
 
 
@@ -179,4 +204,10 @@ def response(future: Any) -> Any:
 if __name__ == '__main__':
     from ros2_llava_phi.node.main import main
 
-    sys.exit(main(load=lambda *_: StandIn()))  # type: ignore[arg-type]
+    def load(model: str, *_: str) -> Any:
+        """Return the stand-in; what loads for ever can only be interrupted."""
+        if model == 'loads for ever':
+            threading.Event().wait()
+        return StandIn()
+
+    sys.exit(main(load=load))

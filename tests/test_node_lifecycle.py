@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from helpers import wait_for
-from node_stand_in import IDENTITY, Robot, image_message, response
+from node_stand_in import AT_WORK, IDENTITY, Robot, image_message, response
 
 rclpy = pytest.importorskip('rclpy')
 pytest.importorskip('llava_phi')
@@ -24,7 +24,7 @@ from lifecycle_msgs.srv import ChangeState, GetState
 from llava_phi.msg import ModelInfo
 from llava_phi.srv import Ask
 from rclpy.lifecycle import TransitionCallbackReturn
-from rclpy.qos import ReliabilityPolicy
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
 
@@ -32,6 +32,9 @@ from ros2_llava_phi.model.config import ModelError
 from ros2_llava_phi.node.vqa_node import VqaNode
 
 Response = Ask.Response
+
+# The longest that a process may take to come up, or to go, in seconds; it imports a lot.
+START = 120
 
 
 @pytest.fixture
@@ -83,8 +86,38 @@ def test_every_state_answers(make: Callable[..., Robot]) -> None:
         assert go(Transition.TRANSITION_DEACTIVATE) == State.PRIMARY_STATE_INACTIVE
         assert go(Transition.TRANSITION_CLEANUP) == State.PRIMARY_STATE_UNCONFIGURED
         assert robot.ask('a').error_code == Response.NOT_ACTIVE
-    assert go(Transition.TRANSITION_UNCONFIGURED_SHUTDOWN) == State.PRIMARY_STATE_FINALIZED
+    assert go(Transition.TRANSITION_CONFIGURE) == State.PRIMARY_STATE_INACTIVE
+    for _ in range(2):
+        assert go(Transition.TRANSITION_ACTIVATE) == State.PRIMARY_STATE_ACTIVE
+        robot.show((1, 2, 3))
+        assert robot.ask('a').error_code == Response.NONE
+        assert go(Transition.TRANSITION_DEACTIVATE) == State.PRIMARY_STATE_INACTIVE
+    assert go(Transition.TRANSITION_ACTIVATE) == State.PRIMARY_STATE_ACTIVE
+    assert go(Transition.TRANSITION_ACTIVE_SHUTDOWN) == State.PRIMARY_STATE_FINALIZED
     assert 'finalized' in robot.ask('a').error_text
+
+
+def test_nobody_waits_while_the_model_loads(make: Callable[..., Robot]) -> None:
+    robot = make()
+    get_state = robot.peer.create_client(GetState, 'vqa_node/get_state')
+    change_state = robot.peer.create_client(ChangeState, 'vqa_node/change_state')
+    assert get_state.wait_for_service(20) and change_state.wait_for_service(20)
+    robot.load.clear()
+    configure = Transition(id=Transition.TRANSITION_CONFIGURE)
+    configured = change_state.call_async(ChangeState.Request(transition=configure))
+    wait_for(
+        lambda: (
+            response(get_state.call_async(GetState.Request())).current_state.id
+            == State.TRANSITION_STATE_CONFIGURING
+        ),
+        20,
+        'the node to configure',
+    )
+    refused = robot.ask('a')
+    assert refused.error_code == Response.NOT_ACTIVE and 'configuring' in refused.error_text
+    assert not configured.done()
+    robot.load.set()
+    assert response(configured).success
 
 
 @pytest.mark.parametrize(
@@ -128,6 +161,22 @@ def test_quality_of_service_can_be_overridden(make: Callable[..., Robot]) -> Non
     assert robot.ask('a').answer.text == '1 2 3'
 
 
+def test_a_quality_of_service_that_does_not_match_is_explained(make: Callable[..., Robot]) -> None:
+    robot = make(**{'qos_overrides./front/image_raw.subscription.reliability': 'reliable'})
+    assert robot.node.bring_up()
+    robot.peer.create_publisher(
+        Image, 'front/image_raw', QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+    )
+    wait_for(
+        lambda: robot.node.get_publishers_info_by_topic('/front/image_raw'), 20, 'the publisher'
+    )
+    got = robot.ask('a')
+    assert got.error_code == Response.NO_FRAME
+    assert 'does not match: Best effort publisher and reliable subscription' in got.error_text
+    robot.show((1, 2, 3))
+    assert robot.ask('a').answer.text == '1 2 3'
+
+
 def test_best_effort_is_the_default(make: Callable[..., Robot]) -> None:
     robot = make()
     assert robot.node.bring_up()
@@ -150,6 +199,8 @@ def test_time_is_the_clock_of_the_simulation(make: Callable[..., Robot]) -> None
         wait_for(arrived, 20, f'the clock to show {seconds} s')
         return stamp
 
+    without = robot.ask('a')
+    assert without.error_code == Response.NO_CLOCK and '/clock' in without.error_text
     robot.show((1, 2, 3), stamp=set_clock(100.0))
     set_clock(100.5)
     answer = robot.ask('a').answer
@@ -171,8 +222,11 @@ def test_time_is_the_clock_of_the_simulation(make: Callable[..., Robot]) -> None
     wait_for(lambda: 'hold 2' in robot.stand_in.asked, 10, 'the question')
     set_clock(50.0)
     assert response(held).error_code == Response.TIMEOUT
+    gone = robot.ask('a')
+    assert gone.error_code == Response.NO_FRAME and 'clock was set back' in gone.error_text
+    set_clock(103.0)
     assert robot.ask('a').error_code == Response.NO_FRAME
-    robot.show((4, 5, 6), stamp=Time(sec=50))
+    robot.show((4, 5, 6), stamp=Time(sec=103))
     assert robot.ask('a').answer.text == '4 5 6'
 
 
@@ -181,7 +235,7 @@ def test_frames_without_stamp_and_with_a_stamp_in_the_future_grow_old(
 ) -> None:
     robot = make()
     assert robot.node.bring_up()
-    for stamp in (Time(), Time(sec=2**31 - 1)):
+    for stamp in (Time(), Time(sec=2**31 - 1), Time(sec=-5)):
         robot.show((1, 2, 3), stamp=stamp)
         assert robot.ask('a').error_code == Response.NONE
         frame = robot.node._cameras['front'].newest()
@@ -189,20 +243,58 @@ def test_frames_without_stamp_and_with_a_stamp_in_the_future_grow_old(
         assert frame.age_ns(frame.received_ns + 5_000_000_000) == 5_000_000_000
 
 
-def test_diagnostics(make: Callable[..., Robot]) -> None:
-    robot = make()
-    reports: list[Any] = []
-    robot.peer.create_subscription(DiagnosticArray, '/diagnostics', reports.append, 10)
+class Reports:
+    """What a robot says about itself."""
 
-    def find(name: str, level: bytes, key: str, value: str) -> bool:
+    def __init__(self, robot: Robot) -> None:
+        self.reports: list[Any] = []
+        robot.peer.create_subscription(DiagnosticArray, '/diagnostics', self.reports.append, 10)
+
+    def find(self, name: str, level: bytes, key: str, value: str) -> bool:
+        """Return whether it was ever said; the key 'message' is the status's own sentence."""
         return any(
             status.name == f'/vqa_node: {name}'
             and status.level == level
-            and any(pair.key == key and pair.value == value for pair in status.values)
-            for report in reports
+            and (
+                (key == 'message' and value in status.message)
+                or any(pair.key == key and pair.value == value for pair in status.values)
+            )
+            for report in self.reports
             for status in report.status
         )
 
+
+def test_diagnostics_of_what_goes_wrong(make: Callable[..., Robot]) -> None:
+    robot = make(max_frame_age=3600.0, queue_length=1)
+    find = Reports(robot).find
+    assert robot.node.bring_up()
+    robot.show((1, 2, 3), stamp=Time(sec=1))
+    old = 'by their stamps, frames are'
+    wait_for(lambda: find('camera front', DiagnosticStatus.WARN, 'message', old), 20, 'a warning')
+    robot.show((1, 2, 3))
+    wait_for(
+        lambda: find('camera front', DiagnosticStatus.OK, 'message', 'delivers'), 20, 'all well'
+    )
+    robot.ask('fail')
+    wait_for(
+        lambda: find('questions', DiagnosticStatus.ERROR, 'INTERNAL_ERROR', '1'), 20, 'the error'
+    )
+    wait_for(lambda: find('questions', DiagnosticStatus.OK, 'INTERNAL_ERROR', '1'), 20, 'its end')
+    robot.ask('hold', kind=Ask.Request.YES_NO, timeout=0.1)
+    wait_for(lambda: find('questions', DiagnosticStatus.WARN, 'TIMEOUT', '1'), 20, 'a warning')
+
+
+def test_diagnostics_of_a_clock_that_says_nothing(make: Callable[..., Robot]) -> None:
+    robot = make(use_sim_time=True)
+    find = Reports(robot).find
+    wait_for(
+        lambda: find('questions', DiagnosticStatus.WARN, 'message', '/clock'), 20, 'a warning'
+    )
+
+
+def test_diagnostics(make: Callable[..., Robot]) -> None:
+    robot = make()
+    find = Reports(robot).find
     wait_for(
         lambda: find('questions', DiagnosticStatus.OK, 'state', 'unconfigured'), 20, 'a report'
     )
@@ -238,13 +330,13 @@ def test_a_signal_ends_the_process_cleanly(node: Any, number: signal.Signals) ->
     client = node.create_client(Ask, 'eyes/ask')
     params = Path(__file__).parent.parent / 'config' / 'vqa.yaml'
     with process('--params-file', str(params), '-r', '__node:=eyes') as running:
-        assert client.wait_for_service(30)
+        assert client.wait_for_service(START)
         active = wait_for(
             lambda: (
                 response(client.call_async(Ask.Request(question='a'))).error_code
                 == Response.NO_FRAME
             ),
-            30,
+            START,
             'the node to be active',
         )
         assert active
@@ -258,7 +350,7 @@ def test_a_signal_ends_the_process_cleanly(node: Any, number: signal.Signals) ->
             lambda: (
                 response(client.call_async(Ask.Request(question='a'))).error_code == Response.NONE
             ),
-            30,
+            START,
             'an answer',
         )
         waiting = [client.call_async(Ask.Request(question=text)) for text in ('hold', 'then')]
@@ -266,7 +358,7 @@ def test_a_signal_ends_the_process_cleanly(node: Any, number: signal.Signals) ->
         running.send_signal(number)
         running.send_signal(number)
         assert [response(one).error_code for one in waiting] == [Response.NOT_ACTIVE] * 2
-        _, errors = running.communicate(timeout=30)
+        _, errors = running.communicate(timeout=START)
         timer.cancel()
     assert running.returncode == 0
     assert 'Traceback' not in errors
@@ -274,18 +366,94 @@ def test_a_signal_ends_the_process_cleanly(node: Any, number: signal.Signals) ->
 
 def test_a_wrong_parameter_ends_the_process_with_a_sentence(ros_domain: int) -> None:
     with process('-p', 'queue_length:=0') as running:
-        _, errors = running.communicate(timeout=60)
+        _, errors = running.communicate(timeout=START)
     assert running.returncode == 2
     assert errors.startswith('vqa_node: the parameter queue_length cannot be 0')
     assert errors.count('\n') == 1
 
 
-def test_an_impossible_transition_does_not_end_the_process(node: Any) -> None:
+def test_a_signal_ends_the_process_though_its_clock_stands_still(node: Any) -> None:
+    client = node.create_client(Ask, 'vqa_node/ask')
+    with process('-p', 'use_sim_time:=true') as running:
+        assert client.wait_for_service(START)
+        wait_for(
+            lambda: (
+                response(client.call_async(Ask.Request(question='a'))).error_code
+                == Response.NO_CLOCK
+            ),
+            START,
+            'the node to be active',
+        )
+        running.send_signal(signal.SIGINT)
+        _, errors = running.communicate(timeout=START)
+    assert running.returncode == 0
+    assert 'Traceback' not in errors
+
+
+@pytest.mark.parametrize('autostart', ['true', 'false'])
+def test_a_signal_ends_the_process_though_it_is_loading(node: Any, autostart: str) -> None:
     change = node.create_client(ChangeState, 'vqa_node/change_state')
     get_state = node.create_client(GetState, 'vqa_node/get_state')
+    with process('-p', 'model:=loads for ever', '-p', f'autostart:={autostart}') as running:
+        assert change.wait_for_service(START) and get_state.wait_for_service(START)
+        if autostart == 'false':
+            configure = Transition(id=Transition.TRANSITION_CONFIGURE)
+            change.call_async(ChangeState.Request(transition=configure))
+        wait_for(
+            lambda: (
+                response(get_state.call_async(GetState.Request())).current_state.id
+                == State.TRANSITION_STATE_CONFIGURING
+            ),
+            START,
+            'the node to configure',
+        )
+        running.send_signal(signal.SIGTERM)
+        _, errors = running.communicate(timeout=START)
+    assert running.returncode == 0
+    assert 'Traceback' not in errors
+
+
+def test_who_insists_ends_the_process_though_the_model_is_at_work(node: Any) -> None:
+    client = node.create_client(Ask, 'vqa_node/ask')
+    publisher = node.create_publisher(Image, 'front/image_raw', 1)
+
+    def publish() -> None:
+        publisher.publish(image_message((1, 2, 3), node.get_clock().now().to_msg()))
+
+    timer = node.create_timer(0.1, publish)
+    with process() as running:
+        assert client.wait_for_service(START)
+        wait_for(
+            lambda: (
+                response(client.call_async(Ask.Request(question='a'))).error_code == Response.NONE
+            ),
+            START,
+            'an answer',
+        )
+        held = client.call_async(Ask.Request(question='ignore the time'))
+        assert running.stderr is not None
+        assert any(AT_WORK in line for line in running.stderr)
+        running.send_signal(signal.SIGINT)
+        assert response(held).error_code == Response.NOT_ACTIVE
+
+        def insist() -> bool:
+            running.send_signal(signal.SIGINT)
+            return running.poll() is not None
+
+        wait_for(insist, START, 'the end')
+        timer.cancel()
+    assert running.returncode == -signal.SIGINT
+
+
+def test_an_impossible_transition_is_refused(node: Any) -> None:
+    change = node.create_client(ChangeState, 'vqa_node/change_state')
     with process('-p', 'autostart:=false'):
-        assert change.wait_for_service(30) and get_state.wait_for_service(30)
-        activate = Transition(id=Transition.TRANSITION_ACTIVATE)
-        change.call_async(ChangeState.Request(transition=activate))
-        state = response(get_state.call_async(GetState.Request())).current_state
-        assert state.id == State.PRIMARY_STATE_UNCONFIGURED
+        assert change.wait_for_service(START)
+
+        def go(transition: int) -> bool:
+            request = ChangeState.Request(transition=Transition(id=transition))
+            return bool(response(change.call_async(request)).success)
+
+        assert not go(Transition.TRANSITION_ACTIVATE)
+        assert go(Transition.TRANSITION_CONFIGURE)
+        assert go(Transition.TRANSITION_ACTIVATE)

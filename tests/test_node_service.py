@@ -18,7 +18,7 @@ from builtin_interfaces.msg import Duration, Time
 from llava_phi.msg import Answer
 from llava_phi.srv import Ask
 from rclpy.qos import QoSProfile
-from sensor_msgs.msg import CompressedImage
+from sensor_msgs.msg import CompressedImage, Image
 
 Response = Ask.Response
 
@@ -72,13 +72,17 @@ def test_one_frame_is_looked_at_once(robot: Robot) -> None:
     assert first.encode_time.nanosec >= 250_000_000
     assert first.prefill_view_time.nanosec == 125_000_000
     assert second.encode_time.nanosec == 0 and second.prefill_view_time.nanosec == 0
-    robot.show((4, 5, 6), 'rear')
-    assert robot.ask('c', camera='rear').answer.text == '4 5 6'
-    assert robot.ask('d').answer.text == '1 2 3'
-    assert len(robot.stand_in.looked) == 2
     robot.show((7, 8, 9))
-    assert robot.ask('e').answer.text == '7 8 9'
-    assert len(robot.stand_in.looked) == 3
+    assert robot.ask('c').answer.text == '7 8 9'
+    assert len(robot.stand_in.looked) == 2
+
+
+def test_one_view_is_kept(robot: Robot) -> None:
+    robot.show((1, 2, 3))
+    robot.show((4, 5, 6), 'rear')
+    for camera, colour in [('front', '1 2 3'), ('rear', '4 5 6')] * 2:
+        assert robot.ask('a', camera=camera).answer.text == colour
+        wait_for(lambda: robot.stand_in.views_kept() == 1, 10, 'the view before to go')
 
 
 def test_two_cameras_do_not_mix(robot: Robot) -> None:
@@ -143,8 +147,6 @@ def test_refusals(robot: Robot, fields: dict[str, Any], code: int, word: str) ->
 
 def test_a_frame_that_cannot_be_decoded(robot: Robot) -> None:
     robot.show((1, 2, 3))
-    from sensor_msgs.msg import Image
-
     broken = Image(height=4, width=6, step=18, encoding='rgb8', data=bytes(10))
     broken.header.stamp = robot.node.get_clock().now().to_msg()
     robot.publishers['front'].publish(broken)
@@ -169,6 +171,52 @@ def test_a_wrong_type_of_message_is_explained(robot: Robot, ros_domain: int) -> 
     assert 'carries sensor_msgs/msg/CompressedImage' in got.error_text
 
 
+def test_publishers_of_the_right_type_count(robot: Robot, ros_domain: int) -> None:
+    context = rclpy.Context()
+    rclpy.init(context=context, domain_id=ros_domain)
+    other = rclpy.create_node('other', context=context)
+    other.create_publisher(CompressedImage, 'rear/image_raw', 1)
+    robot.peer.create_publisher(Image, 'rear/image_raw', 1)
+    wait_for(
+        lambda: len(robot.node.get_publishers_info_by_topic('/rear/image_raw')) == 2,
+        20,
+        'both publishers',
+    )
+    got = robot.ask('colour?', camera='rear')
+    other.destroy_node()
+    rclpy.shutdown(context=context)
+    assert got.error_code == Response.NO_FRAME
+    assert 'no message came since the node was activated' in got.error_text
+
+
+def test_a_stale_frame_of_a_camera_that_went_silent(robot: Robot) -> None:
+    robot.show((1, 2, 3))
+    got = robot.ask('a', max_frame_age=1e-6)
+    assert got.error_code == Response.STALE_FRAME
+    assert '/front/image_raw has a publisher, but no message came for' in got.error_text
+    robot.peer.destroy_publisher(robot.publishers['front'])
+    wait_for(
+        lambda: not robot.node.get_publishers_info_by_topic('/front/image_raw'), 20, 'the end'
+    )
+    got = robot.ask('a', max_frame_age=1e-6)
+    assert got.error_code == Response.STALE_FRAME
+    assert 'nobody publishes /front/image_raw' in got.error_text
+
+
+def test_a_stale_frame_of_a_camera_that_delivers_is_not_called_silent(robot: Robot) -> None:
+    robot.show((1, 2, 3), stamp=Time(sec=1))
+    got = robot.ask('a', max_frame_age=3600.0)
+    assert got.error_code == Response.STALE_FRAME
+    assert got.error_text.endswith('at most 3600 s are accepted')
+
+
+def test_stamps_are_told_to_the_nanosecond(robot: Robot) -> None:
+    robot.show((1, 2, 3), stamp=Time(sec=1_700_000_000, nanosec=123_456_789))
+    got = robot.ask('a', max_frame_age=2e9, oldest_stamp=Time(sec=1_700_000_001))
+    assert got.error_code == Response.STALE_FRAME
+    assert 'the stamp 1700000000.123456789,' in got.error_text
+
+
 def test_a_full_queue(robot: Robot) -> None:
     robot.show((1, 2, 3))
     held = [robot.send('hold')]
@@ -190,6 +238,26 @@ def test_a_waiting_question_times_out_without_the_worker(robot: Robot) -> None:
     robot.stand_in.release.set()
     assert response(first).error_code == Response.NONE
     assert 'too late' not in robot.stand_in.asked
+
+
+def test_time_outs_pass_while_others_keep_asking(spin: Callable[[Any], None]) -> None:
+    robot = Robot(spin, queue_length=1000)
+    assert robot.node.bring_up()
+    robot.show((1, 2, 3))
+    first = robot.send('ignore the time', timeout=600.0)
+    wait_for(lambda: robot.stand_in.asked, 10, 'the first question')
+    late = robot.send('too late', timeout=0.2)
+
+    def another() -> bool:
+        robot.send('more', timeout=600.0)
+        return bool(late.done())
+
+    try:
+        wait_for(another, 8, 'the refusal')
+    finally:
+        robot.close()
+    assert response(late).error_code == Response.TIMEOUT
+    assert response(first).error_code in (Response.NONE, Response.NOT_ACTIVE)
 
 
 def test_a_closed_question_times_out_at_once_a_free_text_is_cut_short(robot: Robot) -> None:
@@ -216,7 +284,9 @@ def test_deactivating_refuses_what_is_open(robot: Robot) -> None:
     wait_for(lambda: robot.stand_in.asked, 10, 'the first question')
     held.append(robot.send('waits', timeout=60.0))
     wait_for(lambda: robot.node._worker and robot.node._worker.waiting, 10, 'the second question')
+    assert robot.stand_in.views_kept() == 1
     robot.node.trigger_deactivate()
+    wait_for(lambda: not robot.stand_in.views_kept(), 10, 'the view to be forgotten')
     codes = [response(one).error_code for one in held]
     assert codes == [Response.NOT_ACTIVE] * 2
     refused = robot.ask('now?')

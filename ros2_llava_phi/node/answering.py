@@ -15,7 +15,7 @@ from ros2_llava_phi.assistant.view import View
 
 from .cameras import Camera, CapturedFrame
 from .image_conversion import FrameError, compressed_to_rgb
-from .messages import answer_message
+from .messages import NS, answer_message
 from .refusal import Reason, RefusalError
 from .ticket import Ticket
 
@@ -38,11 +38,12 @@ class Answering:
         self._assistant = assistant
         self._cameras = cameras
         self._now_ns = now_ns
-        self._looked: dict[str, _Looked] = {}
+        # Only the last: each holds the memory of a full context.
+        self._looked: _Looked | None = None
 
     def forget(self) -> None:
-        """Forget all frames looked at."""
-        self._looked.clear()
+        """Forget the frame looked at."""
+        self._looked = None
 
     def answer(self, ticket: Ticket) -> Any:
         """
@@ -83,34 +84,32 @@ class Answering:
         if captured is None:
             raise RefusalError(
                 Reason.NO_FRAME,
-                f'the camera {camera.name} has not delivered a frame: {camera.why_silent()}',
+                f'there is no frame of the camera {camera.name}: {camera.why_silent()}',
             )
-        age_ns = captured.age_ns(self._now_ns())
+        now_ns = self._now_ns()
+        age_ns = captured.age_ns(now_ns)
         if age_ns > ticket.asked.max_age_ns:
+            silent = now_ns - captured.received_ns > ticket.asked.max_age_ns
             raise RefusalError(
                 Reason.STALE_FRAME,
-                f'the newest frame of the camera {camera.name} is {age_ns / 1e9:.3f} s old by the '
-                f"node's clock; at most {ticket.asked.max_age_ns / 1e9:g} s are accepted",
+                f'the newest frame of the camera {camera.name} is {age_ns / NS:.3f} s old by the '
+                f"node's clock; at most {ticket.asked.max_age_ns / NS:g} s are accepted"
+                + (f'; {camera.why_silent()}' if silent else ''),
             )
         if captured.stamp_ns < ticket.asked.oldest_stamp_ns:
+            seconds, nanoseconds = divmod(captured.stamp_ns, NS)
             raise RefusalError(
                 Reason.STALE_FRAME,
                 f'the newest frame of the camera {camera.name} has the stamp '
-                f'{captured.stamp_ns / 1e9:.9f}, which is before the oldest one accepted',
+                f'{seconds}.{nanoseconds:09d}, which is before the oldest one accepted',
             )
         return captured, age_ns
 
     def _look_at(self, captured: CapturedFrame) -> View:
         """Return the view of a camera's frame: the one there is, or a new one in its place."""
-        looked = self._looked.get(captured.camera)
-        if looked is not None and looked.captured is captured:
-            return looked.view
-        # The old view is given up first: a big model has no memory for two.
-        looked = None
-        self._looked.pop(captured.camera, None)
-        view = self._view(captured.decode)
-        self._looked[captured.camera] = _Looked(captured, view)
-        return view
+        if self._looked is None or self._looked.captured is not captured:
+            self._looked = _Looked(captured, self._view(captured.decode))
+        return self._looked.view
 
     def _look_at_picture(self, picture: Any) -> View:
         return self._view(
@@ -122,6 +121,8 @@ class Answering:
         start = time.perf_counter()
         frame = decode()
         decoding = time.perf_counter() - start
+        # The old view is given up first: a big model has no memory for two.
+        self.forget()
         view = self._assistant.look(frame)
         view.timings = replace(view.timings, encode=view.timings.encode + decoding)
         return view

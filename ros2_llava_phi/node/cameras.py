@@ -1,22 +1,34 @@
 """The newest frame of every camera, undecoded until somebody asks about it."""
 
+import threading
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
+from builtin_interfaces.msg import Time
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import (
+    DurabilityPolicy,
+    HistoryPolicy,
+    QoSCompatibility,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_check_compatible,
+)
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.serialization import deserialize_message
-from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 
 from ros2_llava_phi.assistant.frame import Frame
 
 from .image_conversion import FrameError, compressed_to_rgb, image_to_rgb
+from .messages import NS
 
 # A clock that is this far behind what it said before was set back: a recording started over.
-CLOCK_STEP_NS = 1_000_000_000
+CLOCK_STEP_NS = NS
+
+# A message begins with four bytes on how it is serialised; the header's stamp is its first field.
+STAMP_BYTES = 4 + 8
 
 
 def camera_qos() -> QoSProfile:
@@ -44,6 +56,7 @@ class CapturedFrame:
         self.received_ns = received_ns
         self._kind = kind
         self._serialized = serialized
+        self._serialized_stamp = serialized[:STAMP_BYTES]
 
     @cached_property
     def message(self) -> Any:
@@ -55,10 +68,17 @@ class CapturedFrame:
         self._serialized = b''
         return message
 
-    @property
+    @cached_property
     def stamp_ns(self) -> int:
-        """The acquisition time in the header, in nanoseconds."""
-        return int(Time.from_msg(self.message.header.stamp).nanoseconds)
+        """
+        The acquisition time in the header, in nanoseconds; 0 where it holds none.
+
+        The message is not unpacked for it.
+        """
+        if len(self._serialized_stamp) < STAMP_BYTES:
+            return 0
+        stamp = deserialize_message(self._serialized_stamp, Time)
+        return max(0, stamp.sec * NS + stamp.nanosec)
 
     def age_ns(self, now_ns: int) -> int:
         """
@@ -95,6 +115,8 @@ class Camera:
         self._now_ns = now_ns
         self._open = False
         self._newest: CapturedFrame | None = None
+        self._none_since = 'the node was configured'
+        self._lock = threading.Lock()
         # Raw: unpacking a full-HD message costs several times what taking its bytes does.
         self._subscription = node.create_subscription(
             self._kind,
@@ -108,44 +130,57 @@ class Camera:
 
     def open(self) -> None:
         """Keep frames from now on."""
+        self._none_since = 'the node was activated'
         self._open = True
 
     def close(self) -> None:
         """Keep no frames, and forget the newest."""
-        self._open = False
-        self._newest = None
+        with self._lock:
+            self._open = False
+            self._newest = None
 
     def destroy(self) -> None:
         """Unsubscribe."""
         self.close()
         self._node.destroy_subscription(self._subscription)
 
-    def received_ago_ns(self) -> int | None:
-        """Return the time since the newest frame came, or None if there is no frame."""
-        frame = self.newest()
-        return None if frame is None else self._now_ns() - frame.received_ns
-
     def newest(self) -> CapturedFrame | None:
         """Return the newest frame, or None if there is none since the clock was last set back."""
-        frame = self._newest
-        if frame is None or self._now_ns() < frame.received_ns - CLOCK_STEP_NS:
-            return None
-        return frame
+        with self._lock:
+            frame = self._newest
+            if frame is not None and self._now_ns() < frame.received_ns - CLOCK_STEP_NS:
+                # For good: the clock will come to its time again.
+                self._newest = frame = None
+                self._none_since = "the node's clock was set back"
+            return frame
 
     def why_silent(self) -> str:
         """Say in half a sentence what may be wrong with a camera that delivers nothing."""
-        wanted = self._kind.__name__
+        wanted = f'sensor_msgs/msg/{self._kind.__name__}'
         publishers = self._node.get_publishers_info_by_topic(self.topic)
-        others = {p.topic_type for p in publishers} - {f'sensor_msgs/msg/{wanted}'}
+        ours = [publisher for publisher in publishers if publisher.topic_type == wanted]
         if not publishers:
             return f'nobody publishes {self.topic}'
-        if others:
-            return (
-                f'{self.topic} carries {", ".join(sorted(others))}, not sensor_msgs/msg/{wanted}'
-            )
-        return f'{self.topic} has a publisher, but no message came yet'
+        if not ours:
+            others = sorted({publisher.topic_type for publisher in publishers})
+            return f'{self.topic} carries {", ".join(others)}, not {wanted}'
+        checks = [
+            qos_check_compatible(publisher.qos_profile, self._subscription.qos_profile)
+            for publisher in ours
+        ]
+        if all(compatibility == QoSCompatibility.ERROR for compatibility, _ in checks):
+            reason = checks[0][1].removeprefix('ERROR: ').rstrip('; ')
+            return f'the quality of service of {self.topic} does not match: {reason}'
+        frame = self.newest()
+        if frame is None:
+            since = f'since {self._none_since}'
+        else:
+            since = f'for {(self._now_ns() - frame.received_ns) / NS:.1f} s'
+        return f'{self.topic} has a publisher, but no message came {since}'
 
     def _keep(self, serialized: bytes) -> None:
         self.received += 1
-        if self._open:
-            self._newest = CapturedFrame(self.name, self._kind, serialized, self._now_ns())
+        frame = CapturedFrame(self.name, self._kind, serialized, self._now_ns())
+        with self._lock:
+            if self._open:
+                self._newest = frame

@@ -9,8 +9,17 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from std_msgs.msg import Header
 
 from .cameras import Camera
+from .messages import NS
+from .refusal import Reason
 
 PERIOD = 1.0
+
+# Endings of questions that say something about the node rather than about who asked.
+WORRYING = {
+    Reason.INTERNAL_ERROR.name: DiagnosticStatus.ERROR,
+    Reason.QUEUE_FULL.name: DiagnosticStatus.WARN,
+    Reason.TIMEOUT.name: DiagnosticStatus.WARN,
+}
 
 
 class Diagnostics:
@@ -20,37 +29,55 @@ class Diagnostics:
         """Report under the node's full name."""
         self._node_name = node_name
         self._counted: Counter[str] = Counter()
+        self._reported: Counter[str] = Counter()
         self._counted_at = time.monotonic()
 
     def report(
         self,
         stamp: TimeMessage,
         state: str,
+        fault: str,
         waiting: int,
-        outcomes: Mapping[str, int],
+        outcomes: Counter[str],
         cameras: Sequence[Camera],
         max_frame_age: float,
     ) -> DiagnosticArray:
         """
         Return the report.
 
+        fault: why no question can be answered, or ''.
         waiting: questions in the queue. outcomes: how many questions ended how.
         max_frame_age: seconds without a frame after which a camera is reported.
         """
-        values = {'state': state, 'waiting': str(waiting)}
-        values.update({outcome: str(count) for outcome, count in outcomes.items()})
+        now_ns = stamp.sec * NS + stamp.nanosec
         active = state == 'active'
         rates = self._rates(cameras)
         return DiagnosticArray(
             header=Header(stamp=stamp),
             status=[
-                self._status('questions', DiagnosticStatus.OK, state, values),
+                self._questions(state, fault, waiting, outcomes),
                 *(
-                    self._camera(camera, rates[camera.name], max_frame_age, active)
+                    self._camera(camera, now_ns, rates[camera.name], max_frame_age, active)
                     for camera in cameras
                 ),
             ],
         )
+
+    def _questions(
+        self, state: str, fault: str, waiting: int, outcomes: Counter[str]
+    ) -> DiagnosticStatus:
+        values = {'state': state, 'waiting': str(waiting)}
+        values.update({outcome: str(count) for outcome, count in outcomes.items()})
+        new = outcomes - self._reported
+        self._reported = outcomes.copy()
+        level, message = DiagnosticStatus.OK, state
+        if fault:
+            level, message = DiagnosticStatus.WARN, fault
+        if worrying := [name for name in WORRYING if new[name]]:
+            level = max(level, *(WORRYING[name] for name in worrying))
+            counts = ', '.join(f'{new[name]} {name}' for name in worrying)
+            message = f'{message}; since the last report: {counts}'
+        return self._status('questions', level, message, values)
 
     def _rates(self, cameras: Sequence[Camera]) -> dict[str, float]:
         now = time.monotonic()
@@ -61,18 +88,23 @@ class Diagnostics:
         return {camera.name: new[camera.name] / max(passed, 1e-3) for camera in cameras}
 
     def _camera(
-        self, camera: Camera, rate: float, max_frame_age: float, active: bool
+        self, camera: Camera, now_ns: int, rate: float, max_frame_age: float, active: bool
     ) -> DiagnosticStatus:
         values = {'topic': camera.topic, 'rate [Hz]': f'{rate:.1f}'}
-        ago = camera.received_ago_ns()
-        level, message = DiagnosticStatus.OK, 'delivers' if active else 'not used: not active'
-        if ago is not None:
-            values['newest frame came [s ago]'] = f'{ago / 1e9:.3f}'
-        if active and ago is None:
-            level, message = DiagnosticStatus.WARN, camera.why_silent()
-        elif ago is not None and ago > max_frame_age * 1e9:
-            level, message = DiagnosticStatus.WARN, 'delivers no more'
-        return self._status(f'camera {camera.name}', level, message, values)
+        fault, frame = '', camera.newest()
+        if frame is not None:
+            ago_ns = now_ns - frame.received_ns
+            values['newest frame came [s ago]'] = f'{ago_ns / NS:.3f}'
+            age_ns = frame.age_ns(now_ns)
+            if ago_ns > max_frame_age * NS:
+                fault = f'delivers no more: {camera.why_silent()}'
+            elif age_ns > max_frame_age * NS:
+                fault = f'by their stamps, frames are {age_ns / NS:.3f} s old when they come'
+        elif active:
+            fault = camera.why_silent()
+        level = DiagnosticStatus.WARN if fault else DiagnosticStatus.OK
+        fine = 'delivers' if active else 'not used: not active'
+        return self._status(f'camera {camera.name}', level, fault or fine, values)
 
     def _status(
         self, what: str, level: bytes, message: str, values: Mapping[str, str]

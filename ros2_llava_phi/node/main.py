@@ -19,6 +19,9 @@ from .vqa_node import Load, VqaNode
 # How long the last responses may take to be sent, in seconds.
 LAST_RESPONSES = 2.0
 
+# Signals this close together, in seconds, are one: a terminal and a launch file may both send it.
+SAME_SIGNAL = 1.0
+
 
 def load_assistant(model: str, engine: str, device: str, precision: str) -> Assistant:
     """Load an assistant; what runs the model is imported only now, so that the node is up soon."""
@@ -51,24 +54,24 @@ def main(args: list[str] | None = None, load: Load = load_assistant) -> int:
 def _run(node: VqaNode) -> int:
     executor = SingleThreadedExecutor()
     executor.add_node(node)
-    stopping, stopped = threading.Event(), threading.Event()
-    spinning = threading.Thread(
-        target=_spin, args=(node, executor, stopping, stopped), name='vqa_executor'
-    )
+    stopping = threading.Event()
+    # The executor spins beside this thread, which makes the transitions: whoever asks while the
+    # model loads learns what goes on, and a signal interrupts the loading.
+    spinning = threading.Thread(target=_spin, args=(node, executor, stopping), name='vqa_executor')
+    spinning.start()
     code = 0
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
     try:
-        spinning.start()
-        # Beside the spinning executor: a question that comes meanwhile learns what goes on.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _interrupt)
         if node.autostart and not node.bring_up():
             code = 1
         else:
-            stopped.wait()
+            node.make_transitions()
     except KeyboardInterrupt:
         pass
     stopping.set()
-    executor.wake()
+    # A task, as the executor does not return when it is only woken.
+    executor.create_task(lambda: None)
     spinning.join()
     node.close()
     deadline = time.monotonic() + LAST_RESPONSES
@@ -78,12 +81,7 @@ def _run(node: VqaNode) -> int:
     return code
 
 
-def _spin(
-    node: VqaNode,
-    executor: SingleThreadedExecutor,
-    stopping: threading.Event,
-    stopped: threading.Event,
-) -> None:
+def _spin(node: VqaNode, executor: SingleThreadedExecutor, stopping: threading.Event) -> None:
     """Run callbacks until told to stop; one that raises does not take the node down."""
     while not stopping.is_set():
         try:
@@ -92,13 +90,20 @@ def _spin(
             break
         except Exception:
             node.get_logger().error(f'a callback failed:\n{traceback.format_exc()}')
-    stopped.set()
+    node.end_transitions()
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Interrupt the main thread once; a terminal and a launch file may both send the signal."""
+    """Interrupt the main thread; who signals again later ends the process on the spot."""
+    interrupted = time.monotonic()
+
+    def insist(number: int, frame: FrameType | None) -> None:
+        if time.monotonic() - interrupted > SAME_SIGNAL:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+
     for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, signal.SIG_IGN)
+        signal.signal(each, insist)
     raise KeyboardInterrupt
 
 

@@ -3,13 +3,17 @@
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from queue import SimpleQueue
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.srv import ChangeState
 from llava_phi.msg import Answer as AnswerMessage
 from llava_phi.msg import ModelInfo
 from llava_phi.srv import Ask
-from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
 from rclpy.exceptions import InvalidTopicNameException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -35,6 +39,8 @@ WATCH_PERIOD = 0.05
 # Requests that may come at once. With the usual 10, DDS drops the rest of a burst without a word.
 REQUESTS = QoSProfile(depth=100)
 
+NO_CLOCK = 'use_sim_time is true, but nobody has published a time on /clock yet'
+
 Load = Callable[[str, str, str, str], Assistant]
 
 
@@ -43,7 +49,10 @@ class VqaNode(LifecycleNode):
     Answer questions about what cameras see.
 
     Configuring loads the model and subscribes to the cameras, activating takes questions,
-    deactivating refuses those still open, cleaning up frees the model.
+    deactivating refuses those still open and forgets all frames, cleaning up frees the model.
+
+    An executor runs the callbacks, which are all short. Transitions take longer: those that a
+    lifecycle manager asks for are made by the thread that calls `make_transitions`.
     """
 
     def __init__(self, load: Load, node_name: str = 'vqa_node', **options: Any) -> None:
@@ -65,14 +74,17 @@ class VqaNode(LifecycleNode):
         self._answering: Answering | None = None
         self._outcomes: Counter[str] = Counter()
         self._unsent = 0
+        self._transitions: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._parameter_server = ParameterServer(self, lambda: self._state == 'unconfigured')
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._model_info = self.create_publisher(ModelInfo, '~/model_info', latched)
         self._answers = self.create_publisher(AnswerMessage, '~/answers', 10)
         self._diagnostics = Diagnostics(self.get_fully_qualified_name())
         self._health = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
-        self.create_timer(PERIOD, self._report)
-        self._watch = self.create_timer(WATCH_PERIOD, self._drop_overdue)
+        # By a steady clock: that of a simulation may stand still, or jump.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(PERIOD, self._report, clock=steady)
+        self._watch = self.create_timer(WATCH_PERIOD, self._drop_overdue, clock=steady)
         self._watch.cancel()
         # Reentrant: a question that waits must not keep the next one from being taken.
         self.create_service(
@@ -82,6 +94,11 @@ class VqaNode(LifecycleNode):
             qos_profile=REQUESTS,
             callback_group=ReentrantCallbackGroup(),
         )
+        # rclpy would make transitions in the executor, and answer nobody meanwhile.
+        (service,) = (one for one in self.services if one.srv_type is ChangeState)
+        self._change_state, service.callback = service.callback, self._on_change_state
+        service.callback_group = MutuallyExclusiveCallbackGroup()
+        service.callback_group.add_entity(service)
 
     @property
     def autostart(self) -> bool:
@@ -100,11 +117,19 @@ class VqaNode(LifecycleNode):
             and self.trigger_activate() == TransitionCallbackReturn.SUCCESS
         )
 
+    def make_transitions(self) -> None:
+        """Make the transitions that a lifecycle manager asks for, until `end_transitions`."""
+        while (transition := self._transitions.get()) is not None:
+            transition()
+
+    def end_transitions(self) -> None:
+        """Have `make_transitions` return; callable from any thread."""
+        self._transitions.put(None)
+
     def close(self) -> None:
         """Refuse what is open, end the worker and free everything, in whatever state."""
-        if self._worker is not None:
-            self._worker.stop(_not_active('shutting down'))
-        self._worker = self._answering = None
+        self._stop_worker('shutting down')
+        self._answering = None
         cameras, self._cameras = self._cameras, {}
         for camera in cameras.values():
             camera.destroy()
@@ -160,7 +185,6 @@ class VqaNode(LifecycleNode):
             self.get_logger().info(f'loading the model {chosen.model}')
             assistant = self._load(chosen.model, chosen.engine, chosen.device, chosen.precision)
             self._answering = Answering(assistant, self._cameras, self._now_ns)
-            self._worker = Worker(self._serve, chosen.queue_length)
         except BaseException:
             self.close()
             raise
@@ -170,12 +194,19 @@ class VqaNode(LifecycleNode):
     def _activate(self) -> None:
         for camera in self._cameras.values():
             camera.open()
+        self._worker = Worker(self._serve, self._parameter_server.settings.node.queue_length)
 
     def _deactivate(self) -> None:
         for camera in self._cameras.values():
             camera.close()
+        self._stop_worker('deactivated')
+        if self._answering is not None:
+            self._answering.forget()
+
+    def _stop_worker(self, why: str) -> None:
         if self._worker is not None:
-            self._worker.refuse_all(_not_active('deactivated'))
+            self._worker.stop(_not_active(why))
+        self._worker = None
 
     def _serve(self, ticket: Ticket) -> None:
         """Give a ticket its response; runs in the worker's thread."""
@@ -204,15 +235,8 @@ class VqaNode(LifecycleNode):
     async def _response_to(self, request: Ask.Request) -> Ask.Response:
         """Enqueue a request, and return the response when the worker or the watch has given it."""
         response = Future()
-
-        def respond(message: Ask.Response) -> None:
-            response.set_result(message)
-            # The executor asks after waiting coroutines only when it wakes.
-            if self.executor is not None:
-                self.executor.wake()
-
         try:
-            self._enqueue(request, respond)
+            self._enqueue(request, lambda message: self._resolve(response, message))
         except RefusalError as refusal:
             return refused(refusal.reason, refusal.sentence, request.question)
         except QuestionError as error:
@@ -222,10 +246,37 @@ class VqaNode(LifecycleNode):
             return refused(Reason.INTERNAL_ERROR, _internal_error(error).sentence, '')
         return await response
 
+    async def _on_change_state(
+        self, request: ChangeState.Request, response: ChangeState.Response
+    ) -> ChangeState.Response:
+        """Return the response when the transition was made, or could not be."""
+        made = Future()
+
+        def make() -> None:
+            try:
+                self._change_state(request, response)
+            except Exception as error:  # what rclpy raises where it should say no
+                self.get_logger().error(f'there is no such transition now: {error}')
+                response.success = False
+            self._resolve(made, response)
+
+        self._transitions.put(make)
+        return await made
+
+    def _resolve(self, future: Future, result: Any) -> None:
+        """Give a waiting callback what it waits for; callable from any thread."""
+        future.set_result(result)
+        # The executor asks after waiting coroutines only when it wakes.
+        if self.executor is not None:
+            self.executor.wake()
+
     def _enqueue(self, request: Ask.Request, respond: Callable[[Ask.Response], None]) -> None:
         """Check a request and put it into the queue; raises RefusalError or QuestionError."""
-        if self._state != 'active' or self._worker is None:
+        worker = self._worker
+        if self._state != 'active' or worker is None:
             raise _not_active(self._state)
+        if self._without_clock:
+            raise RefusalError(Reason.NO_CLOCK, NO_CLOCK)
         settings = self._parameter_server.settings
         asked = read_request(
             request,
@@ -239,11 +290,14 @@ class VqaNode(LifecycleNode):
             raise RefusalError(
                 Reason.UNKNOWN_CAMERA, f'there is no camera {asked.camera!r}; there is {known}'
             )
-        self._worker.put(Ticket(asked, self._now_ns, respond))
-        self._watch.reset()
+        worker.put(Ticket(asked, self._now_ns, respond))
+        # One that runs already must not start over: it would never get to its end.
+        if self._watch.is_canceled():
+            self._watch.reset()
 
     def _drop_overdue(self) -> None:
-        if self._worker is None or not self._worker.drop_overdue():
+        worker = self._worker
+        if worker is None or not worker.drop_overdue():
             self._watch.cancel()
 
     def _report(self) -> None:
@@ -251,12 +305,18 @@ class VqaNode(LifecycleNode):
             self._diagnostics.report(
                 stamp=self.get_clock().now().to_msg(),
                 state=self._state,
-                waiting=self._worker.waiting if self._worker is not None else 0,
+                fault=NO_CLOCK if self._without_clock else '',
+                waiting=worker.waiting if (worker := self._worker) is not None else 0,
                 outcomes=self._outcomes,
                 cameras=list(self._cameras.values()),
                 max_frame_age=self._parameter_server.settings.node.max_frame_age,
             )
         )
+
+    @property
+    def _without_clock(self) -> bool:
+        """Whether the clock says no time: ages would all be zero, and no time-out would pass."""
+        return bool(self.get_clock().ros_time_is_active) and self._now_ns() == 0
 
     def _now_ns(self) -> int:
         return int(self.get_clock().now().nanoseconds)

@@ -59,18 +59,18 @@ class Worker:
         self._drop_closed()
         return bool(self.open_tickets())
 
-    def refuse_all(self, refusal: RefusalError) -> None:
-        """Refuse every ticket without a response, also the one being served."""
-        for ticket in self.open_tickets():
-            ticket.refuse(refusal)
-        self._drop_closed()
-
     def stop(self, refusal: RefusalError) -> None:
-        """Refuse every ticket, and end the thread after the step that the model is at."""
+        """
+        Refuse every ticket, also the one being served, and all that come from now on.
+
+        Returns when the thread has ended, which is after the step that the model is at.
+        """
         with self._changed:
             self._stopping = refusal
             self._changed.notify()
-        self.refuse_all(refusal)
+        for ticket in self.open_tickets():
+            ticket.refuse(refusal)
+        self._drop_closed()
         self._thread.join()
 
     def _drop_closed(self) -> None:
