@@ -1,8 +1,10 @@
 """The set-up: what is missing is said, and only what changed is done again."""
 
+import os
 import shutil
 import subprocess
 import sys
+from collections import namedtuple
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,6 +86,33 @@ def test_missing_programs_are_named_with_their_package(
     assert 'apt install cmake' in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ('gigabytes', 'torch', 'fits'),
+    [(4, '2.13.0', False), (4, '2.13.0+cpu', True), (4, '2.13.0+cu130', False), (11, '', True)],
+)
+def test_pytorch_with_cuda_needs_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gigabytes: int, torch: str, fits: bool
+) -> None:
+    usage = namedtuple('usage', 'free')(gigabytes * 10**9)
+    monkeypatch.setattr(shutil, 'disk_usage', lambda folder: usage)
+    pip = tmp_path / 'python'
+    pip.write_text(f'#!/bin/sh\necho Available versions: 2.14.0, {torch}, 2.12.0+cpu\n')
+    pip.chmod(0o755)
+
+    def check() -> None:
+        pinned = (ROOT / 'requirements' / 'run.txt').read_text()
+        machine.check_torch_fits(tmp_path, pip, pinned, os.environ)
+
+    if fits:
+        check()
+        return
+    with pytest.raises(SetupError, match=r'10 GB.* 4\.0 GB are free.* 2\.13\.0\+cpu'):
+        check()
+    # What is installed already takes no room.
+    (tmp_path / 'lib' / 'python3.12' / 'site-packages' / 'torch').mkdir(parents=True)
+    check()
+
+
 def test_a_wrong_python_is_refused_in_one_sentence() -> None:
     # An interpreter that says it is 3.9, as old ones are not at hand everywhere.
     script = f"""
@@ -118,6 +147,41 @@ def test_another_ros_does_not_leak_in(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 'AMENT_PREFIX_PATH' not in environment
     assert 'ROS_DISTRO' not in environment
     assert environment['HTTPS_PROXY'] == 'proxy'
+
+
+def test_the_settings_of_a_robot_do_not_leak_in(tmp_path: Path) -> None:
+    (tmp_path / 'colcon' / 'install').mkdir(parents=True)
+    (tmp_path / 'colcon' / 'install' / 'local_setup.bash').touch()
+    foreign = {
+        'AMENT_PREFIX_PATH': '/opt/ros/humble',
+        'CYCLONEDDS_URI': 'file:///robot.xml',
+        'FASTDDS_BUILTIN_TRANSPORTS': 'UDPv4',
+        'FASTRTPS_DEFAULT_PROFILES_FILE': '/robot.xml',
+        'PYTHONPATH': '/opt/ros/humble/lib/python3.10/site-packages',
+        'RMW_IMPLEMENTATION': 'rmw_cyclonedds_cpp',
+        'ROS_DISCOVERY_SERVER': '192.168.0.1:11811',
+        'ROS_LOCALHOST_ONLY': '0',
+        'ROS_LOG_DIR': '/var/log/robot',
+        'ROS_NAMESPACE': 'robot1',
+        'ROS_SECURITY_ENABLE': 'true',
+        'ROS_STATIC_PEERS': '192.168.0.2',
+    }
+    kept = {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST', 'ROS_DOMAIN_ID': '7', 'LANG': 'C'}
+    result = subprocess.run(
+        [ROOT / 'tools' / 'env.sh', 'env'],
+        env={**foreign, **kept, 'PATH': os.environ['PATH'], 'VENV': str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    environment = dict(line.split('=', 1) for line in result.stdout.splitlines())
+    assert environment.items() >= kept.items()
+    ours = {name: environment[name] for name in foreign if name in environment}
+    assert ours == {
+        'AMENT_PREFIX_PATH': str(tmp_path),
+        'RMW_IMPLEMENTATION': 'rmw_fastrtps_cpp',
+        'ROS_LOG_DIR': f'{tmp_path}/ros-log',
+    }
 
 
 def test_folders_of_the_build_machine_are_replaced() -> None:

@@ -5,15 +5,24 @@
 # VENV names another virtual environment, for example VENV=.venv-kilted.
 
 _checkout="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
-_venv="$_checkout/${VENV:-.venv}"
+_venv="${VENV:-.venv}"
+[[ "$_venv" = /* ]] || _venv="$_checkout/$_venv"
 
-# What belongs to another ROS 2 or Python must not mix with ours.
-unset AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH LD_LIBRARY_PATH PYTHONPATH PYTHONHOME
-unset ROS_DISTRO _ROS_WHEELS_BOOTSTRAP_COMPLETE
+# What belongs to another ROS 2 or Python, or to a robot's network, must not mix with ours. The
+# domain and how far discovery reaches are the caller's to say.
+for _name in ${!AMENT_@} ${!COLCON_@} ${!ROS_@} ${!_ROS_@} \
+    ${!RMW_@} ${!FASTDDS_@} ${!FASTRTPS_@} ${!CYCLONEDDS_@} ${!SKIP_DEFAULT_XML@} \
+    CMAKE_PREFIX_PATH LD_LIBRARY_PATH PYTHONPATH PYTHONHOME; do
+  case "$_name" in
+    ROS_DOMAIN_ID | ROS_AUTOMATIC_DISCOVERY_RANGE) ;;
+    *) unset "$_name" ;;
+  esac
+done
 export VIRTUAL_ENV="$_venv"
 export PATH="$_venv/bin:$PATH"
 export AMENT_PREFIX_PATH="$_venv"
 export RMW_IMPLEMENTATION=rmw_fastrtps_cpp
+export ROS_LOG_DIR="$_venv/ros-log"
 
 if [ -f "$_venv/colcon/install/local_setup.bash" ]; then
   source "$_venv/colcon/install/local_setup.bash"
@@ -21,7 +30,7 @@ else
   echo "tools/env.sh: $_venv is not set up; run make setup first" >&2
   [ "${BASH_SOURCE[0]}" != "$0" ] || exit 2
 fi
-unset _checkout _venv
+unset _checkout _venv _name
 
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then
   exec "$@"

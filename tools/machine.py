@@ -3,14 +3,18 @@
 import importlib.util
 import os
 import platform
+import re
 import shutil
+import subprocess
 import sys
 import sysconfig
+from collections.abc import Mapping
 from pathlib import Path
 
 from commands import SetupError
 
 GIGABYTES_NEEDED = 3
+GIGABYTES_WITH_CUDA = 10
 
 
 def check(folder: Path) -> None:
@@ -45,3 +49,30 @@ def missing_parts(folder: Path) -> list[str]:
     if free < GIGABYTES_NEEDED:
         missing.append(f'disk space: {GIGABYTES_NEEDED} GB at the least, {free:.1f} GB are free')
     return missing
+
+
+def check_torch_fits(
+    folder: Path, python: Path, requirements: str, environment: Mapping[str, str]
+) -> None:
+    """Raise SetupError if pip would install PyTorch with CUDA, and there is no room for it.
+
+    folder: the virtual environment. python: its interpreter. requirements: text that pins torch.
+    """
+    # pip is asked last: that takes the network.
+    free = shutil.disk_usage(folder).free / 1e9
+    if free >= GIGABYTES_WITH_CUDA or any(folder.glob('lib/python*/site-packages/torch')):
+        return
+    (version,) = re.findall(r'^torch==(\S+)$', requirements, re.MULTILINE)
+    found = subprocess.run(
+        [python, '-m', 'pip', 'index', 'versions', 'torch'],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    if f'{version}+cpu' not in re.findall(r'[^\s,]+', found.stdout):
+        raise SetupError(
+            f'this is missing:\n  - disk space: {GIGABYTES_WITH_CUDA} GB, as PyTorch from PyPI '
+            f'brings CUDA along; {free:.1f} GB are free. {GIGABYTES_NEEDED} GB are enough where '
+            f'pip finds torch {version}+cpu (PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS).'
+        )

@@ -29,7 +29,7 @@ DISTRIBUTIONS = ('jazzy', 'kilted')
 
 # What the ROS 2 package consists of.
 SOURCES = (
-    *('CMakeLists.txt', 'package.xml', 'setup.cfg', 'msg', 'srv'),
+    *('CMakeLists.txt', 'cmake', 'package.xml', 'setup.cfg', 'msg', 'srv'),
     *('launch', 'config', 'ros2_llava_phi', 'training'),
 )
 
@@ -57,6 +57,7 @@ class Setup:
         declared = [ROOT / 'setup.cfg', ROOT / 'setup.py']
         built_from = [
             ROOT / 'CMakeLists.txt',
+            *sorted(ROOT.glob('cmake/*.cmake')),
             ROOT / 'package.xml',
             ROOT / 'setup.cfg',
             *sorted(ROOT.glob('msg/*.msg')),
@@ -79,6 +80,8 @@ class Setup:
 
     def install(self) -> None:
         """Install the pinned packages, and make the ROS 2 wheels fit this machine."""
+        texts = ''.join(file.read_text() for file in self.requirements)
+        machine.check_torch_fits(self.venv, self.python, texts, self.environment())
         files = [argument for file in self.requirements for argument in ('-r', file)]
         self.console.run(
             'Packages: ROS 2, PyTorch and the rest (the longest step)',
@@ -137,7 +140,6 @@ class Setup:
         environment['VIRTUAL_ENV'] = str(self.venv)
         environment['PATH'] = f'{self.venv / "bin"}:{environment["PATH"]}'
         environment['AMENT_PREFIX_PATH'] = environment['CMAKE_PREFIX_PATH'] = str(self.venv)
-
         return environment
 
 
@@ -148,7 +150,7 @@ def main() -> None:
     parser.add_argument('--venv', type=Path, default=Path('.venv'))
     arguments = parser.parse_args()
     venv = ROOT / arguments.venv
-    venv.mkdir(exist_ok=True)
+    venv.mkdir(parents=True, exist_ok=True)
 
     # Two at once, in two terminals: the second one waits.
     lock = os.open(venv, os.O_RDONLY)
