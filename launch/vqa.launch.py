@@ -10,7 +10,7 @@ from launch_ros.actions import LifecycleNode
 from launch_ros.parameter_descriptions import ParameterValue
 
 from launch import LaunchContext, LaunchDescription
-from ros2_llava_phi.node.launch_arguments import SAME_NAME, describe, to_parameters
+from ros2_llava_phi.node.launch_arguments import DESCRIPTIONS, read_defaults, to_parameters
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -24,7 +24,11 @@ def generate_launch_description() -> LaunchDescription:
         return []
 
     def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
-        chosen = context.launch_configurations
+        chosen = dict(context.launch_configurations)
+        # A launch file that includes this one twice must not find our defaults given the second
+        # time.
+        context.launch_configurations.clear()
+        context.launch_configurations.update(given)
         # With its type said, launch_ros does not read a text as YAML: a device '0' stays a text.
         # It knows lists only by their old name.
         kinds = {list: List[str]}  # noqa: UP006
@@ -52,26 +56,29 @@ def generate_launch_description() -> LaunchDescription:
 
 def arguments() -> list[DeclareLaunchArgument]:
     """Return the launch arguments, with the node's own defaults."""
-    own = [
-        DeclareLaunchArgument(name, default_value=default, description=f'{description}.')
-        for name in SAME_NAME
-        for default, description in [describe(name)]
-    ]
     config = Path(get_package_share_directory('llava_phi'), 'config', 'vqa.yaml')
+    defaults = read_defaults(config)
+    own = [
+        DeclareLaunchArgument(name, default_value=defaults[name], description=f'{description}.')
+        for name, description in DESCRIPTIONS.items()
+    ]
     return [
         *own,
         DeclareLaunchArgument(
             'cameras',
-            default_value='front=',
+            default_value=defaults['cameras'],
             description='Names and topics of the cameras, the default camera first, such as '
-            "'front=/front/image_raw rear=/rear/image_raw'. Without a topic: NAME/image_raw.",
+            "'front=/front/image_raw rear=/rear/image_raw'. A topic is subscribed to as it "
+            'stands, whatever the transport. Without one: what the params file says, else '
+            'NAME/image_raw, or NAME/image_raw/compressed if the transport is compressed.',
         ),
         DeclareLaunchArgument(
             'transport',
             default_value='raw',
             choices=['raw', 'compressed'],
-            description='Message type of all topics given in cameras: sensor_msgs/Image (raw) or '
-            'CompressedImage. A params file can say it for each camera.',
+            description='Message type of all topics in cameras: sensor_msgs/Image (raw) or '
+            'CompressedImage; with it, write the whole name, such as '
+            "'front=/front/image_raw/compressed'. A params file can say it for each camera.",
         ),
         DeclareLaunchArgument(
             'params_file',

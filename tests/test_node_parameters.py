@@ -1,5 +1,7 @@
 """Parameters: one set of defaults, wrong ones refused with a sentence, when they may change."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,13 @@ import pytest
 import yaml
 from node_stand_in import Robot
 
-from ros2_llava_phi.node.launch_arguments import SAME_NAME, describe, parse_cameras, to_parameters
+from ros2_llava_phi.node.launch_arguments import (
+    DESCRIPTIONS,
+    LaunchArgumentError,
+    parse_cameras,
+    read_defaults,
+    to_parameters,
+)
 from ros2_llava_phi.node.parameters import ParameterError, Parameters, flat, unknown, validate
 
 ROOT = Path(__file__).parent.parent
@@ -80,32 +88,118 @@ def test_launch_arguments_set_only_what_was_given() -> None:
         'device': '0',
         'autostart': False,
     }
+    assert to_parameters({'cameras': 'rear front'}) == {'cameras': ['rear', 'front']}
     assert to_parameters({'cameras': 'a=/a/image b', 'transport': 'compressed'}) == {
         'cameras': ['a', 'b'],
         'a.topic': '/a/image',
         'a.transport': 'compressed',
-        'b.topic': '',
         'b.transport': 'compressed',
     }
-    assert all(describe(name)[1] for name in SAME_NAME)
-    assert describe('autostart')[0] == 'true'
+
+
+def test_launch_arguments_say_what_the_parameters_say() -> None:
+    defaults = read_defaults(ROOT / 'config' / 'vqa.yaml')
+    for name, description in DESCRIPTIONS.items():
+        field = Parameters.model_fields[name]
+        assert description == field.description
+        assert to_parameters({name: defaults[name]}) == {name: field.default}
+    assert list(parse_cameras(defaults['cameras'])) == Parameters().cameras
+
+
+def test_launch_arguments_need_no_package_of_the_node() -> None:
+    # `ros2 launch` runs with the system's Python, the node in a virtual environment.
+    script = (
+        'import sys; sys.path.insert(0, sys.argv[1]); import yaml; before = set(sys.modules)\n'
+        'import ros2_llava_phi.node.launch_arguments\n'
+        'new = {name.split(".")[0] for name in set(sys.modules) - before}\n'
+        'print(*sorted(new - set(sys.stdlib_module_names)))'
+    )
+    command = [sys.executable, '-c', script, str(ROOT)]
+    loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert loaded.split() == ['ros2_llava_phi']
 
 
 @pytest.mark.parametrize('text', ['', '  ', '=/topic', 'a=/x a=/y'])
 def test_wrong_cameras_in_the_launch_file(text: str) -> None:
-    with pytest.raises(ParameterError, match="'front=/front/image_raw"):
+    with pytest.raises(LaunchArgumentError, match="'front=/front/image_raw"):
         parse_cameras(text)
 
 
 def test_wrong_launch_arguments() -> None:
-    with pytest.raises(ParameterError, match='true or false'):
+    with pytest.raises(LaunchArgumentError, match='true or false'):
         to_parameters({'use_sim_time': 'maybe'})
-    with pytest.raises(ParameterError, match='goes with cameras'):
+    with pytest.raises(LaunchArgumentError, match='goes with cameras'):
         to_parameters({'transport': 'compressed'})
 
 
-def test_the_launch_file() -> None:
+@pytest.fixture
+def vqa_launch(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], tuple[str, list[Any]]]:
+    """Return a function that visits the launch file: the node's full name, its params files."""
     pytest.importorskip('launch_ros')
+    import ament_index_python.packages
+    from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+    # The checkout's config, also where the package is not built.
+    monkeypatch.setattr(
+        ament_index_python.packages, 'get_package_share_directory', lambda name: str(ROOT)
+    )
+    source = PythonLaunchDescriptionSource(str(ROOT / 'launch' / 'vqa.launch.py'))
+
+    def visit(context: Any) -> tuple[str, list[Any]]:
+        actions = []
+        for entity in source.get_launch_description(context).entities:
+            actions += entity.visit(context) or []
+        (node,) = actions
+        node._perform_substitutions(context)
+        words = ['' if len(part) != 1 else getattr(part[0], 'text', '') for part in node.cmd]
+        files = [words[place + 1] for place, word in enumerate(words) if word == '--params-file']
+        contents = [yaml.safe_load(Path(file).read_text()) for file in files]
+        return node.node_name, [next(iter(one.values()))['ros__parameters'] for one in contents]
+
+    return visit
+
+
+def test_the_launch_file(vqa_launch: Callable[[Any], tuple[str, list[Any]]]) -> None:
+    from launch.launch_context import LaunchContext
+
+    context = LaunchContext()
+    assert vqa_launch(context) == ('/vqa_node', [Parameters().model_dump(), {}])
+    # Included a second time, it must not take its own defaults for given.
+    assert vqa_launch(context) == ('/vqa_node', [Parameters().model_dump(), {}])
+
+
+def test_the_launch_file_with_arguments(
+    vqa_launch: Callable[[Any], tuple[str, list[Any]]], tmp_path: Path
+) -> None:
+    from launch.launch_context import LaunchContext
+
+    robot = {'rear': {'topic': '/r', 'transport': 'compressed'}}
+    (tmp_path / 'robot.yaml').write_text(yaml.safe_dump({'/**': {'ros__parameters': robot}}))
+    context = LaunchContext()
+    context.launch_configurations.update(
+        namespace='robot1',
+        node_name='eyes',
+        device='0',
+        autostart='false',
+        use_sim_time='true',
+        cameras='rear front=/front/image_raw',
+        params_file=str(tmp_path / 'robot.yaml'),
+    )
+    name, (file, own) = vqa_launch(context)
+    assert name == '/robot1/eyes'
+    assert file == robot
+    assert own == {
+        'device': '0',
+        'autostart': False,
+        'use_sim_time': True,
+        'cameras': ['rear', 'front'],
+        'front.topic': '/front/image_raw',
+    }
+
+
+def test_the_launch_arguments_read_well(
+    vqa_launch: Callable[[Any], tuple[str, list[Any]]],
+) -> None:
     from launch.launch_context import LaunchContext
     from launch.launch_description_sources import PythonLaunchDescriptionSource
 
@@ -114,8 +208,7 @@ def test_the_launch_file() -> None:
         argument.name: argument
         for argument in source.get_launch_description(LaunchContext()).get_launch_arguments()
     }
-    for name in SAME_NAME:
-        assert arguments[name].default_value[0].text == describe(name)[0]
+    assert set(DESCRIPTIONS) < set(arguments)
     assert all(argument.description for argument in arguments.values())
 
 

@@ -1,19 +1,36 @@
-"""What the launch file's arguments mean as parameters of the node."""
+"""
+What the launch file's arguments mean as parameters of the node.
+
+Needs the standard library and PyYAML only: `ros2 launch` runs with the system's Python, which need
+not have what the node has.
+"""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from .parameters import ParameterError, Parameters
+import yaml
 
-# The arguments that are parameters of the same name.
-SAME_NAME = ('model', 'engine', 'device', 'precision', 'autostart')
+# The arguments that are parameters of the same name, and what parameters.py says about them.
+DESCRIPTIONS = {
+    'model': 'Folder of the model, or name of a packaged model',
+    'engine': 'What runs the model',
+    'device': 'Device that the engine runs on: cpu, cuda, cuda:1',
+    'precision': 'Precision of the weights: fp32, bf16, fp16',
+    'autostart': 'Configure and activate without a lifecycle manager when started',
+}
 
 
-def describe(name: str) -> tuple[str, str]:
-    """Return the default, as text, and the description of a parameter of the node."""
-    field = Parameters.model_fields[name]
-    default = str(field.default).lower() if isinstance(field.default, bool) else str(field.default)
-    return default, field.description or ''
+class LaunchArgumentError(ValueError):
+    """A launch argument that cannot be; the text says which and why, and what would be right."""
+
+
+def read_defaults(config: Path) -> dict[str, str]:
+    """Return the default of every argument that a params file has, as text to write in a shell."""
+    parameters = yaml.safe_load(config.read_text())['/**']['ros__parameters']
+    defaults = {name: str(parameters[name]) for name in DESCRIPTIONS}
+    defaults['autostart'] = defaults['autostart'].lower()
+    return {**defaults, 'cameras': ' '.join(parameters['cameras'])}
 
 
 def to_parameters(given: Mapping[str, str]) -> dict[str, Any]:
@@ -22,46 +39,50 @@ def to_parameters(given: Mapping[str, str]) -> dict[str, Any]:
 
     given: only the arguments that somebody gave; what is left out is left to the params file.
 
-    Raises ParameterError for cameras that are not written `name=topic`.
+    Raises LaunchArgumentError for cameras that are not written `name=topic`, for a transport
+    without cameras, and for what is neither true nor false.
     """
-    parameters: dict[str, Any] = {name: given[name] for name in SAME_NAME if name in given}
-    if 'autostart' in given:
-        parameters['autostart'] = parse_bool('autostart', given['autostart'])
-    if 'use_sim_time' in given:
-        parameters['use_sim_time'] = parse_bool('use_sim_time', given['use_sim_time'])
+    parameters: dict[str, Any] = {name: given[name] for name in DESCRIPTIONS if name in given}
+    for name in ('autostart', 'use_sim_time'):
+        if name in given:
+            parameters[name] = parse_bool(name, given[name])
     if 'cameras' in given:
         topics = parse_cameras(given['cameras'])
         parameters['cameras'] = list(topics)
         for camera, topic in topics.items():
-            parameters[f'{camera}.topic'] = topic
-            parameters[f'{camera}.transport'] = given.get('transport', 'raw')
+            if topic:
+                parameters[f'{camera}.topic'] = topic
+            if 'transport' in given:
+                parameters[f'{camera}.transport'] = given['transport']
     elif 'transport' in given:
-        raise ParameterError('transport goes with cameras: give both, or say it in a params file')
+        raise LaunchArgumentError(
+            'transport goes with cameras: give both, or say it in a params file'
+        )
     return parameters
 
 
 def parse_cameras(text: str) -> dict[str, str]:
     """
-    Return the topic of every camera named in text such as 'front=/front/image_raw rear=/r/image'.
+    Return the topic of every camera named in text such as 'front=/front/image_raw rear'.
 
-    A name alone leaves the topic to the node. Raises ParameterError if there is none or one twice.
+    A name alone has the topic ''. Raises LaunchArgumentError if there is no name, or one twice.
     """
     topics: dict[str, str] = {}
     for part in text.split():
         name, _, topic = part.partition('=')
         if not name or name in topics:
-            raise ParameterError(
+            raise LaunchArgumentError(
                 f"the cameras {text!r} are not written like 'front=/front/image_raw rear=/r/image'"
             )
         topics[name] = topic
     if not topics:
-        raise ParameterError("cameras is empty; write it like 'front=/front/image_raw'")
+        raise LaunchArgumentError("cameras is empty; write it like 'front=/front/image_raw'")
     return topics
 
 
 def parse_bool(name: str, text: str) -> bool:
-    """Return whether text says true; raises ParameterError if it says neither true nor false."""
+    """Return whether text says true; raises LaunchArgumentError if neither true nor false."""
     known = {'true': True, '1': True, 'false': False, '0': False}
     if text.lower() not in known:
-        raise ParameterError(f'{name} is {text!r}; it must be true or false')
+        raise LaunchArgumentError(f'{name} is {text!r}; it must be true or false')
     return known[text.lower()]
