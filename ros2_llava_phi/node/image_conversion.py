@@ -68,8 +68,9 @@ def image_to_rgb(message: ImageMessage) -> NDArray[np.uint8]:
     try:
         if isinstance(encoding, SemiPlanarEncoding):
             return encoding.convert(data, message.height, message.width, message.step)
-        if cv_bridge_seam.converts(message, encoding.channels * encoding.bits // 8):
-            return cv_bridge_seam.to_rgb(message)
+        rgb = cv_bridge_seam.to_rgb(message, encoding.channels * encoding.bits // 8)
+        if rgb is not None:
+            return rgb
         return packed_to_rgb(_packed_pixels(data, message, encoding), message.encoding)
     except cv2.error as error:
         raise FrameError(f'OpenCV cannot convert {message.encoding}: {error.err}') from error
