@@ -183,3 +183,49 @@ def test_pip_installs_the_code_and_its_data(wheel: list[str]) -> None:
         if file.is_file()
     }
     assert on_disk <= set(wheel)
+
+
+@pytest.mark.parametrize('symlinks', [False, True])
+def test_a_rebuild_leaves_no_stale_module(tmp_path: Path, symlinks: bool) -> None:
+    pytest.importorskip('ament_package')
+    source, installed = tmp_path / 'source', tmp_path / 'install'
+    module = source / 'ros2_llava_phi'
+    (source / 'training').mkdir(parents=True)
+    (source / 'training' / '__init__.py').touch()
+    (module / 'node').mkdir(parents=True)
+    (module / 'training').symlink_to(Path('..', 'training'))
+    for name in ('__init__.py', 'old.py', 'node/__init__.py', 'node/old.py'):
+        (module / name).touch()
+    for name in ('setup.cfg', 'package.xml', 'cmake'):
+        (source / name).symlink_to(ROOT / name)
+    (source / 'CMakeLists.txt').write_text(
+        'cmake_minimum_required(VERSION 3.16)\n'
+        'project(llava_phi NONE)\n'
+        'find_package(ament_cmake REQUIRED)\n'
+        'find_package(ament_cmake_python REQUIRED)\n'
+        'include(cmake/install_module.cmake)\n'
+        'ament_package()\n'
+    )
+
+    def build() -> set[str]:
+        for command in (
+            [
+                *('cmake', '-S', source, '-B', tmp_path / 'build'),
+                *(f'-DCMAKE_INSTALL_PREFIX={installed}', f'-DPython3_EXECUTABLE={sys.executable}'),
+                f'-DAMENT_CMAKE_SYMLINK_INSTALL={int(symlinks)}',
+            ],
+            ['cmake', '--build', tmp_path / 'build', '--parallel'],
+            ['cmake', '--install', tmp_path / 'build'],
+        ):
+            result = subprocess.run(command, capture_output=True, text=True)
+            assert result.returncode == 0, result.stdout + result.stderr
+        # What Python would find: a link to nothing is no module.
+        files = [file for file in installed.rglob('*.py') if file.exists()]
+        return {str(file.relative_to(installed)).split('ros2_llava_phi/')[1] for file in files}
+
+    kept = {'__init__.py', 'node/__init__.py', 'training/__init__.py'}
+    assert build() == kept | {'old.py', 'node/old.py'}
+    (module / 'old.py').unlink()
+    (module / 'node' / 'old.py').unlink()
+    assert build() == kept
+    assert {file.name for file in installed.glob('lib/llava_phi/*')} == {'llava-phi', 'vqa_node'}
