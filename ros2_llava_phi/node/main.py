@@ -69,14 +69,15 @@ def _run(node: VqaNode) -> int:
             node.make_transitions()
     except KeyboardInterrupt:
         pass
+    # The executor still spins, and sends what close has to say to those who wait.
+    node.close()
+    deadline = time.monotonic() + LAST_RESPONSES
+    while node.unsent and time.monotonic() < deadline:
+        time.sleep(0.01)
     stopping.set()
     # A task, as the executor does not return when it is only woken.
     executor.create_task(lambda: None)
     spinning.join()
-    node.close()
-    deadline = time.monotonic() + LAST_RESPONSES
-    while node.unsent and time.monotonic() < deadline:
-        executor.spin_once(timeout_sec=0.0)
     executor.shutdown()
     return code
 

@@ -107,7 +107,7 @@ class VqaNode(LifecycleNode):
 
     @property
     def unsent(self) -> int:
-        """Return how many requests have not been responded to; the executor must spin for them."""
+        """Return how many requests have not been responded to; it takes the executor to do so."""
         return self._unsent
 
     def bring_up(self) -> bool:
@@ -128,7 +128,8 @@ class VqaNode(LifecycleNode):
 
     def close(self) -> None:
         """Refuse what is open, end the worker and free everything, in whatever state."""
-        self._stop_worker('shutting down')
+        self._state = 'shutting down'
+        self._stop_worker(self._state)
         self._answering = None
         cameras, self._cameras = self._cameras, {}
         for camera in cameras.values():
