@@ -146,7 +146,7 @@ def vqa_launch(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], tuple[str, li
     source = PythonLaunchDescriptionSource(str(ROOT / 'launch' / 'vqa.launch.py'))
 
     def visit(context: Any) -> tuple[str, list[Any]]:
-        actions = []
+        actions: list[Any] = []
         for entity in source.get_launch_description(context).entities:
             actions += entity.visit(context) or []
         (node,) = actions

@@ -270,3 +270,15 @@ def test_a_rebuild_leaves_no_stale_module(tmp_path: Path, symlinks: bool) -> Non
     (module / 'node' / 'old.py').unlink()
     assert build() == kept
     assert {file.name for file in installed.glob('lib/llava_phi/*')} == {'llava-phi', 'vqa_node'}
+
+
+def test_test_modules_are_skipped_where_a_robot_lacks_what_they_import(tmp_path: Path) -> None:
+    (tmp_path / 'conftest.py').symlink_to(ROOT / 'tests' / 'conftest.py')
+    for name in ('rosbags', 'numpy'):
+        (tmp_path / f'test_with_{name}.py').write_text(
+            f'import sys\nsys.modules[{name!r}] = None\nimport {name}\n'
+        )
+    command = [sys.executable, '-m', 'pytest', '-ra', '-p', 'no:cacheprovider', tmp_path]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert '1 skipped, 1 error' in result.stdout, result.stdout
+    assert 'SKIPPED [1] test_with_rosbags.py' in result.stdout
