@@ -28,8 +28,10 @@ MAY_LACK = {'catkin_pkg', 'jinja2', 'rich', 'rosbags', 'tqdm', 'transformers', '
 
 # What a robot's shell says about its network that would let tests out of this machine, or keep
 # their processes from hearing each other.
-NETWORK_SETTINGS = ('CYCLONEDDS_', 'FASTDDS_', 'FASTRTPS_', 'ROS_DISCOVERY_', 'ROS_SECURITY_')
-NETWORK_SETTINGS += ('ROS_LOCALHOST_ONLY', 'ROS_STATIC_PEERS')
+NETWORK_SETTINGS = (
+    *('CYCLONEDDS_', 'FASTDDS_', 'FASTRTPS_', 'ROS_DISCOVERY_', 'ROS_SECURITY_'),
+    *('ROS_LOCALHOST_ONLY', 'ROS_STATIC_PEERS'),
+)
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -250,14 +250,13 @@ def test_a_rebuild_leaves_no_stale_module(tmp_path: Path, symlinks: bool) -> Non
     )
 
     def build() -> set[str]:
-        for command in (
-            [
-                *('cmake', '-S', source, '-B', tmp_path / 'build'),
-                *(f'-DCMAKE_INSTALL_PREFIX={installed}', f'-DPython3_EXECUTABLE={sys.executable}'),
-                f'-DAMENT_CMAKE_SYMLINK_INSTALL={int(symlinks)}',
-            ],
-            ['cmake', '--build', tmp_path / 'build', '--parallel', '--target', 'install'],
-        ):
+        configure = [
+            *('cmake', '-S', str(source), '-B', str(tmp_path / 'build')),
+            *(f'-DCMAKE_INSTALL_PREFIX={installed}', f'-DPython3_EXECUTABLE={sys.executable}'),
+            f'-DAMENT_CMAKE_SYMLINK_INSTALL={int(symlinks)}',
+        ]
+        install = f'cmake --build {tmp_path / "build"} --parallel --target install'
+        for command in (configure, install.split()):
             result = subprocess.run(command, capture_output=True, text=True)
             assert result.returncode == 0, result.stdout + result.stderr
         # What Python would find: a link to nothing is no module.
@@ -278,7 +277,7 @@ def test_test_modules_are_skipped_where_a_robot_lacks_what_they_import(tmp_path:
         (tmp_path / f'test_with_{name}.py').write_text(
             f'import sys\nsys.modules[{name!r}] = None\nimport {name}\n'
         )
-    command = [sys.executable, '-m', 'pytest', '-ra', '-p', 'no:cacheprovider', tmp_path]
+    command = [sys.executable, '-m', 'pytest', '-ra', '-p', 'no:cacheprovider', str(tmp_path)]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert '1 skipped, 1 error' in result.stdout, result.stdout
     assert 'SKIPPED [1] test_with_rosbags.py' in result.stdout

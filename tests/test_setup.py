@@ -4,9 +4,9 @@ import os
 import shutil
 import subprocess
 import sys
-from collections import namedtuple
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import machine
 import numpy
@@ -93,7 +93,7 @@ def test_missing_programs_are_named_with_their_package(
 def test_pytorch_with_cuda_needs_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gigabytes: int, torch: str, fits: bool
 ) -> None:
-    usage = namedtuple('usage', 'free')(gigabytes * 10**9)
+    usage = SimpleNamespace(free=gigabytes * 10**9)
     monkeypatch.setattr(shutil, 'disk_usage', lambda folder: usage)
     pip = tmp_path / 'python'
     pip.write_text(f'#!/bin/sh\necho Available versions: 2.14.0, {torch}, 2.12.0+cpu\n')
@@ -206,3 +206,26 @@ def test_a_domain_in_use_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(ros_domain, 'DOMAINS', range(domain, domain + 1))
         with pytest.raises(RuntimeError, match='in use'):
             free_domain()
+
+
+@pytest.mark.parametrize(
+    ('distribution', 'setting', 'value'),
+    [
+        ('humble', 'ROS_LOCALHOST_ONLY', '1'),
+        ('jazzy', 'ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST'),
+    ],
+)
+def test_tests_stay_on_this_machine(
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+    distribution: str,
+    setting: str,
+    value: str,
+) -> None:
+    monkeypatch.delenv(setting, raising=False)
+    monkeypatch.setenv('ROS_DISTRO', distribution)
+    monkeypatch.setenv('ROS_STATIC_PEERS', '192.168.0.2')
+    monkeypatch.setenv('CYCLONEDDS_URI', 'file:///robot.xml')
+    request.getfixturevalue('ros_domain')
+    assert os.environ[setting] == value
+    assert not {'ROS_STATIC_PEERS', 'CYCLONEDDS_URI'} & set(os.environ)
