@@ -33,7 +33,7 @@ MOMENTS = (
     Moment(26.0, 'What colour is the traffic light?', Kind.CHOICE, 'front', LIGHTS),
     Moment(27.5, 'What should the car do?', Kind.CHOICE, 'front', ACTIONS),
     Moment(
-        30.6,
+        30.0,
         'What colour is the traffic light?',
         Kind.CHOICE,
         'front',
