@@ -399,14 +399,18 @@ def test_a_signal_ends_the_process_though_it_is_loading(node: Any, autostart: st
         if autostart == 'false':
             configure = Transition(id=Transition.TRANSITION_CONFIGURE)
             change.call_async(ChangeState.Request(transition=configure))
-        wait_for(
-            lambda: (
-                response(get_state.call_async(GetState.Request())).current_state.id
-                == State.TRANSITION_STATE_CONFIGURING
-            ),
-            START,
-            'the node to configure',
-        )
+
+        def is_configuring() -> bool:
+            # Asked again and again: a response may get lost while the two discover each other.
+            state = get_state.call_async(GetState.Request())
+            with contextlib.suppress(AssertionError):
+                wait_for(state.done, 5, 'the state')
+            return (
+                state.done()
+                and state.result().current_state.id == State.TRANSITION_STATE_CONFIGURING
+            )
+
+        wait_for(is_configuring, START, 'the node to configure')
         running.send_signal(signal.SIGTERM)
         _, errors = running.communicate(timeout=START)
     assert running.returncode == 0

@@ -95,6 +95,7 @@ class VqaNode(LifecycleNode):
             callback_group=ReentrantCallbackGroup(),
         )
         # rclpy would make transitions in the executor, and answer nobody meanwhile.
+        service: Any
         (service,) = (one for one in self.services if one.srv_type is ChangeState)
         self._change_state, service.callback = service.callback, self._on_change_state
         service.callback_group = MutuallyExclusiveCallbackGroup()
@@ -317,7 +318,8 @@ class VqaNode(LifecycleNode):
     @property
     def _without_clock(self) -> bool:
         """Whether the clock says no time: ages would all be zero, and no time-out would pass."""
-        return bool(self.get_clock().ros_time_is_active) and self._now_ns() == 0
+        clock: Any = self.get_clock()  # a ROSClock, whatever rclpy's types say
+        return bool(clock.ros_time_is_active) and self._now_ns() == 0
 
     def _now_ns(self) -> int:
         return int(self.get_clock().now().nanoseconds)
