@@ -77,7 +77,7 @@ def ours(folder: Path) -> tuple[Row, Logits]:
     logits = [engine.prefill(np.concatenate(parts), cache)]
     logits += [engine.decode(token, cache) for token in range(STEPS)]
     size = sum(parameter.nbytes for parameter in network.parameters())
-    row = {
+    row: Row = {
         'who': 'llava_phi, bf16',
         'loaded after [s]': loaded,
         'weights [GB]': size / 1e9,
@@ -96,7 +96,8 @@ def theirs(folder: Path, dtype: torch.dtype) -> tuple[Row, Logits]:
         model = LlavaForConditionalGeneration.from_pretrained(folder, dtype=dtype).eval()
     loaded = time.perf_counter() - start
     size = sum(parameter.nbytes for parameter in model.parameters())
-    head = torch.nn.Linear(*reversed(model.lm_head.weight.shape), device='meta')
+    vocab, width = model.lm_head.weight.shape
+    head = torch.nn.Linear(width, vocab, device='meta')
     head.weight = model.lm_head.weight
     head.bias = torch.nn.Parameter(head_bias(folder).to(dtype))
     model.lm_head = head
@@ -111,7 +112,7 @@ def theirs(folder: Path, dtype: torch.dtype) -> tuple[Row, Logits]:
         for token in range(STEPS):
             out = model(input_ids=torch.tensor([[token]]), past_key_values=out.past_key_values)
             logits.append(out.logits[0, -1])
-    row = {
+    row: Row = {
         'who': f'transformers, {str(dtype).split(".")[-1]}',
         'loaded after [s]': loaded,
         'weights [GB]': size / 1e9,

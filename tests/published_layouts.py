@@ -64,7 +64,7 @@ def transformers_config(size: str) -> LlavaConfig:
     )
 
 
-def transformers_model(size: str, seed: int = 0) -> LlavaForConditionalGeneration:
+def transformers_model(size: str, seed: int = 0) -> Any:
     """Return transformers' model with random weights, and the head bias that it has dropped."""
     torch.manual_seed(seed)
     model = LlavaForConditionalGeneration(transformers_config(size))
@@ -75,7 +75,7 @@ def transformers_model(size: str, seed: int = 0) -> LlavaForConditionalGeneratio
     return model.eval()
 
 
-def plain_names(model: LlavaForConditionalGeneration) -> dict[str, Tensor]:
+def plain_names(model: Any) -> dict[str, Tensor]:
     """Return a model's tensors as `vision.`, `projector.1.`, `text.` and `head.` with the rest."""
     prefixes = {
         r'model\.vision_tower\.(vision_model\.)?': 'vision.',
@@ -155,7 +155,7 @@ def write_checkpoint(
     folder: Path,
     layout: str,
     size: str,
-    model: LlavaForConditionalGeneration,
+    model: Any,
     dtype: torch.dtype = torch.float32,
 ) -> Path:
     """Write a model's weights and settings as one of LAYOUTS has them."""

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from small_model import CONFIG, make_model
 
+from ros2_llava_phi.assistant import reply
 from ros2_llava_phi.assistant.answer import CutShort, Timings
 from ros2_llava_phi.assistant.assistant import Assistant
 from ros2_llava_phi.assistant.closed_answers import softmax
@@ -150,7 +151,7 @@ def test_long_choices_need_room_too(assistant: Assistant) -> None:
     with pytest.raises(QuestionError, match='ask in fewer words'):
         assistant.ask(view, Question('Which is it of these many?', Kind.CHOICE, alike))
     close = tuple(f'a red car {end}' for end in 'ab')
-    for words in range(1, 40):
+    for words in range(1, 120):
         question = Question('red ' * words, Kind.CHOICE, close)
         try:
             assistant.ask(view, question)
@@ -203,3 +204,21 @@ def test_confidence_of_text_is_a_geometric_mean(assistant: Assistant) -> None:
     answer = assistant.ask(view, Question('What?', max_tokens=3))
     assert answer.answer_tokens == 3
     assert answer.confidence == pytest.approx(math.prod(likeliest) ** (1 / 3), rel=1e-4)
+
+
+def test_abstaining_must_be_likelier_than_all_answers_together(
+    assistant: Assistant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not than the best of many, among which the probability is divided."""
+    shares = {'red': 0.3, 'green': 0.25, 'blue': 0.1}
+    question = Question('Which?', Kind.CHOICE, tuple(shares))
+
+    def ask(scale: float) -> str:
+        answers = [scale * share for share in shares.values()]
+        given = [*answers, 1 - sum(answers)]
+        monkeypatch.setattr(reply, 'answer_probabilities', lambda *_: given)
+        return assistant.ask(assistant.look(picture()), question).text
+
+    assert ask(1.0) == 'red'
+    assert ask(0.8) == 'red'
+    assert ask(0.7) == 'cannot tell'

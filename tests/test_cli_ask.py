@@ -98,7 +98,9 @@ def test_a_text_comes_as_it_is_written(files: Path) -> None:
     """The first piece is on stdout long before the last."""
     long = ('--temperature', '3', '--max-tokens', '60')
     command = [*RUN, '--model', 'small', '--image', 'scene.png', *long, 'What?']
-    with subprocess.Popen(command, cwd=files, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(command, cwd=files, stdout=subprocess.PIPE, bufsize=0) as process:
         assert process.stdout is not None
-        pieces = iter(lambda: process.stdout.read1(), b'')  # type: ignore[union-attr]
-        assert len(list(pieces)) > 2
+        pieces = 0
+        while process.stdout.read(4096):
+            pieces += 1
+    assert pieces > 2

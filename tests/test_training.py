@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ros2_llava_phi.assistant.load import load_assistant
 from ros2_llava_phi.model.network import LlavaPhi
+from ros2_llava_phi.model.tokenizer import END_OF_TEXT
 from ros2_llava_phi.training import loop, tiny
 from ros2_llava_phi.training.grounding import attribute_words, word_loss
 from ros2_llava_phi.training.loop import Stage, run_stage
@@ -19,7 +20,7 @@ from ros2_llava_phi.training.packing import Branch, answer_loss, pack
 from ros2_llava_phi.training.scene_shards import SceneShards, batch_rows, make_shards
 from ros2_llava_phi.training.scenes import ATTRIBUTES
 from ros2_llava_phi.training.tiny import Pupil, initialise
-from ros2_llava_phi.training.tokenizer import END_OF_TEXT, train_tokenizer
+from ros2_llava_phi.training.tokenizer import train_tokenizer
 from ros2_llava_phi.training.tower import patch_loss, rare_weights
 
 

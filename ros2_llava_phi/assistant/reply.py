@@ -136,7 +136,7 @@ def _drawing(sampling: Sampling | None) -> Callable[[Floats], int]:
 
 def read_number(prompt: Prompted, numbers: NumberTokens) -> Reply:
     """
-    Decode a decimal number, digit by digit, or the model's way to abstain.
+    Decode a decimal number, digit by digit, or abstain where that is likelier than any number.
 
     The confidence is the probability of the number among all that the model might have said.
     Raises OutOfTimeError.
@@ -148,7 +148,7 @@ def read_number(prompt: Prompted, numbers: NumberTokens) -> Reply:
     token = int(allowed[probabilities[allowed].argmax()])
     if prompt.abstain_text is not None:
         abstain = encode(prompt.tokenizer, answer_text(prompt.abstain_text))
-        if probabilities[abstain[0]] > probabilities[token]:
+        if probabilities[abstain[0]] > probabilities[allowed].sum():
             confidence = float(probabilities[abstain[0]])
             return Reply(prompt.abstain_text, confidence, said=tuple(abstain), abstained=True)
     number, confidence = '', 1.0
@@ -169,7 +169,7 @@ def read_number(prompt: Prompted, numbers: NumberTokens) -> Reply:
 
 def choose(prompt: Prompted, answers: Sequence[str]) -> Reply:
     """
-    Choose among a closed set of answers, or abstain where the model learned to.
+    Choose among a closed set of answers, or abstain where that is likelier than all of them.
 
     Raises OutOfTimeError.
     """
@@ -188,13 +188,14 @@ def choose(prompt: Prompted, answers: Sequence[str]) -> Reply:
         prompt.engine.config.temperature,
         prompt.check_time,
     )
-    best = int(np.argmax(probabilities))
-    abstained = best >= len(answers)
+    of_answers = probabilities[: len(answers)]
+    abstained = sum(of_answers) < 0.5
+    best = len(answers) if abstained else int(np.argmax(of_answers))
     return Reply(
         text=offered[best],
         confidence=probabilities[best],
         value=None if abstained else best,
-        probabilities=tuple(probabilities[: len(answers)]),
+        probabilities=tuple(of_answers),
         said=tokens[best][:-1],
         abstained=abstained,
     )

@@ -22,6 +22,7 @@ ERROR_NAMES = {
         'BAD_FRAME',
         'INVALID_QUESTION',
         'TIMEOUT',
+        'NO_CLOCK',
     )
 }
 

@@ -80,7 +80,7 @@ def _files(config: ModelConfig, tokenizer: Tokenizer, layout: str) -> dict[str, 
 def _spare(tokenizer: Tokenizer, text: str, config: ModelConfig) -> int:
     """Return the id of a control token; where it is new, that of the next spare row."""
     tokenizer.add_special_tokens([AddedToken(text, normalized=False, special=True)])
-    token = tokenizer.token_to_id(text)
+    token: int = tokenizer.token_to_id(text) or 0
     if token >= config.text.vocab_size:
         raise ModelError(
             f'the tokenizer uses all {config.text.vocab_size} rows of the embedding and leaves '

@@ -25,6 +25,7 @@ from ros2_llava_phi.model.config import ModelError
 
 from .answering import Answering
 from .cameras import Camera
+from .cv_bridge_seam import find_cv_bridge
 from .diagnostics import PERIOD, Diagnostics
 from .messages import model_info_message, read_request, refused
 from .parameter_server import ParameterServer
@@ -183,6 +184,7 @@ class VqaNode(LifecycleNode):
                 self._cameras[name] = Camera(
                     self, name, settings.topic(name), own.transport, self._now_ns
                 )
+            find_cv_bridge()  # takes seconds on a small computer: not within the first question
             chosen = settings.node
             self.get_logger().info(f'loading the model {chosen.model}')
             assistant = self._load(chosen.model, chosen.engine, chosen.device, chosen.precision)
