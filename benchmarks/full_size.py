@@ -2,7 +2,7 @@
 LLaVA-Phi at its full size, with random weights: loading, memory, and agreement with transformers.
 
 Each measurement has a process of its own. Agreement is that of the logits behind a picture and a
-question and of the steps that follow: how far bf16 is from transformers' fp32, ours beside theirs.
+question and of the steps that follow: how far bf16 is from transformers' fp32, ours beside theirs, and how far the two are from each other.
 Takes 13 GB on the disk and 14 GB of memory.
 """
 
@@ -177,18 +177,20 @@ def main() -> None:
         results.append(alone(theirs, hf, torch.bfloat16))
         print('transformers ran in bf16', flush=True)
         results.append(alone(theirs, hf, torch.float32))
-    exact = results[-1][1]
-    scale = float(np.sqrt((exact**2).mean()))
-    rows = []
-    for row, logits in results:
-        error = logits - exact
-        rows.append(
-            {
-                **row,
-                'error, rms [% of rms]': 100 * float(np.sqrt((error**2).mean())) / scale,
-                'error, largest [% of rms]': 100 * float(np.abs(error).max()) / scale,
-            }
-        )
+    in_bf16, exact = results[1][1], results[2][1]
+
+    def distance(one: Logits, other: Logits) -> float:
+        """Return the root mean square of a difference, in percent of that of exact logits."""
+        return 100 * float(np.sqrt(((one - other) ** 2).mean() / (exact**2).mean()))
+
+    rows = [
+        {
+            **row,
+            'from their fp32 [%]': distance(logits, exact),
+            'from their bf16 [%]': distance(logits, in_bf16),
+        }
+        for row, logits in results
+    ]
     report('3,092,371,456 parameters, random weights', rows, chosen.json)
 
 
