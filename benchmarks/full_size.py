@@ -2,7 +2,8 @@
 LLaVA-Phi at its full size, with random weights: loading, memory, and agreement with transformers.
 
 Each measurement has a process of its own. Agreement is that of the logits behind a picture and a
-question and of the steps that follow: how far bf16 is from transformers' fp32, ours beside theirs, and how far the two are from each other.
+question and of the steps that follow: how far bf16 is from transformers' fp32, ours beside theirs,
+and how far the two are from each other.
 Takes 13 GB on the disk and 14 GB of memory.
 """
 
