@@ -102,4 +102,4 @@ def _explain(answer: 'Answer') -> None:
         typer.echo(f'            {probability:.3f} {allowed}')
     typer.echo(f'tokens      {answer.prompt_tokens} + {answer.answer_tokens}')
     for stage in stages:
-        typer.echo(f'{stage:<12}{getattr(timings, stage) * 1e3:.1f} ms')
+        typer.echo(f'{stage:<14}{getattr(timings, stage) * 1e3:.1f} ms')

@@ -19,6 +19,9 @@ from .messages import NS, answer_message
 from .refusal import Reason, RefusalError
 from .ticket import Ticket
 
+# A camera that has not delivered for this long is worth a word.
+SILENT_NS = NS
+
 
 @dataclass(frozen=True)
 class _Looked:
@@ -89,7 +92,7 @@ class Answering:
         now_ns = self._now_ns()
         age_ns = captured.age_ns(now_ns)
         if age_ns > ticket.asked.max_age_ns:
-            silent = now_ns - captured.received_ns > ticket.asked.max_age_ns
+            silent = now_ns - captured.received_ns > max(ticket.asked.max_age_ns, SILENT_NS)
             raise RefusalError(
                 Reason.STALE_FRAME,
                 f'the newest frame of the camera {camera.name} is {age_ns / NS:.3f} s old by the '

@@ -65,7 +65,7 @@ class Ticket:
     def time_out(self) -> RefusalError:
         """Return the refusal for a time-out that passed."""
         limit = self.asked.timeout_ns / 1e9
-        doing = 'the model was still at work' if self.under_way else 'others were still before it'
+        doing = 'the model was still at work' if self.under_way else 'its turn had not come'
         return RefusalError(
             Reason.TIMEOUT, f'no answer within the time-out of {limit:g} s: {doing}'
         )
