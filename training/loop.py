@@ -1,8 +1,8 @@
 """
 One stage of training: Muon and AdamW, warm-up and cosine, progress, saves that survive a kill.
 
-Muon (https://kellerjordan.github.io/posts/muon) takes the weights that map features to features.
-Here it needs less than half of AdamW's steps for the same loss.
+Muon (https://kellerjordan.github.io/posts/muon) takes the weights that map features to features,
+AdamW the rest.
 """
 
 import math

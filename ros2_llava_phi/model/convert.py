@@ -6,7 +6,6 @@ holds the same bytes of weights.
 """
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +46,6 @@ def convert(checkpoint: Checkpoint, out: Path, layout: str) -> None:
     tokenizer.save(str(out / TOKENIZER_FILE))
     for name, settings in files.items():
         (out / name).write_text(json.dumps(settings, indent=2) + '\n')
-    card = checkpoint.folder / 'README.md'
-    if card.is_file():
-        shutil.copyfile(card, out / card.name)
 
 
 def _files(config: ModelConfig, tokenizer: Tokenizer, layout: str) -> dict[str, Settings]:

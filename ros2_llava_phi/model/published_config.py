@@ -110,7 +110,7 @@ class _Llava(BaseModel):
     llava_phi: _Answers = _Answers()
 
 
-# LlavaConfig's tower where it names none of its own, and LLaVA-1.5's.
+# LlavaConfig's tower where it names none of its own.
 _CLIP_L_336 = {
     'hidden_size': 1024,
     'intermediate_size': 4096,

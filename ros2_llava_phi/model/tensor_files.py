@@ -117,7 +117,8 @@ def _list_file(path: Path) -> Iterator[Stored]:
         return
     try:
         with safe_open(path, framework='pt') as file:
-            for name in file.keys():  # noqa: SIM118 - it is no mapping
+            names = file.keys()
+            for name in names:
                 part = file.get_slice(name)
                 dtype = part.get_dtype()
                 yield Stored(name, path, tuple(part.get_shape()), DTYPES.get(dtype, dtype.lower()))
