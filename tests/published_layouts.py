@@ -33,28 +33,43 @@ SIZES: dict[str, dict[str, Any]] = {
 }
 
 
+def clip_settings(size: str) -> dict[str, Any]:
+    vision = SIZES[size]['vision']
+    return {
+        'hidden_size': vision['hidden_size'],
+        'intermediate_size': 3 * vision['hidden_size'],
+        'num_hidden_layers': vision['layers'],
+        'num_attention_heads': vision['heads'],
+        'image_size': vision['image'],
+        'patch_size': vision['patch'],
+    }
+
+
+def phi_settings(size: str) -> dict[str, Any]:
+    text = SIZES[size]['text']
+    return {
+        'vocab_size': 100,
+        'hidden_size': text['hidden_size'],
+        'intermediate_size': 2 * text['hidden_size'],
+        'num_hidden_layers': text['layers'],
+        'num_attention_heads': text['heads'],
+        'max_position_embeddings': 96,
+    }
+
+
+def rope_settings(size: str) -> dict[str, float]:
+    text = SIZES[size]['text']
+    return {'rope_theta': text['theta'], 'partial_rotary_factor': text['rotary']}
+
+
 def transformers_config(size: str) -> LlavaConfig:
-    text, vision = SIZES[size]['text'], SIZES[size]['vision']
-    rope = {'rope_type': 'default', 'rope_theta': text['theta']}
+    vision = SIZES[size]['vision']
     return LlavaConfig(
-        vision_config={
-            'model_type': 'clip_vision_model',
-            'hidden_size': vision['hidden_size'],
-            'intermediate_size': 3 * vision['hidden_size'],
-            'num_hidden_layers': vision['layers'],
-            'num_attention_heads': vision['heads'],
-            'image_size': vision['image'],
-            'patch_size': vision['patch'],
-        },
+        vision_config={'model_type': 'clip_vision_model', **clip_settings(size)},
         text_config={
             'model_type': 'phi',
-            'vocab_size': 100,
-            'hidden_size': text['hidden_size'],
-            'intermediate_size': 2 * text['hidden_size'],
-            'num_hidden_layers': text['layers'],
-            'num_attention_heads': text['heads'],
-            'rope_parameters': {**rope, 'partial_rotary_factor': text['rotary']},
-            'max_position_embeddings': 96,
+            **phi_settings(size),
+            'rope_parameters': {'rope_type': 'default', **rope_settings(size)},
             'bos_token_id': END,
             'eos_token_id': END,
             'pad_token_id': PAD,
@@ -172,26 +187,8 @@ def write_checkpoint(
 
 def settings(layout: str, size: str) -> dict[str, Any]:
     """Return config.json as a layout has it, with the trap of 4.36: Phi's default end of text."""
-    text, vision = SIZES[size]['text'], SIZES[size]['vision']
-    clip = {
-        'hidden_size': vision['hidden_size'],
-        'intermediate_size': 3 * vision['hidden_size'],
-        'num_hidden_layers': vision['layers'],
-        'num_attention_heads': vision['heads'],
-        'image_size': vision['image'],
-        'patch_size': vision['patch'],
-    }
-    phi = {
-        'vocab_size': 100,
-        'hidden_size': text['hidden_size'],
-        'intermediate_size': 2 * text['hidden_size'],
-        'num_hidden_layers': text['layers'],
-        'num_attention_heads': text['heads'],
-        'max_position_embeddings': 96,
-        'bos_token_id': 1,
-        'eos_token_id': 2,
-    }
-    rope = {'rope_theta': text['theta'], 'partial_rotary_factor': text['rotary']}
+    clip, rope = clip_settings(size), rope_settings(size)
+    phi = {**phi_settings(size), 'bos_token_id': 1, 'eos_token_id': 2}
     if not layout.startswith('hf'):
         if layout == 'LLaVA-1.5':
             return {'model_type': 'llava_phi', **phi, **rope, 'mm_vision_tower': 'openai/clip'}

@@ -135,3 +135,26 @@ def test_help_loads_nothing_heavy() -> None:
     finished = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr
     assert 'bag-from-video' in finished.stdout
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        ([], 'Missing command'),
+        (['fly'], "No such command 'fly'"),
+        (['ask', 'What?'], 'image'),
+        (['convert', 'a', 'b', '--layout', 'gguf'], "'gguf' is not one of"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    assert run(monkeypatch, *arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ''
+    assert message in err
+    assert err.endswith('See --help.\n')
+    assert err.count('\n') == 1

@@ -204,6 +204,14 @@ def test_what_an_earlier_stage_left_behind_is_not_taken(tmp_path: Path) -> None:
     assert_same(weights(folder), expected)
 
 
+def test_inspect_sees_what_is_no_number(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path / 'a')
+    tensors = load_file(folder / 'model.safetensors')
+    tensors[FC1][3, 2] = float('nan')
+    save_file(tensors, folder / 'model.safetensors')
+    assert f'tensor {FC1} holds NaN or infinity' in inspect(folder).problems
+
+
 def test_transformers_drops_the_head_bias(tmp_path: Path) -> None:
     """Known, said, and taken as zero; in a layout that does not drop it, it is an error."""
     folder = checkpoint(tmp_path / 'a', 'hf 5.2')
@@ -281,7 +289,10 @@ def test_settings_that_this_network_is_not(
     ('settings', 'message'),
     [
         ({'image_mean': [0.5, 0.5, 0.5]}, "is not CLIP's"),
-        ({'size': {'shortest_edge': 224}}, 'the tower takes 28 pixels'),
+        (
+            {'size': {'shortest_edge': 224}},
+            'preprocessor_config.json: a size is 224, but the tower takes 28',
+        ),
         ({'size': {'height': 28, 'width': 28}}, 'stretches'),
         ({'do_center_crop': False}, 'do_center_crop'),
         ({'resample': 2}, 'resample'),

@@ -1,7 +1,7 @@
 """The command llava-phi: register the verbs, and say what went wrong in one line."""
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -11,10 +11,12 @@ from .bag_from_video import bag_from_video
 from .convert import convert
 from .inspect import inspect
 
+# typer brings a click of its own or uses click's, by version; its errors have this in common.
+UsageError: Any = typer.BadParameter.__mro__[1]
+
 app = typer.Typer(
     name='llava-phi',
     help="Ask a robot's cameras questions in plain language.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -43,12 +45,20 @@ def _options(
 def main() -> None:
     """Run the command; exit code 2 and one line on stderr where the user can put it right."""
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
+    except typer.Abort:
+        sys.exit(1)
+    except UsageError as error:
+        _complain(f'{error.format_message()} See --help.')
     except (ValueError, OSError, RuntimeError) as error:
         if not _is_for_the_user(error):
             raise
-        print(f'llava-phi: {" ".join(str(error).split())}', file=sys.stderr)
-        sys.exit(2)
+        _complain(str(error))
+
+
+def _complain(text: str) -> NoReturn:
+    print(f'llava-phi: {" ".join(text.split())}', file=sys.stderr)
+    sys.exit(2)
 
 
 def _is_for_the_user(error: Exception) -> bool:

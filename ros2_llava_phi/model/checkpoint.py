@@ -16,8 +16,8 @@ from .config import CONFIG_FILE, ModelConfig, ModelError, read_config
 from .layout import CLASS_EMBEDDING, find_layout
 from .lora import PEFT_PREFIX, Adapter, read_adapter
 from .network import LlavaPhi
-from .published_config import Settings, from_published
-from .tensor_files import WEIGHT_FILES, Stored, list_tensors, weight_files
+from .published_config import Settings, from_published, pads_pictures
+from .tensor_files import WEIGHT_FILES, Stored, list_tensors, list_weights
 from .tokenizer import end_of_text, has_tokenizer
 from .weights import Checkpoint
 
@@ -51,14 +51,16 @@ def open_checkpoint(
     if not folder.is_dir():
         raise ModelError(f'there is no folder {folder}')
     adapter = read_adapter(folder)
-    files, extra = weight_files(folder), _extra_tensors(folder)
-    if files:
+    extra = _extra_tensors(folder)
+    if weights := list_weights(folder):
         # What an earlier stage left beside complete weights must not replace them.
-        tensors = {**extra, **list_tensors(files)}
-        base = None
+        tensors, base = {**extra, **weights}, None
     else:
-        base = _find_base(folder, base, adapter)
-        tensors = {**list_tensors(weight_files(base)), **extra}
+        base = _find_base(folder, base, adapter, bool(extra))
+        weights = list_weights(base)
+        if not weights or read_adapter(base):
+            raise ModelError(f'the base {base} is no complete model; convert it into one first')
+        tensors = {**weights, **extra}
     if vision_tower and not any(name.endswith(CLASS_EMBEDDING) for name in tensors):
         tensors |= _tower_tensors(vision_tower)
     layout = find_layout(tensors)
@@ -79,11 +81,11 @@ def open_checkpoint(
     return Checkpoint(folder, config, layout, tensors, adapter, tokenizer_folder, said)
 
 
-def _find_base(folder: Path, base: Path | None, adapter: Adapter | None) -> Path:
-    """Return the folder of the base, which must hold complete weights."""
+def _find_base(folder: Path, base: Path | None, adapter: Adapter | None, extra: bool) -> Path:
+    """Return the folder of the base of an adapter, or of what is saved apart from the rest."""
     if base is None and adapter and adapter.base and Path(adapter.base).is_dir():
         base = Path(adapter.base)
-    if base is None and not (adapter or _extra_files(folder)):
+    if base is None and not (adapter or extra):
         raise ModelError(f'{folder} holds no weights: it needs one of {", ".join(WEIGHT_FILES)}')
     if base is None:
         what = 'an adapter' if adapter else 'a projector'
@@ -91,24 +93,18 @@ def _find_base(folder: Path, base: Path | None, adapter: Adapter | None) -> Path
             f'{folder} holds only {what}; put it together with the folder of its base model by '
             '`llava-phi convert --base`'
         )
-    if not weight_files(base) or read_adapter(base):
-        raise ModelError(f'the base {base} is no complete model; convert it into one first')
     return base
-
-
-def _extra_files(folder: Path) -> list[Path]:
-    return [folder / name for name in EXTRA_FILES if (folder / name).is_file()]
 
 
 def _extra_tensors(folder: Path) -> dict[str, Stored]:
     """Return what is saved apart from the rest."""
-    tensors = list_tensors(_extra_files(folder))
+    tensors = list_tensors(folder / name for name in EXTRA_FILES if (folder / name).is_file())
     return {name.removeprefix(PEFT_PREFIX): stored for name, stored in tensors.items()}
 
 
 def _tower_tensors(folder: Path) -> dict[str, Stored]:
     """Return the vision tower's tensors of a CLIP folder, which may hold its text tower, too."""
-    tensors = list_tensors(weight_files(folder))
+    tensors = list_weights(folder)
     first = [name for name in tensors if name.endswith(CLASS_EMBEDDING)]
     if len(first) != 1:
         raise ModelError(f'{folder} is no CLIP: it has no tensor {CLASS_EMBEDDING}')
@@ -127,11 +123,17 @@ def _published_config(
         clip = _read_json(vision_tower / CONFIG_FILE)
     elif 'vision_config' not in settings and 'text_config' not in settings:
         clip = _clip_by_its_tensors(shapes)
+    config = from_published(settings, clip, str(path))
     # transformers 5 saves how pictures are prepared within the processor's settings.
-    pictures = _read_json_if_any(folder / PROCESSOR_FILE).get('image_processor')
+    where = folder / PROCESSOR_FILE
+    pictures = _read_json_if_any(where).get('image_processor')
     if pictures is None:
-        pictures = _read_json_if_any(folder / PICTURE_FILE)
-    return from_published(settings, clip, pictures, str(path))
+        where = folder / PICTURE_FILE
+        pictures = _read_json_if_any(where)
+    pads = pads_pictures(pictures, config.vision.image_size, str(where))
+    if 'text_config' not in settings:
+        return config
+    return config.model_copy(update={'fit': 'pad' if pads else 'crop'})
 
 
 def _clip_by_its_tensors(shapes: dict[str, tuple[int, ...]]) -> Settings:

@@ -12,7 +12,7 @@ from .config import ModelError
 from .layout import name_of_layout
 from .network import LlavaPhi
 from .prompt import PICTURE_TEXT, turn, v0_prompt
-from .tensor_files import Stored, list_tensors, weight_files
+from .tensor_files import Stored, list_weights, read_tensors
 from .tokenizer import END_OF_TEXT, load_tokenizer
 from .weights import Checkpoint
 
@@ -34,20 +34,23 @@ class Inspection:
 def inspect(
     folder: Path, base: Path | None = None, vision_tower: Path | None = None
 ) -> Inspection:
-    """Look through a folder without reading its weights; see open_checkpoint for the others."""
+    """Look through a folder, every number included; see open_checkpoint for the others."""
     found = Inspection()
     try:
         checkpoint = open_checkpoint(folder, base, vision_tower)
     except ModelError as error:
         found.problems.append(str(error))
         try:
-            found.facts += _files(list_tensors(weight_files(folder)).values())
+            found.facts += _files(list_weights(folder).values())
         except ModelError as unreadable:
             found.problems.append(str(unreadable))
         found.problems = list(dict.fromkeys(found.problems))
         return found
     try:
         checkpoint.check()
+        for stored, tensor in read_tensors(checkpoint.tensors.values()):
+            if not tensor.isfinite().all():
+                found.problems.append(f'tensor {stored.name} holds NaN or infinity')
     except ModelError as error:
         found.problems.append(str(error))
     found.facts.append(('layout', name_of_layout(checkpoint.layout)))

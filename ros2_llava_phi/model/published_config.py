@@ -10,7 +10,7 @@ it.
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from .config import ModelConfig, ModelError, TextConfig, VisionConfig, first_problem
 from .image import MEAN, STD
@@ -46,6 +46,15 @@ class _Phi(BaseModel):
     tie_word_embeddings: Literal[False] = False
     eos_token_id: int | Annotated[list[int], Field(min_length=1)] | None = None
 
+    @model_validator(mode='after')
+    def _check(self) -> '_Phi':
+        if self.num_key_value_heads not in (None, self.num_attention_heads):
+            raise ValueError(
+                f'num_key_value_heads is {self.num_key_value_heads}; LLaVA-Phi has as many as '
+                f'heads, {self.num_attention_heads}'
+            )
+        return self
+
 
 class _Clip(BaseModel):
     """CLIPVisionConfig, with its defaults."""
@@ -76,16 +85,20 @@ class _Pictures(BaseModel):
     image_mean: list[float] = MEAN.tolist()
     image_std: list[float] = STD.tolist()
 
-    @field_validator('size', 'crop_size')
-    @classmethod
-    def _side(cls, size: int | dict[str, int | None] | None) -> int | None:
-        """Return the one number of a size; raises ValueError where sides would be stretched."""
-        if not isinstance(size, dict):
-            return size
-        numbers = {number for number in size.values() if number is not None}
-        if len(numbers) != 1:
-            raise ValueError('the picture must be square')
-        return numbers.pop()
+    @model_validator(mode='after')
+    def _check(self) -> '_Pictures':
+        for name, wanted in (('image_mean', MEAN), ('image_std', STD)):
+            if not np.allclose(getattr(self, name), wanted, atol=1e-3):
+                raise ValueError(f"{name} is {getattr(self, name)}, which is not CLIP's")
+        if isinstance(self.size, dict) and not (self.size.get('shortest_edge') or self.do_pad):
+            raise ValueError('size stretches pictures; LLaVA pads or crops')
+        return self
+
+    def sides(self) -> set[int]:
+        """Return all sides of pictures that the settings name, in pixels."""
+        sizes = [size for size in (self.size, self.crop_size) if size is not None]
+        named = [size.values() if isinstance(size, dict) else (size,) for size in sizes]
+        return {side for sides in named for side in sides if side is not None}
 
 
 class _Answers(BaseModel):
@@ -121,32 +134,42 @@ _CLIP_L_336 = {
 }
 
 
-def from_published(
-    settings: Settings, clip: Settings | None, pictures: Settings, where: str
-) -> ModelConfig:
+def from_published(settings: Settings, clip: Settings | None, where: str) -> ModelConfig:
     """
     Return the settings of a model that another project wrote.
 
     clip: the config.json of a CLIP folder, for layouts that leave the tower to one.
-    pictures: how pictures are prepared, as in preprocessor_config.json; {} if nothing says so.
     where: the file, for errors.
 
     Raises ModelError that names the field if this network cannot be what the file describes.
     """
     try:
-        return _from_published(settings, clip, pictures)
+        return _from_published(settings, clip)
     except ValidationError as error:
         raise ModelError(f'{where}: {first_problem(error)}') from error
 
 
-def _from_published(settings: Settings, clip: Settings | None, pictures: Settings) -> ModelConfig:
+def pads_pictures(settings: Settings, side: int, where: str) -> bool:
+    """
+    Return whether a CLIP image processor pads to a square; it crops unless told to.
+
+    settings: as in preprocessor_config.json; {} if nothing says how pictures are prepared.
+    side: of the picture that the tower takes, in pixels. where: the file, for errors.
+
+    Raises ModelError if pictures are prepared in a way that is neither LLaVA's nor CLIP's.
+    """
+    try:
+        pictures = _Pictures.model_validate(settings)
+    except ValidationError as error:
+        raise ModelError(f'{where}: {first_problem(error)}') from error
+    if others := pictures.sides() - {side}:
+        raise ModelError(f'{where}: a size is {min(others)}, but the tower takes {side} pixels')
+    return bool(pictures.do_pad)
+
+
+def _from_published(settings: Settings, clip: Settings | None) -> ModelConfig:
     llava = _Llava.model_validate(settings)
     phi = _Phi.model_validate(settings.get('text_config', settings))
-    if phi.num_key_value_heads not in (None, phi.num_attention_heads):
-        raise ModelError(
-            f'num_key_value_heads is {phi.num_key_value_heads}; LLaVA-Phi has as many as heads, '
-            f'{phi.num_attention_heads}'
-        )
     rope = phi.rope_parameters or _Rope()
     share = rope.partial_rotary_factor or phi.partial_rotary_factor
     eos = phi.eos_token_id[0] if isinstance(phi.eos_token_id, list) else phi.eos_token_id
@@ -173,28 +196,10 @@ def _from_published(settings: Settings, clip: Settings | None, pictures: Setting
             context_length=phi.max_position_embeddings,
             eos_token_id=TextConfig().eos_token_id if eos is None else eos,
         ),
-        fit=_fit(settings, llava, pictures, tower.image_size),
+        fit='pad' if llava.image_aspect_ratio == 'pad' else 'crop',
         abstain_text=llava.llava_phi.abstain_text,
         temperature=llava.llava_phi.temperature,
     )
-
-
-def _fit(settings: Settings, llava: _Llava, given: Settings, side: int) -> Literal['pad', 'crop']:
-    """Return how pictures are made square; both LLaVA and transformers crop unless told to pad."""
-    pictures = _Pictures.model_validate(given)
-    stretched = isinstance(given.get('size'), dict) and not given['size'].get('shortest_edge')
-    if stretched and not pictures.do_pad:
-        raise ModelError('size of pictures stretches them; LLaVA pads or crops')
-    for name, size in (('size', pictures.size), ('crop_size', pictures.crop_size)):
-        if size not in (None, side):
-            raise ModelError(f'{name} of pictures is {size}, but the tower takes {side} pixels')
-    for name, wanted in (('image_mean', MEAN), ('image_std', STD)):
-        if not np.allclose(getattr(pictures, name), wanted, atol=1e-3):
-            raise ModelError(
-                f"{name} of pictures is {getattr(pictures, name)}, which is not CLIP's"
-            )
-    pads = pictures.do_pad if 'text_config' in settings else llava.image_aspect_ratio == 'pad'
-    return 'pad' if pads else 'crop'
 
 
 def _tower_settings(settings: Settings, clip: Settings | None) -> Settings:

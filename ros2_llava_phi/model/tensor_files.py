@@ -42,19 +42,19 @@ class Stored:
     dtype: str
 
 
-def weight_files(folder: Path) -> list[Path]:
+def list_weights(folder: Path) -> dict[str, Stored]:
     """
-    Return the files that hold a folder's main weights; none if it has no such file.
+    Return a folder's main weights by name, without reading them; none if it has no such file.
 
-    Raises ModelError if an index names a file that is not there.
+    Raises ModelError if a file is damaged, or an index names what is not there.
     """
     for name in WEIGHT_FILES:
         if (folder / name).is_file():
-            return [folder / name]
+            return list_tensors([folder / name])
         index = folder / f'{name}.index.json'
         if index.is_file():
-            return _shards(index)
-    return []
+            return _list_shards(index)
+    return {}
 
 
 def list_tensors(paths: Iterable[Path]) -> dict[str, Stored]:
@@ -93,7 +93,7 @@ def read_tensors(wanted: Iterable[Stored]) -> Iterator[tuple[Stored, torch.Tenso
                 yield stored, content[stored.name]
 
 
-def _shards(index: Path) -> list[Path]:
+def _list_shards(index: Path) -> dict[str, Stored]:
     try:
         names = json.loads(index.read_bytes())['weight_map']
         files = sorted(set(names.values()))
@@ -107,7 +107,7 @@ def _shards(index: Path) -> list[Path]:
     found = list_tensors([index.parent / file for file in files])
     for name in sorted(set(names) - set(found)):
         raise ModelError(f'tensor {name} is missing: {index.name} lists it in {names[name]}')
-    return [index.parent / file for file in files]
+    return found
 
 
 def _list_file(path: Path) -> Iterator[Stored]:
