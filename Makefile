@@ -10,7 +10,7 @@ ENV = VENV=$(VENV) tools/env.sh
 ALONE = ROS_DOMAIN_ID=$$($(PYTHON) tools/ros_domain.py) ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST $(ENV)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format tiny clean
+.PHONY: help setup dev demo test lint format tiny clean
 
 help:  ## list the targets
 	@echo 'make TARGET [ROS_DISTRO=jazzy|kilted] [PYTHON=python3.12] [ARGS=...]'
@@ -19,22 +19,25 @@ help:  ## list the targets
 setup:  ## make the virtual environment with ROS 2, and build the interfaces
 	@$(PYTHON) tools/setup.py --distro $(ROS_DISTRO) --venv $(VENV)
 
+dev:  ## the same with what tests, export and training need: PyTorch and more
+	@$(PYTHON) tools/setup.py --distro $(ROS_DISTRO) --venv $(VENV) --dev
+
 demo: setup  ## play the packaged recording into the node, and ask it questions
 	@$(ALONE) python -m ros2_llava_phi.demo $(ARGS)
 
-test: setup  ## run the tests; ARGS goes to pytest
+test: dev  ## run the tests; ARGS goes to pytest
 	@$(ALONE) pytest $(ARGS)
 
-lint: setup  ## check style, format and types
+lint: dev  ## check style, format and types
 	@$(ENV) ruff check
 	@$(ENV) ruff format --check
 	@$(ENV) mypy
 
-format: setup  ## put the code into the project's format
+format: dev  ## put the code into the project's format
 	@$(ENV) ruff check --fix
 	@$(ENV) ruff format
 
-tiny: setup  ## regenerate the scenes, and train the packaged model from scratch
+tiny: dev  ## regenerate the scenes, and train the packaged model from scratch
 	@$(ENV) python -m ros2_llava_phi.training.tiny $(ARGS)
 
 clean:  ## remove what setup made for this ROS_DISTRO

@@ -100,7 +100,7 @@ def test_pytorch_with_cuda_needs_room(
     pip.chmod(0o755)
 
     def check() -> None:
-        pinned = (ROOT / 'requirements' / 'run.txt').read_text()
+        pinned = (ROOT / 'requirements' / 'train.txt').read_text()
         machine.check_torch_fits(tmp_path, pip, pinned, os.environ)
 
     if fits:

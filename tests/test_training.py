@@ -16,6 +16,7 @@ from ros2_llava_phi.model.tokenizer import END_OF_TEXT
 from ros2_llava_phi.training import loop, tiny
 from ros2_llava_phi.training.grounding import attribute_words, word_loss
 from ros2_llava_phi.training.loop import Stage, run_stage
+from ros2_llava_phi.training.muon import Muon, orthogonalised
 from ros2_llava_phi.training.packing import Branch, answer_loss, pack
 from ros2_llava_phi.training.scene_shards import SceneShards, batch_rows, make_shards
 from ros2_llava_phi.training.scenes import ATTRIBUTES
@@ -125,7 +126,7 @@ def test_shards_keep_what_was_drawn(tmp_path: Path) -> None:
     tokenizer = train_tokenizer(['Is there a red car? Yes No 0 1 2 3'] * 9, 400)
     tokenizer.encode_special_tokens = True
     paths = make_shards(tmp_path, 4, 0, 32, 4, tokenizer, scenes_per_shard=2)
-    shards = SceneShards(paths)
+    shards = SceneShards(paths, torch.device('cpu'))
     assert len(shards) == 4
     assert shards.pixels(np.array([0, 3])).shape == (2, 3, 32, 32)
     targets = shards.targets(np.arange(4))
@@ -205,3 +206,21 @@ def test_patches_near_their_words_lose_less() -> None:
     wanted = torch.tensor([[[1.0, 1, 0], [0, 0, 1]]])
     assert word_loss(picture, words, wanted) < 0.1
     assert word_loss(picture, words, 1 - wanted) > 1
+
+
+def test_muon_steps_as_pytorchs_own() -> None:
+    torch.manual_seed(0)
+    ours, theirs = (nn.Parameter(torch.zeros(12, 40)) for _ in range(2))
+    optimizers = [
+        Muon([ours], lr=0.01),
+        torch.optim.Muon([theirs], lr=0.01, weight_decay=0.05, adjust_lr_fn='match_rms_adamw'),
+    ]
+    for _ in range(3):
+        gradient = torch.randn(12, 40)
+        for weight, optimizer in zip((ours, theirs), optimizers, strict=True):
+            weight.grad = gradient.clone()
+            optimizer.step()
+    # PyTorch's multiplies in bf16.
+    torch.testing.assert_close(ours, theirs, atol=2e-3, rtol=0.02)
+    spread = torch.linalg.svdvals(orthogonalised(torch.randn(40, 12)))
+    assert 0.5 < spread.min() < spread.max() < 1.4

@@ -2,7 +2,8 @@
 
 Four steps, each skipped while what it depends on is unchanged: a virtual environment, the pinned
 packages in it (ROS 2 among them), the interfaces built with colcon, and the Python module linked
-so that an edit takes effect at once. Needs nothing but the standard library.
+so that an edit takes effect at once. A fifth, for `make dev`, adds what tests, export and training
+need, PyTorch above all. Needs nothing but the standard library.
 """
 
 import sys
@@ -17,6 +18,7 @@ import argparse
 import fcntl
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import machine
@@ -44,16 +46,16 @@ class Setup:
         self.console = console
         self.python = venv / 'bin' / 'python'
         self.colcon = venv / 'colcon'
-        self.build_requirements = [
-            ROOT / 'requirements' / f'{name}.txt'
-            for name in (f'ros-{distribution}', 'build', 'run')
-        ]
-        self.requirements = [*self.build_requirements, ROOT / 'requirements' / 'dev.txt']
+        folder = ROOT / 'requirements'
+        self.requirements = [folder / f'{n}.txt' for n in (f'ros-{distribution}', 'build', 'run')]
+        # Once more with the others, so that pip does not move what they pin.
+        self.dev_requirements = [*self.requirements, folder / 'train.txt', folder / 'dev.txt']
 
-    def steps(self) -> list[Step]:
-        """Return what there is to do, in order."""
+    def steps(self, dev: bool) -> list[Step]:
+        """Return what there is to do, in order; `dev` is for tests, export and training, too."""
         venv = Step('venv', [sys.version, sys.base_prefix, self.venv], self.make_venv)
         packages = Step('packages', [*self.requirements, WHEELS], self.install, after=venv)
+        extras = Step('dev', self.dev_requirements, self.install_dev, after=packages)
         declared = [ROOT / 'setup.cfg', ROOT / 'setup.py']
         built_from = [
             ROOT / 'CMakeLists.txt',
@@ -62,12 +64,12 @@ class Setup:
             ROOT / 'setup.cfg',
             *sorted(ROOT.glob('msg/*.msg')),
             *sorted(ROOT.glob('srv/*.srv')),
-            *self.build_requirements,
+            *self.requirements,
             WHEELS,
         ]
         interfaces = Step('interfaces', built_from, self.build, after=venv)
         module = Step('module', declared, self.link_module, after=venv)
-        return [venv, packages, interfaces, module]
+        return [venv, packages, *([extras] if dev else []), interfaces, module]
 
     def make_venv(self) -> None:
         """Make the virtual environment, anew if there is one."""
@@ -80,16 +82,24 @@ class Setup:
 
     def install(self) -> None:
         """Install the pinned packages, and make the ROS 2 wheels fit this machine."""
-        texts = ''.join(file.read_text() for file in self.requirements)
-        machine.check_torch_fits(self.venv, self.python, texts, self.environment())
-        files = [argument for file in self.requirements for argument in ('-r', file)]
-        self.console.run(
-            'Packages: ROS 2, PyTorch and the rest (the longest step)',
-            [self.python, '-m', 'pip', 'install', '--progress-bar', 'off', *files],
-            self.environment(),
-        )
+        self.pip_install('Packages: ROS 2, ONNX Runtime and the rest', self.requirements)
         self.console.run(
             'CMake files of the ROS 2 wheels', [self.python, WHEELS], self.environment()
+        )
+
+    def install_dev(self) -> None:
+        """Install what tests, export and training need."""
+        texts = ''.join(file.read_text() for file in self.dev_requirements)
+        machine.check_torch_fits(self.venv, self.python, texts, self.environment())
+        self.pip_install('Packages: PyTorch, tests and linters', self.dev_requirements)
+
+    def pip_install(self, what: str, requirements: Sequence[Path]) -> None:
+        """Install the packages of requirements files."""
+        files = [argument for file in requirements for argument in ('-r', file)]
+        self.console.run(
+            what,
+            [self.python, '-m', 'pip', 'install', '--progress-bar', 'off', *files],
+            self.environment(),
         )
 
     def build(self) -> None:
@@ -148,6 +158,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--distro', choices=DISTRIBUTIONS, default='jazzy')
     parser.add_argument('--venv', type=Path, default=Path('.venv'))
+    parser.add_argument('--dev', action='store_true', help='for tests, export and training, too')
     arguments = parser.parse_args()
     venv = ROOT / arguments.venv
     venv.mkdir(parents=True, exist_ok=True)
@@ -155,7 +166,8 @@ def main() -> None:
     # Two at once, in two terminals: the second one waits.
     lock = os.open(venv, os.O_RDONLY)
     fcntl.flock(lock, fcntl.LOCK_EX)
-    steps = Setup(arguments.distro, venv, Console(log=venv / 'setup.log')).steps()
+    setup = Setup(arguments.distro, venv, Console(log=venv / 'setup.log'))
+    steps = setup.steps(arguments.dev)
     try:
         bring_up_to_date(steps, stamps=venv, before=lambda: machine.check(venv))
     except SetupError as failure:

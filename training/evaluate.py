@@ -200,9 +200,15 @@ def print_scores(scores: Scores, console: Console) -> None:
     )
 
 
-def main(model: str, scenes: int = 400, split: str = 'heldout', out: Path | None = None) -> None:
+def main(
+    model: str,
+    scenes: int = 400,
+    split: str = 'heldout',
+    engine: str = 'auto',
+    out: Path | None = None,
+) -> None:
     """Evaluate a model on held-out scenes; write the scores as JSON if a file is given."""
-    scores = evaluate(load_assistant(model), scenes, split)
+    scores = evaluate(load_assistant(model, engine), scenes, split)
     print_scores(scores, Console())
     if out is not None:
         out.write_text(scores.model_dump_json(indent=2))

@@ -1,8 +1,7 @@
 """
 One stage of training: Muon and AdamW, warm-up and cosine, progress, saves that survive a kill.
 
-Muon (https://kellerjordan.github.io/posts/muon) takes the weights that map features to features,
-AdamW the rest.
+Muon takes the weights that map features to features, AdamW the rest.
 """
 
 import math
@@ -16,6 +15,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from tqdm import tqdm
+
+from .muon import Muon
 
 SAVE_EVERY = 200  # steps
 AVERAGE_OVER = 50  # steps
@@ -62,7 +63,9 @@ def run_stage(
     path = folder / f'{stage.name}.safetensors'
     for name, part in module.named_children():
         part.requires_grad_(name in stage.learning_rates)
-    optimizers = _optimizers(stage, module)
+    device = next(module.parameters()).device.type
+    in_bf16 = multiplies_bf16(device)
+    optimizers = _optimizers(stage, module, in_bf16)
     done = _load(path, module, optimizers) if path.exists() else 0
     groups = [group for optimizer in optimizers for group in optimizer.param_groups]
     parameters = [parameter for group in groups for parameter in group['params']]
@@ -71,7 +74,7 @@ def run_stage(
     for step, batch in zip(range(done, stage.steps), batches(done), strict=False):
         for group in groups:
             group['lr'] = group['peak'] * _share_of_peak(step, stage)
-        with torch.autocast('cpu', torch.bfloat16):
+        with torch.autocast(device, torch.bfloat16, enabled=in_bf16):
             loss = loss_of(batch)
         if not math.isfinite(value := loss.item()):
             raise FloatingPointError(f'{stage.name}: the loss is {value} at step {step}')
@@ -88,6 +91,16 @@ def run_stage(
     progress.close()
 
 
+def multiplies_bf16(device: str) -> bool:
+    """Return whether a device type ('cpu', 'cuda') multiplies in bf16 faster than in fp32.
+
+    A CPU without the instructions takes about fifteen times as long.
+    """
+    if device == 'cuda':
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 def _share_of_peak(step: int, stage: Stage) -> float:
     """Return the learning rate as a share of its peak: linear warm-up, then cosine to zero."""
     warm_up = max(1, int(stage.warm_up * stage.steps))
@@ -96,7 +109,7 @@ def _share_of_peak(step: int, stage: Stage) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, stage.steps - warm_up)))
 
 
-def _optimizers(stage: Stage, module: nn.Module) -> list[Optimizer]:
+def _optimizers(stage: Stage, module: nn.Module, in_bf16: bool) -> list[Optimizer]:
     """Return Muon and AdamW for the parts that learn, with an empty group where one has none."""
     linear = {
         layer.weight
@@ -110,7 +123,7 @@ def _optimizers(stage: Stage, module: nn.Module) -> list[Optimizer]:
         rest.append({'params': [p for p in part.parameters() if p not in linear], 'peak': peak})
     decay = stage.weight_decay
     return [
-        torch.optim.Muon(mapping, weight_decay=decay, adjust_lr_fn='match_rms_adamw'),
+        Muon(mapping, weight_decay=decay, dtype=torch.bfloat16 if in_bf16 else torch.float32),
         torch.optim.AdamW(rest, betas=(0.9, 0.98), weight_decay=decay, fused=True),
     ]
 

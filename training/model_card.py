@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from ros2_llava_phi.assistant.load import EXPORT_FOLDER
+from ros2_llava_phi.engine.exported import read_manifest
 from ros2_llava_phi.model.checkpoint import open_checkpoint
 from ros2_llava_phi.model.tensor_files import SAFETENSORS_FILE
 from ros2_llava_phi.model.weights import weights_hash
@@ -30,9 +32,7 @@ It knows two kinds of pictures, both drawn by this project's generator: road sce
 table-top scenes. **It knows nothing about photographs**, and its answers about them mean nothing.
 Never let it decide anything on a real vehicle or robot.
 
-Trained from random weights, as `make tiny` does it: the tower on what each patch shows, then
-projector and decoder on captions, then everything on questions. SHA-256 of the weights:
-`{weights_hash}`.
+{made} SHA-256 of the weights: `{weights_hash}`.
 
 ## Held-out scores
 
@@ -47,14 +47,23 @@ lens), it abstains on {scores.abstained_on_blank:.1%} of the questions; about sc
 {scores.abstained_on_scenes:.1%}. Expected calibration error of its confidence on yes/no questions
 and choices: {scores.calibration_error:.3f}.
 
+The same questions to the export in `{export_folder}/` ({precision}, ONNX Runtime), whose
+calibration error is {exported.calibration_error:.3f}:
+
+{exported_kinds}
+
 ### By topic
 
 {topics}
 """
 
 
-def write_card(folder: Path, scores: Scores) -> None:
-    """Write the card of a model folder from its weights and its held-out scores."""
+def write_card(folder: Path, made: str, scores: Scores, exported: Scores) -> None:
+    """
+    Write the card of a model folder from its weights and its held-out scores.
+
+    made: how the weights came to be, in whole sentences. exported: the scores of its export.
+    """
     checkpoint = open_checkpoint(folder)
     network = checkpoint.read(None)
     card = CARD.format(
@@ -63,7 +72,12 @@ def write_card(folder: Path, scores: Scores) -> None:
         vision=network.config.vision,
         text=network.config.text,
         weights_hash=weights_hash(checkpoint.files),
+        made=made,
         scores=scores,
+        exported=exported,
+        export_folder=EXPORT_FOLDER,
+        precision=read_manifest(folder / EXPORT_FOLDER).precision,
+        exported_kinds=_table(exported.kinds),
         kinds=_table(scores.kinds),
         topics=_table(scores.topics),
     )

@@ -45,6 +45,10 @@ class Batch:
     segments: Tensor
     offsets: Tensor
 
+    def to(self, device: torch.device) -> 'Batch':
+        """Return the same on a device."""
+        return Batch(*(tensor.to(device) for tensor in vars(self).values()))
+
 
 def pack(asked: Sequence[Sequence[Branch]]) -> Batch:
     """Pack what is asked about each of B pictures, padded to the longest."""
@@ -73,14 +77,15 @@ def answer_loss(
     before_picture: the prompt's tokens before the picture.
     picture: the batch's pictures as embeddings [B, image_tokens, D].
     """
-    before = decoder.embed_tokens(torch.tensor(before_picture)).expand(len(picture), -1, -1)
+    device = picture.device
+    asked = torch.tensor(before_picture, device=device)
+    before = decoder.embed_tokens(asked).expand(len(picture), -1, -1)
     behind = decoder.embed_tokens(batch.tokens)
     embeddings = torch.cat([before.to(picture.dtype), picture, behind.to(picture.dtype)], dim=1)
     prefix = before.shape[1] + picture.shape[1]
     segments = F.pad(batch.segments, (prefix, 0), value=0)
-    positions = torch.cat(
-        [torch.arange(prefix).expand(len(picture), -1), prefix + batch.offsets], dim=1
-    )
+    places = torch.arange(prefix, device=device).expand(len(picture), -1)
+    positions = torch.cat([places, prefix + batch.offsets], dim=1)
     hidden = decoder(embeddings, positions, branch_mask(segments))
     labels = batch.labels
     wanted = labels != NO_LABEL
@@ -94,6 +99,7 @@ def branch_mask(segments: Tensor) -> Tensor:
 
     A token sees what stands before it in segment 0, the prefix, and in its own segment.
     """
-    earlier = torch.ones(segments.shape[1], segments.shape[1], dtype=torch.bool).tril()
+    length = segments.shape[1]
+    earlier = torch.ones(length, length, dtype=torch.bool, device=segments.device).tril()
     asking, seen = segments[:, None, :, None], segments[:, None, None, :]
     return earlier & ((seen == 0) | (seen == asking))

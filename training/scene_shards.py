@@ -90,8 +90,9 @@ def branch_of(tokenizer: Tokenizer, request: str, answer: str) -> Branch:
 class SceneShards:
     """A training set in memory: pictures, patch targets, captions and questions."""
 
-    def __init__(self, paths: Sequence[Path]) -> None:
-        """Read shards; all of them are kept in memory."""
+    def __init__(self, paths: Sequence[Path], device: torch.device) -> None:
+        """Read shards; all of them are kept in memory. Tensors are handed out on the device."""
+        self._device = device
         shards = [np.load(path, allow_pickle=False) for path in paths]
         self._pictures = np.concatenate([shard['pictures'] for shard in shards])
         self._targets = np.concatenate([shard['targets'] for shard in shards])
@@ -99,8 +100,8 @@ class SceneShards:
         self._branches = np.concatenate(
             [_with_shard(shard['branches'], number) for number, shard in enumerate(shards)]
         )
-        self._mean = torch.from_numpy(MEAN[:, None, None])
-        self._std = torch.from_numpy(STD[:, None, None])
+        self._mean = torch.from_numpy(MEAN[:, None, None]).to(device)
+        self._std = torch.from_numpy(STD[:, None, None]).to(device)
 
     def __len__(self) -> int:
         """Return the number of scenes."""
@@ -108,11 +109,12 @@ class SceneShards:
 
     def pixels(self, rows: NDArray[np.int64]) -> torch.Tensor:
         """Return normalised pictures, float32 [rows, 3, side, side]."""
-        return (torch.from_numpy(self._pictures[rows]).float() / 255 - self._mean) / self._std
+        pictures = torch.from_numpy(self._pictures[rows]).to(self._device)
+        return (pictures.float() / 255 - self._mean) / self._std
 
     def targets(self, rows: NDArray[np.int64]) -> torch.Tensor:
         """Return what the patches show, float32 [rows, patches, attributes]."""
-        return torch.from_numpy(self._targets[rows]).float()
+        return torch.from_numpy(self._targets[rows]).to(self._device).float()
 
     def caption(self, row: int) -> Branch:
         """Return a scene's caption."""

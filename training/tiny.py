@@ -10,6 +10,7 @@ so the tower gets a stage of its own and the decoder learns along with the proje
 after an interruption, it goes on where it was.
 """
 
+import shutil
 from collections.abc import Iterator
 from functools import partial
 from importlib.resources import files
@@ -23,8 +24,10 @@ from rich.console import Console
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from ros2_llava_phi.assistant.load import load_assistant
+from ros2_llava_phi.assistant.load import EXPORT_FOLDER, load_assistant
 from ros2_llava_phi.assistant.request import request_text
+from ros2_llava_phi.engine.onnx_export import export
+from ros2_llava_phi.model.checkpoint import open_checkpoint
 from ros2_llava_phi.model.config import ModelConfig, TextConfig, VisionConfig, write_config
 from ros2_llava_phi.model.network import DecoderLayer, LlavaPhi, VisionLayer, VisionTower
 from ros2_llava_phi.model.prompt import BEFORE_PICTURE, after_picture, answer_text
@@ -53,6 +56,10 @@ QUESTIONS_PER_PICTURE = 10
 CALIBRATION_SCENES = 300
 EVALUATION_SCENES = 800
 TOKENS = 768
+MADE = (
+    'Trained from random weights, as `make tiny` does it: the tower on what each patch shows,\n'
+    'then projector and decoder on captions, then everything on questions.'
+)
 
 CONFIG = ModelConfig(
     vision=VisionConfig(
@@ -115,17 +122,30 @@ def make_tiny(work: Path, out: Path, recording: Path) -> None:
         tokenizer,
         SCENES_PER_SHARD,
     )
+    device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     network = LlavaPhi(CONFIG)
     initialise(network)
-    _train(network, SceneShards(paths), tokenizer, work)
+    _train(network.to(device), SceneShards(paths, device), tokenizer, work)
     save_network(network, out, torch.float16)
     tokenizer.save(str(out / TOKENIZER_FILE))
-    temperature = calibrate(load_assistant(str(out)), CALIBRATION_SCENES)
+    temperature = calibrate(load_assistant(str(out), 'torch'), CALIBRATION_SCENES)
     write_config(CONFIG.model_copy(update={'temperature': temperature}), out)
-    scores = evaluate(load_assistant(str(out)), EVALUATION_SCENES)
+    finish(out, MADE)
+
+
+def finish(folder: Path, made: str) -> None:
+    """Export a trained model beside its checkpoint, evaluate both, and write scores and card."""
+    export_folder = folder / EXPORT_FOLDER
+    shutil.rmtree(export_folder, ignore_errors=True)
+    export(open_checkpoint(folder), export_folder, folder.name, 'int8')
+    scores, exported = (
+        evaluate(load_assistant(str(folder), engine), EVALUATION_SCENES)
+        for engine in ('torch', 'onnxruntime')
+    )
     print_scores(scores, Console())
-    (out / SCORES_FILE).write_text(scores.model_dump_json(indent=2) + '\n')
-    write_card(out, scores)
+    print_scores(exported, Console())
+    (folder / SCORES_FILE).write_text(scores.model_dump_json(indent=2) + '\n')
+    write_card(folder, made, scores, exported)
 
 
 def initialise(network: nn.Module) -> None:
@@ -170,9 +190,10 @@ def _texts() -> Iterator[str]:
 
 def _train(network: LlavaPhi, shards: SceneShards, tokenizer: Tokenizer, work: Path) -> None:
     """Train a network through all stages; their progress and results are kept below `work`."""
-    pupil = Pupil(network, len(ATTRIBUTES))
+    device = next(network.parameters()).device
+    pupil = Pupil(network, len(ATTRIBUTES)).to(device)
     before_picture = encode(tokenizer, BEFORE_PICTURE)
-    words, fits = attribute_words(tokenizer)
+    words, fits = (tensor.to(device) for tensor in attribute_words(tokenizer))
     weights = rare_weights(shards.targets(np.arange(min(2000, len(shards)))))
 
     def grounding(picture: Tensor, targets: Tensor) -> Tensor:
@@ -185,7 +206,7 @@ def _train(network: LlavaPhi, shards: SceneShards, tokenizer: Tokenizer, work: P
 
     def caption_loss(rows: Rows) -> Tensor:
         picture = network.encode(shards.pixels(rows))
-        asked = pack([[shards.caption(row)] for row in rows.tolist()])
+        asked = pack([[shards.caption(row)] for row in rows.tolist()]).to(device)
         captions = answer_loss(pupil.decoder, before_picture, picture, asked)
         return captions + grounding(picture, shards.targets(rows))
 
@@ -194,7 +215,8 @@ def _train(network: LlavaPhi, shards: SceneShards, tokenizer: Tokenizer, work: P
         rng = np.random.default_rng([SEED, *rows.tolist()])
         asked = [shards.questions(row, QUESTIONS_PER_PICTURE, rng) for row in rows.tolist()]
         picture = pupil.projector(features)
-        answers = answer_loss(pupil.decoder, before_picture, picture, pack(asked))
+        batch = pack(asked).to(device)
+        answers = answer_loss(pupil.decoder, before_picture, picture, batch)
         targets = shards.targets(rows)
         patches = patch_loss(pupil.head(features), targets, weights)
         return answers + PATCH_WEIGHT * patches + grounding(picture, targets)

@@ -4,16 +4,17 @@ import logging
 from importlib.resources import files
 from pathlib import Path
 
-from ros2_llava_phi.engine.torch_engine import TorchEngine, check_device
-from ros2_llava_phi.model.checkpoint import open_checkpoint
+from ros2_llava_phi.engine.engine import AnyEngine
+from ros2_llava_phi.engine.exported import Manifest, is_exported, read_manifest
 from ros2_llava_phi.model.config import ModelError
 from ros2_llava_phi.model.tokenizer import load_tokenizer
-from ros2_llava_phi.model.weights import weights_hash
 
 from .answer import ModelIdentity
 from .assistant import Assistant
 
-ENGINES = ('torch',)
+ENGINES = ('auto', 'onnxruntime', 'torch')
+# Where a checkpoint's folder may hold its export.
+EXPORT_FOLDER = 'onnx'
 
 
 def find_model(model: str) -> Path:
@@ -34,34 +35,79 @@ def model_name(folder: Path) -> str:
 
 
 def load_assistant(
-    model: str, engine: str = 'torch', device: str = 'cpu', precision: str = 'fp32'
+    model: str, engine: str = 'auto', device: str = 'cpu', precision: str = 'auto'
 ) -> Assistant:
     """
     Load a model and make an assistant of it.
 
     model: a folder, or the name of a packaged model.
-    engine, device, precision: what runs it, where, and in which number format.
+    engine: onnxruntime runs an exported model, torch a checkpoint; auto takes what the folder
+    holds, and of both onnxruntime where it can do what is asked.
+    device: cpu, cuda or cuda:N. precision: auto is that of the export, and fp32 in torch.
 
     Raises ModelError in one sentence if any of them cannot be used.
     """
     if engine not in ENGINES:
         raise ModelError(f'there is no engine {engine!r}; engines: {", ".join(ENGINES)}')
-    dtype = check_device(precision, device)
     folder = find_model(model)
+    if engine == 'torch':
+        return _load_checkpoint(folder, device, precision)
+    export = next((at for at in (folder, folder / EXPORT_FOLDER) if is_exported(at)), None)
+    if export is None:
+        if engine == 'auto':
+            return _load_checkpoint(folder, device, precision)
+        raise ModelError(f'{folder} is not exported for ONNX Runtime; use `llava-phi export`')
+    manifest = read_manifest(export)
+    fits = device == 'cpu' and precision in ('auto', manifest.precision)
+    if engine == 'auto' and not fits and export != folder:
+        return _load_checkpoint(folder, device, precision)
+    if not fits:
+        raise ModelError(
+            f'{export} runs on the device cpu in {manifest.precision}, not on {device} in '
+            f'{precision}; export it anew, or use a checkpoint and the engine torch'
+        )
+    return _load_export(export, manifest)
+
+
+def _load_export(folder: Path, manifest: Manifest) -> Assistant:
+    from ros2_llava_phi.engine.onnx_engine import OnnxEngine
+
+    engine = OnnxEngine(folder, manifest)
+    tokenizer = load_tokenizer(folder, engine.config.text.vocab_size)
+    identity = _identity(engine, manifest.name, manifest.weights_hash)
+    return Assistant(engine, tokenizer, identity)
+
+
+def _load_checkpoint(folder: Path, device: str, precision: str) -> Assistant:
+    try:
+        from ros2_llava_phi.engine.torch_engine import TorchEngine, check_device
+        from ros2_llava_phi.model.checkpoint import open_checkpoint
+        from ros2_llava_phi.model.weights import weights_hash
+    except ModuleNotFoundError as error:
+        raise ModelError(
+            f'{folder} is a checkpoint, which needs PyTorch: install it (pip install torch), or '
+            f'use an exported model; {error.name} is missing'
+        ) from error
+    precision = 'fp32' if precision == 'auto' else precision
+    dtype = check_device(precision, device)
     checkpoint = open_checkpoint(folder)
     tokenizer = load_tokenizer(checkpoint.tokenizer_folder, checkpoint.config.text.vocab_size)
     network = checkpoint.read(dtype)
     if checkpoint.drops_head_bias:
         logging.getLogger(__name__).warning('%s has no lm_head.bias; it is taken as 0', folder)
-    torch_engine = TorchEngine(network, precision, device)
-    identity = ModelIdentity(
-        name=model_name(folder),
-        weights_hash=weights_hash(checkpoint.files),
-        engine=torch_engine.name,
-        precision=precision,
-        device=device,
-        image_size=network.config.vision.image_size,
-        image_tokens=network.config.vision.image_tokens,
-        context_length=network.config.text.context_length,
+    engine = TorchEngine(network, precision, device)
+    identity = _identity(engine, model_name(folder), weights_hash(checkpoint.files))
+    return Assistant(engine, tokenizer, identity)
+
+
+def _identity(engine: AnyEngine, name: str, weights_hash: str) -> ModelIdentity:
+    return ModelIdentity(
+        name=name,
+        weights_hash=weights_hash,
+        engine=engine.name,
+        precision=engine.precision,
+        device=engine.device,
+        image_size=engine.config.vision.image_size,
+        image_tokens=engine.config.vision.image_tokens,
+        context_length=engine.config.text.context_length,
     )
-    return Assistant(torch_engine, tokenizer, identity)

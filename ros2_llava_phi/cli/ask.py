@@ -37,7 +37,12 @@ def ask(
         float, typer.Option(help='Draw among the likeliest tokens of this probability in all.')
     ] = 0.95,
     seed: Annotated[int, typer.Option(help='Of the random numbers.')] = 0,
-    precision: Annotated[str, typer.Option(help='fp32, bf16 or fp16.')] = 'fp32',
+    engine: Annotated[
+        str, typer.Option(help='onnxruntime, torch, or auto: what fits the folder.')
+    ] = 'auto',
+    precision: Annotated[
+        str, typer.Option(help="auto: the export's, or fp32; torch has bf16 and fp16, too.")
+    ] = 'auto',
     device: Annotated[str, typer.Option(help='cpu, cuda or cuda:N.')] = 'cpu',
     verbose: Annotated[
         bool, typer.Option('--verbose', '-v', help='Print probabilities and timings, too.')
@@ -51,7 +56,7 @@ def ask(
     from ..assistant.load import load_assistant
     from ..assistant.reply import OutOfTimeError
 
-    assistant = load_assistant(model, device=device, precision=precision)
+    assistant = load_assistant(model, engine, device, precision)
     start = time.monotonic()
     try:
         answer = assistant.ask(

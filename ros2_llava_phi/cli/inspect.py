@@ -19,13 +19,24 @@ def inspect(
     from rich.table import Table
 
     from ..assistant.load import find_model
+    from ..engine.exported import is_exported, read_manifest
+
+    found = find_model(str(folder))
+    table = Table(show_header=False, box=None, pad_edge=False)
+    console = Console()
+    if is_exported(found):
+        manifest = read_manifest(found)
+        table.add_row('layout', 'exported for ONNX Runtime')
+        table.add_row('model', escape(manifest.name))
+        table.add_row('weights', manifest.weights_hash)
+        table.add_row('precision', manifest.precision)
+        console.print(table)
+        return
     from ..model.inspection import inspect as look
 
-    inspection = look(find_model(str(folder)), base, vision_tower)
-    table = Table(show_header=False, box=None, pad_edge=False)
+    inspection = look(found, base, vision_tower)
     for name, value in inspection.facts:
         table.add_row(name, escape(value))
-    console = Console()
     console.print(table)
     for remark in inspection.remarks:
         console.print(f'[bold yellow]note[/]     {escape(remark)}')

@@ -9,8 +9,11 @@ from .. import __version__
 from .ask import ask
 from .bag_from_video import bag_from_video
 from .convert import convert
+from .export import export
 from .inspect import inspect
 
+# What an installation that only runs exported models does without.
+OF_CHECKPOINTS = ('torch', 'safetensors', 'huggingface_hub', 'onnx_ir', 'onnxscript')
 # typer brings a click of its own or uses click's, by version; its errors have this in common.
 UsageError: Any = typer.BadParameter.__mro__[1]
 
@@ -22,6 +25,7 @@ app = typer.Typer(
 )
 app.command()(ask)
 app.command()(convert)
+app.command()(export)
 app.command()(inspect)
 app.command()(bag_from_video)
 
@@ -50,6 +54,13 @@ def main() -> None:
         sys.exit(1)
     except UsageError as error:
         _complain(f'{error.format_message()} See --help.')
+    except ModuleNotFoundError as error:
+        if error.name not in OF_CHECKPOINTS:
+            raise
+        _complain(
+            f'{error.name} is missing: checkpoints, export and training need '
+            "`pip install '.[train]'`"
+        )
     except (ValueError, OSError, RuntimeError) as error:
         if not _is_for_the_user(error):
             raise

@@ -6,6 +6,8 @@ arXiv 2310.03744), Phi-2 (microsoft/phi-2), LLaVA-Phi (Zhu et al., arXiv 2401.02
 Shapes: B pictures or sequences, T tokens, D hidden size, H heads, S places in the cache.
 """
 
+from typing import Protocol
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -147,12 +149,16 @@ class Decoder(nn.Module):
         mask: bool, broadcastable to [B, H, T, S]; True where a token may look.
         cache: if given, the tokens follow those in it, and are appended to it.
         """
-        rotation = rotary(positions, self.config.rotary_dim, self.config.rope_theta)
-        x = embeddings
-        for layer in self.layers:
-            x = layer(x, rotation, mask, cache)
+        hidden = self.blocks(embeddings, CachedAttention(self.config, positions, mask, cache))
         if cache is not None:
             cache.length += embeddings.shape[1]
+        return hidden
+
+    def blocks(self, embeddings: Tensor, attention: 'Attention') -> Tensor:
+        """Do what forward does with any core of the attention: an export brings its own."""
+        x = embeddings
+        for layer in self.layers:
+            x = layer(x, attention)
         return self.final_layernorm(x)
 
 
@@ -164,7 +170,6 @@ class DecoderLayer(nn.Module):
         super().__init__()
         width = config.hidden_size
         self.index = index
-        self.heads = config.heads
         self.input_layernorm = nn.LayerNorm(width, config.layer_norm_eps)
         self.q_proj = nn.Linear(width, width)
         self.k_proj = nn.Linear(width, width)
@@ -173,19 +178,40 @@ class DecoderLayer(nn.Module):
         self.fc1 = nn.Linear(width, config.intermediate_size)
         self.fc2 = nn.Linear(config.intermediate_size, width)
 
-    def forward(
-        self, x: Tensor, rotation: tuple[Tensor, Tensor], mask: Tensor, cache: KVCache | None
-    ) -> Tensor:
-        """Map [B, T, D] to the same; see Decoder.forward."""
+    def forward(self, x: Tensor, attention: 'Attention') -> Tensor:
+        """Map [B, T, D] to the same."""
         normed = self.input_layernorm(x)
-        q = rotate(split_heads(self.q_proj(normed), self.heads), rotation)
-        k = rotate(split_heads(self.k_proj(normed), self.heads), rotation)
-        v = split_heads(self.v_proj(normed), self.heads)
-        if cache is not None:
-            k, v = cache.append(self.index, k, v)
-        attention = attend(q, k, v, mask)
+        q, k, v = self.q_proj(normed), self.k_proj(normed), self.v_proj(normed)
         mlp = self.fc2(F.gelu(self.fc1(normed), approximate='tanh'))
-        return x + self.dense(merge_heads(attention)) + mlp
+        return x + self.dense(attention(self.index, q, k, v)) + mlp
+
+
+class Attention(Protocol):
+    """The core of the decoder's attention: from queries, keys and values to what is attended."""
+
+    def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Turn q and k by their positions, and map q, k, v of a layer, [B, T, D], to the same."""
+
+
+class CachedAttention:
+    """Attention to what the mask lets a token see, the cache included."""
+
+    def __init__(
+        self, config: TextConfig, positions: Tensor, mask: Tensor, cache: KVCache | None
+    ) -> None:
+        """Compute the rotation once for all layers; see Decoder.forward."""
+        self._heads = config.heads
+        self._rotation = rotary(positions, config.rotary_dim, config.rope_theta)
+        self._mask = mask
+        self._cache = cache
+
+    def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """See Attention."""
+        q, k, v = (split_heads(x, self._heads) for x in (q, k, v))
+        q, k = rotate(q, self._rotation), rotate(k, self._rotation)
+        if self._cache is not None:
+            k, v = self._cache.append(layer, k, v)
+        return merge_heads(attend(q, k, v, self._mask))
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
@@ -211,7 +237,8 @@ def rotate(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
     """Rotate the first dimensions of every head of x [B, H, T, head_dim]; the rest stay."""
     cos, sin = rotation
     turned, rest = x[..., : cos.shape[-1]].float(), x[..., cos.shape[-1] :]
-    first, second = turned.chunk(2, dim=-1)
+    half = cos.shape[-1] // 2
+    first, second = turned[..., :half], turned[..., half:]
     turned = turned * cos + torch.cat([-second, first], dim=-1) * sin
     return torch.cat([turned.to(x.dtype), rest], dim=-1)
 

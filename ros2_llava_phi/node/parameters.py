@@ -47,9 +47,15 @@ class Parameters(BaseModel):
     model: str = fixed(
         'llava-phi-tiny', 'Folder of the model, or name of a packaged model', min_length=1
     )
-    engine: str = fixed('torch', 'What runs the model', min_length=1)
+    engine: str = fixed(
+        'auto', 'What runs the model: onnxruntime, torch, or what fits the folder', min_length=1
+    )
     device: str = fixed('cpu', 'Device that the engine runs on: cpu, cuda, cuda:1', min_length=1)
-    precision: str = fixed('fp32', 'Precision of the weights: fp32, bf16, fp16', min_length=1)
+    precision: str = fixed(
+        'auto',
+        'Precision of the weights: that of the export, or fp32, bf16, fp16 in torch',
+        min_length=1,
+    )
     cameras: list[CameraName] = fixed(
         ['front'], 'Names of the cameras; the first one is the default', min_length=1
     )

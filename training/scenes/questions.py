@@ -29,7 +29,7 @@ RAREST = 0.012  # an answer that fewer scenes have is not asked for
 TRIES = 60  # draws a wanted question
 WEIGHTS = {
     'presence': 4.0,
-    'count': 14.0,
+    'count': 50.0,
     'colour': 2.0,
     'action': 5.0,
     'what ahead': 2.0,
@@ -44,7 +44,7 @@ WEIGHTS = {
     'side': 0.6,
 }
 OPEN = ('leftmost ', 'rightmost ')  # groups whose answers are as many as there are things
-AS_TEXT = 0.3  # share of the choices that are asked as free text
+AS_TEXT = {'choice': 0.3, 'yes_no': 0.15, 'number': 0.15}  # shares that are asked as free text
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,8 @@ def _adjusted(scenes: list[list[tuple[str, float, list[str]]]], odds: Odds) -> O
     adjusted = {}
     for group, counts in seen.items():
         common = [a for a in sorted(counts) if often[group][a] >= RAREST * MEASURED]
+        if len(common) < 2:
+            common = []  # whoever cannot see the picture would know the answer
         total = sum(1 / counts[answer] for answer in common)
         adjusted[group] = {answer: 1 / counts[answer] / total for answer in common}
     return adjusted
@@ -168,15 +170,10 @@ def _draw(groups: dict[str, dict[str, list[Fact]]], rng: np.random.Generator) ->
 
 
 def _ask(fact: Fact, rng: np.random.Generator, split: str) -> Example:
-    kind = fact.kind
-    choices: tuple[str, ...] = ()
-    if kind == 'choice' and rng.random() < AS_TEXT:
-        kind = 'text'
-    elif kind == 'choice':
-        choices = _offer(fact, rng)
-    return Example(
-        _phrase(fact.topic, fact.words, rng, split), kind, choices, fact.answer, fact.topic
-    )
+    kind = 'text' if rng.random() < AS_TEXT[fact.kind] else fact.kind
+    choices = _offer(fact, rng) if kind == 'choice' else ()
+    question = _phrase(fact.topic, fact.words, rng, split)
+    return Example(question, kind, choices, fact.answer, fact.topic)
 
 
 def _offer(fact: Fact, rng: np.random.Generator) -> tuple[str, ...]:

@@ -1,0 +1,47 @@
+"""llava-phi export: write a checkpoint for ONNX Runtime, which needs no PyTorch."""
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Precision(str, Enum):
+    """The precisions that ONNX Runtime runs on a CPU."""
+
+    FP32 = 'fp32'
+    INT8 = 'int8'
+    INT4 = 'int4'
+
+
+def export(
+    model: Annotated[str, typer.Argument(help='Folder of the model, or a packaged model.')],
+    out: Annotated[Path, typer.Argument(metavar='OUT', help='New folder to write.')],
+    precision: Annotated[
+        Precision, typer.Option(help='Of the weights; int4 keeps 8 bits in tower and head.')
+    ] = Precision.INT8,
+) -> None:
+    """Export a model for ONNX Runtime on a CPU; the folder then runs without PyTorch."""
+    import logging
+
+    from rich.progress import Progress
+
+    from ..assistant.load import find_model, model_name
+    from ..engine.onnx_export import export as write
+    from ..model.checkpoint import open_checkpoint
+
+    logging.getLogger('torch.onnx').setLevel(logging.ERROR)
+    folder = find_model(model)
+    with Progress(transient=True) as progress:
+        task = progress.add_task(f'{precision.value}: tracing', total=None)
+
+        def show(done: int, total: int) -> None:
+            description = f'{precision.value}: writing'
+            progress.update(task, completed=done, total=total, description=description)
+
+        error = write(open_checkpoint(folder), out, model_name(folder), precision.value, show)
+    size = sum(path.stat().st_size for path in out.iterdir())
+    typer.echo(f'{out}: {precision.value}, {size / 1e6:.1f} MB')
+    if precision != Precision.FP32:
+        typer.echo(f'rounding moved the weights by {error:.2%} of their size (rms)')

@@ -1,0 +1,112 @@
+"""An exported model on a CPU, run by ONNX Runtime: needs neither PyTorch nor transformers."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+
+from ros2_llava_phi.model.config import ModelConfig, ModelError, TextConfig, read_config
+
+from .engine import Floats, NumericsError
+from .exported import DECODER, EMBEDDINGS, VISION, Manifest
+
+
+class OnnxCache:
+    """Keys and values in buffers that the decoder's graph reads and writes in place."""
+
+    def __init__(self, config: TextConfig, session: ort.InferenceSession) -> None:
+        """Reserve places for the model's context; memory is taken as places come into use."""
+        self.capacity = config.context_length
+        self.length = 0
+        self.binding = session.io_binding()
+        shape = (1, config.heads, config.context_length, config.head_dim)
+        for layer in range(config.layers):
+            for kind in ('keys', 'values'):
+                buffer = ort.OrtValue.ortvalue_from_numpy(np.zeros(shape, np.float32))
+                self.binding.bind_ortvalue_input(f'{kind}.{layer}', buffer)
+                self.binding.bind_ortvalue_output(f'new_{kind}.{layer}', buffer)
+
+    def rewind(self, length: int) -> None:
+        """Forget all but the first `length` tokens."""
+        if not 0 <= length <= self.length:
+            raise ValueError(f'cannot rewind a cache of {self.length} tokens to {length}')
+        self.length = length
+
+
+class OnnxEngine:
+    """Engine (see engine.py) on ONNX Runtime."""
+
+    name = 'onnxruntime'
+    device = 'cpu'
+
+    def __init__(self, folder: Path, manifest: Manifest, threads: int = 0) -> None:
+        """
+        Load an exported model.
+
+        manifest: that of the folder, already checked. threads: 0 takes one for each core.
+
+        Raises ModelError if the folder cannot be loaded.
+        """
+        self.config: ModelConfig = read_config(folder)
+        self.precision: str = manifest.precision
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        try:
+            self._vision = _session(folder / VISION, options)
+            self._decoder = _session(folder / DECODER, options)
+            self._embeddings = np.load(folder / EMBEDDINGS, mmap_mode='r', allow_pickle=False)
+        except (RuntimeError, ValueError, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise ModelError(f'{folder} cannot be loaded by ONNX Runtime: {reason}') from error
+        text = self.config.text
+        if self._embeddings.shape != (text.vocab_size, text.hidden_size):
+            raise ModelError(
+                f'{folder / EMBEDDINGS} has shape {list(self._embeddings.shape)}, '
+                f'but config.json asks for {[text.vocab_size, text.hidden_size]}'
+            )
+
+    def encode(self, pixels: Floats) -> Floats:
+        """Turn normalised pixels [3, side, side] into embeddings [image_tokens, hidden]."""
+        embeddings = self._vision.run(None, {'pixels': pixels[None]})[0][0]
+        return _finite(embeddings, 'vision tower or projector')
+
+    def embed(self, tokens: Sequence[int]) -> Floats:
+        """Return the embeddings [T, hidden] of T token ids."""
+        embeddings: Floats = self._embeddings[list(tokens)].astype(np.float32)
+        return embeddings
+
+    def new_cache(self) -> OnnxCache:
+        """Return an empty cache for the model's context length."""
+        return OnnxCache(self.config.text, self._decoder)
+
+    def prefill(self, embeddings: Floats, cache: OnnxCache) -> Floats:
+        """Append embeddings [T, hidden] to the cache; return the last one's logits [vocab]."""
+        tokens, past = len(embeddings), cache.length
+        if past + tokens > cache.capacity:
+            raise ValueError(f'{past} + {tokens} tokens do not fit a cache of {cache.capacity}')
+        cache.binding.bind_cpu_input('embeddings', np.ascontiguousarray(embeddings[None]))
+        cache.binding.bind_cpu_input('past', np.array([past], np.int64))
+        cache.binding.bind_output('logits', 'cpu')
+        self._decoder.run_with_iobinding(cache.binding)
+        cache.length = past + tokens
+        logits: Floats = cache.binding.get_outputs()[-1].numpy()[0]
+        return _finite(logits, 'decoder')
+
+    def decode(self, token: int, cache: OnnxCache) -> Floats:
+        """Append one token to the cache; return its logits [vocab]."""
+        return self.prefill(self.embed([token]), cache)
+
+
+def _session(path: Path, options: Any) -> ort.InferenceSession:
+    return ort.InferenceSession(path, options, providers=['CPUExecutionProvider'])
+
+
+def _finite(result: Floats, part: str) -> Floats:
+    if np.isfinite(result).all():
+        return result
+    raise NumericsError(
+        f'the {part} computed NaN or infinity; look at the checkpoint, and export it again'
+    )

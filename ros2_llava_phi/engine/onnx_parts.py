@@ -1,0 +1,161 @@
+"""
+The network in the dialect that ONNX Runtime runs fast, for tracing only.
+
+Linear layers become MatMul or MatMulNBits, the decoder's attention GroupQueryAttention, which
+reads and writes a cache of fixed capacity in place. All else is the network's own code.
+Operators: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
+"""
+
+import torch
+from torch import Tensor, nn
+
+from ros2_llava_phi.model.config import TextConfig
+from ros2_llava_phi.model.network import Decoder, LlavaPhi, rotary, rotate
+
+from .quantise import block_size
+
+# How MatMulNBits multiplies: with activations rounded to 8 bits, block by block.
+ACCURACY_LEVEL = 4
+
+
+class TransposedLinear(nn.Module):
+    """A linear layer whose weights are stored as they are multiplied, [in, out]."""
+
+    def __init__(self, linear: nn.Linear) -> None:
+        """Take a linear layer's place; the weights are filled in after tracing."""
+        super().__init__()
+        self.transposed = nn.Parameter(torch.empty(linear.in_features, linear.out_features))
+        self.bias = linear.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [B, T, in] to [B, T, out]."""
+        return x @ self.transposed + self.bias
+
+
+class QuantisedLinear(nn.Module):
+    """A linear layer with weights of 4 or 8 bits."""
+
+    packed: Tensor
+    scales: Tensor
+
+    def __init__(self, linear: nn.Linear, bits: int) -> None:
+        """Take a linear layer's place; the weights are filled in after tracing."""
+        super().__init__()
+        self.bits = bits
+        self.inputs, self.outputs = linear.in_features, linear.out_features
+        self.block = block_size(self.inputs)
+        blocks = -(-self.inputs // self.block)
+        packed = torch.empty(self.outputs, blocks, self.block * bits // 8, dtype=torch.uint8)
+        self.register_buffer('packed', packed)
+        self.register_buffer('scales', torch.empty(self.outputs, blocks))
+        self.bias = linear.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [B, T, in] to [B, T, out]."""
+        product = torch.onnx.ops.symbolic(
+            'com.microsoft::MatMulNBits',
+            (x, self.packed, self.scales),
+            {
+                'K': self.inputs,
+                'N': self.outputs,
+                'bits': self.bits,
+                'block_size': self.block,
+                'accuracy_level': ACCURACY_LEVEL,
+            },
+            dtype=x.dtype,
+            shape=(*x.shape[:-1], self.outputs),
+            version=1,
+        )
+        return product + self.bias
+
+
+class OnnxAttention:
+    """Attention (see network.py) by ONNX Runtime's operator, with its cache."""
+
+    def __init__(
+        self,
+        config: TextConfig,
+        past: Tensor,
+        tokens: int,
+        keys: list[Tensor],
+        values: list[Tensor],
+    ) -> None:
+        """
+        Prepare `tokens` tokens that follow `past` [1] others.
+
+        keys, values: caches by layer, [1, H, capacity, head_dim].
+        """
+        self._heads = config.heads
+        positions = past[:, None] + torch.arange(tokens)
+        cos, sin = rotary(positions, config.rotary_dim, config.rope_theta)
+        self._rotation = cos.transpose(1, 2), sin.transpose(1, 2)
+        self._last = (past + (tokens - 1)).to(torch.int32)
+        self._total = (past[0] + tokens).to(torch.int32)
+        self._keys, self._values = keys, values
+        self.present: list[tuple[Tensor, Tensor]] = []
+
+    def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """See Attention."""
+        q, k = (
+            rotate(x.unflatten(-1, (self._heads, -1)), self._rotation).flatten(2) for x in (q, k)
+        )
+        key, value = self._keys[layer], self._values[layer]
+        attended, *present = torch.onnx.ops.symbolic_multi_out(
+            'com.microsoft::GroupQueryAttention',
+            (q, k, v, key, value, self._last, self._total),
+            {'num_heads': self._heads, 'kv_num_heads': self._heads},
+            dtypes=(q.dtype, key.dtype, value.dtype),
+            shapes=(q.shape, key.shape, value.shape),
+            version=1,
+        )
+        self.present.append((present[0], present[1]))
+        return attended
+
+
+class OnnxDecoder(nn.Module):
+    """The decoder as a graph: embeddings and caches in, logits and caches out."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        """Wrap a decoder."""
+        super().__init__()
+        self.decoder = decoder
+
+    def forward(
+        self, embeddings: Tensor, past: Tensor, keys: list[Tensor], values: list[Tensor]
+    ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        """
+        Return the last token's logits [1, vocab], and the caches by layer.
+
+        embeddings: [1, T, D]; past: how many tokens are in the caches, int64 [1]; keys, values:
+        by layer, [1, H, capacity, head_dim].
+        """
+        tokens = embeddings.shape[1]
+        attention = OnnxAttention(self.decoder.config, past, tokens, keys, values)
+        hidden = self.decoder.blocks(embeddings, attention)
+        logits = self.decoder.lm_head(hidden[:, -1:])[:, 0]
+        return logits, [k for k, _ in attention.present], [v for _, v in attention.present]
+
+
+class OnnxVision(nn.Module):
+    """Vision tower and projector as a graph: normalised pixels in, embeddings out."""
+
+    def __init__(self, network: LlavaPhi) -> None:
+        """Wrap a network's parts, without the layer that LLaVA never uses."""
+        super().__init__()
+        self.vision_tower = network.vision_tower
+        self.projector = network.projector
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Map [1, 3, side, side] to [1, image_tokens, D]."""
+        embeddings: Tensor = self.projector(self.vision_tower(pixels))
+        return embeddings
+
+
+def replace_linears(module: nn.Module, bits_of: dict[str, int | None]) -> None:
+    """Put the dialect's layers in the place of all linear ones; `bits_of` None keeps fp32."""
+    for path, bits in bits_of.items():
+        parent = module.get_submodule(path.rpartition('.')[0])
+        linear = module.get_submodule(path)
+        assert isinstance(linear, nn.Linear)
+        new = TransposedLinear(linear) if bits is None else QuantisedLinear(linear, bits)
+        parent.register_module(path.rpartition('.')[2], new)

@@ -1,0 +1,75 @@
+"""
+Weights as small integers, block by block along the input: symmetric, with a scale a block.
+
+The integers are those that both ONNX Runtime's MatMulNBits and TensorRT's DequantizeLinear take:
+w = scale * q with q in -2^(bits-1) .. 2^(bits-1) - 1, and no zero point.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+BLOCKS = (128, 64, 32)
+# The largest weight of a block need not be kept: the grid is a share of the range that it spans.
+GRIDS = np.linspace(1.0, 0.75, 6, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class QuantisedWeight:
+    """
+    A weight matrix [out, in] in blocks of its inputs; the last one is filled up with zeros.
+
+    integers: int8 [out, blocks, block]; scales: float32 [out, blocks].
+    """
+
+    bits: int
+    integers: NDArray[np.int8]
+    scales: NDArray[np.float32]
+    inputs: int
+
+    def dequantised(self) -> NDArray[np.float32]:
+        """Return the weights that these integers stand for, [out, in]."""
+        whole = self.integers * self.scales[..., None]
+        return whole.reshape(len(whole), -1)[:, : self.inputs]
+
+    def packed(self) -> NDArray[np.uint8]:
+        """Return the integers without sign as MatMulNBits stores them, uint8 [out, blocks, bytes].
+
+        2^(bits-1) is added; of two 4-bit integers in a byte, the first is the low one.
+        """
+        unsigned = (self.integers.astype(np.int16) + (1 << (self.bits - 1))).astype(np.uint8)
+        if self.bits == 8:
+            return unsigned
+        return (unsigned[..., 0::2] | (unsigned[..., 1::2] << 4)).astype(np.uint8)
+
+
+def block_size(inputs: int) -> int:
+    """Return the largest block that divides the number of inputs, else the smallest there is."""
+    return next((size for size in BLOCKS if inputs % size == 0), BLOCKS[-1])
+
+
+def quantise(weight: NDArray[np.float32], bits: int) -> QuantisedWeight:
+    """Round a weight matrix [out, in] to 4 or 8 bits, each block on the grid of least error."""
+    outputs, inputs = weight.shape
+    size = block_size(inputs)
+    blocks = np.pad(weight, ((0, 0), (0, -inputs % size))).reshape(outputs, -1, size)
+    largest = (1 << (bits - 1)) - 1
+    span = np.abs(blocks).max(axis=-1) / largest
+    span[span == 0] = 1.0
+    best = np.full(span.shape, np.inf, np.float32)
+    scales = span
+    # At 8 bits the whole span is the best grid but for a thousandth.
+    for share in GRIDS if bits == 4 else GRIDS[:1]:
+        tried = span * share
+        error = np.square(_rounded(blocks, tried, largest) * tried[..., None] - blocks).sum(-1)
+        scales = np.where(error < best, tried, scales)
+        best = np.minimum(error, best)
+    integers = _rounded(blocks, scales, largest).astype(np.int8)
+    return QuantisedWeight(bits, integers, scales.astype(np.float32), inputs)
+
+
+def _rounded(
+    blocks: NDArray[np.float32], scales: NDArray[np.float32], largest: int
+) -> NDArray[np.float32]:
+    return np.clip(np.rint(blocks / scales[..., None]), -largest - 1, largest)

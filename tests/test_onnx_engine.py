@@ -1,0 +1,347 @@
+"""ONNX Runtime against the reference: the same numbers, the same caches, the same refusals."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small_model import CONFIG, make_model
+
+from ros2_llava_phi.assistant.assistant import Assistant
+from ros2_llava_phi.assistant.frame import Frame
+from ros2_llava_phi.assistant.load import EXPORT_FOLDER, find_model, load_assistant
+from ros2_llava_phi.engine.engine import AnyEngine, Floats, NumericsError
+from ros2_llava_phi.engine.exported import MANIFEST, read_manifest
+from ros2_llava_phi.engine.onnx_engine import OnnxEngine
+from ros2_llava_phi.engine.onnx_export import export, linear_bits
+from ros2_llava_phi.engine.quantise import quantise
+from ros2_llava_phi.engine.torch_engine import TorchEngine
+from ros2_llava_phi.model.checkpoint import load_network, open_checkpoint
+from ros2_llava_phi.model.config import ModelConfig, ModelError, TextConfig, VisionConfig
+from ros2_llava_phi.model.network import LlavaPhi
+from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE
+from ros2_llava_phi.model.weights import save_network
+from ros2_llava_phi.training.evaluate import HELD_OUT_SEED, said
+from ros2_llava_phi.training.scene_shards import question_of
+from ros2_llava_phi.training.scenes import DOMAINS, questions, sample_view
+
+TINY_VISION = VisionConfig(
+    image_size=28, patch_size=14, hidden_size=64, intermediate_size=96, layers=2, heads=1
+)
+CONFIGS = {
+    'small': CONFIG,
+    'odd widths': ModelConfig(
+        vision=TINY_VISION,
+        text=TextConfig(
+            vocab_size=400,
+            hidden_size=80,
+            intermediate_size=200,
+            layers=2,
+            heads=2,
+            rotary_dim=6,
+            rope_theta=500.0,
+            context_length=96,
+            eos_token_id=0,
+        ),
+    ),
+    "Phi-2's width": ModelConfig(
+        vision=TINY_VISION,
+        text=TextConfig(vocab_size=400, layers=1, context_length=96, eos_token_id=0),
+    ),
+}
+
+
+def random_model(folder: Path, config: ModelConfig) -> Path:
+    """Write a checkpoint of random weights, with attention that prefers some tokens to others."""
+    make_model(folder)
+    torch.manual_seed(1)
+    network = LlavaPhi(config)
+    for name, parameter in network.named_parameters():
+        fan_in = parameter.shape[-1] if parameter.ndim > 1 else 25
+        torch.nn.init.normal_(parameter, std=fan_in**-0.5)
+        if 'norm' in name and name.endswith('weight'):
+            torch.nn.init.normal_(parameter, 1.0, 0.2)
+    tokenizer = (folder / TOKENIZER_FILE).read_bytes()
+    save_network(network, folder, torch.float32)
+    assert (folder / TOKENIZER_FILE).read_bytes() == tokenizer
+    return folder
+
+
+def exported(folder: Path, out: Path, precision: str) -> OnnxEngine:
+    """Export a checkpoint and load it."""
+    export(open_checkpoint(folder), out, folder.name, precision)
+    return OnnxEngine(out, read_manifest(out))
+
+
+@pytest.fixture(scope='module', params=CONFIGS)
+def pair(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[TorchEngine, OnnxEngine]:
+    folder = random_model(tmp_path_factory.mktemp('model'), CONFIGS[request.param])
+    onnx = exported(folder, tmp_path_factory.mktemp('export'), 'fp32')
+    return TorchEngine(load_network(folder)), onnx
+
+
+def pixels(config: ModelConfig, seed: int = 0) -> Floats:
+    side = config.vision.image_size
+    return np.random.default_rng(seed).standard_normal((3, side, side)).astype(np.float32)
+
+
+def assert_close(actual: Floats, expected: Floats) -> None:
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
+
+
+def test_fp32_is_the_reference(pair: tuple[TorchEngine, OnnxEngine]) -> None:
+    reference, engine = pair
+    engines: tuple[AnyEngine, AnyEngine] = pair
+    picture = reference.encode(pixels(reference.config))
+    assert_close(engine.encode(pixels(reference.config)), picture)
+    tokens = list(range(3, 20))
+    np.testing.assert_allclose(engine.embed(tokens), reference.embed(tokens), atol=1e-3)
+    prompt = np.concatenate([reference.embed(tokens), picture])
+    caches = reference.new_cache(), engine.new_cache()
+    assert_close(engine.prefill(prompt, caches[1]), reference.prefill(prompt, caches[0]))
+    for token in range(20):
+        row = reference.embed([token + 5])
+        expected, actual = (e.prefill(row, c) for e, c in zip(engines, caches, strict=True))
+        assert_close(actual, expected)
+        assert actual.argmax() == expected.argmax()
+    assert caches[1].length == caches[0].length == len(prompt) + 20
+
+
+def test_a_branch_is_as_good_as_a_fresh_cache(pair: tuple[TorchEngine, OnnxEngine]) -> None:
+    _, engine = pair
+    prefix, one, other = (
+        engine.embed(list(tokens)) for tokens in (range(30), range(40, 52), range(60, 65))
+    )
+    cache = engine.new_cache()
+    engine.prefill(prefix, cache)
+    engine.prefill(one, cache)
+    engine.decode(7, cache)
+    cache.rewind(len(prefix))
+    branched = engine.prefill(other, cache)
+    fresh = engine.new_cache()
+    assert_close(branched, engine.prefill(np.concatenate([prefix, other]), fresh))
+    assert_close(engine.decode(9, cache), engine.decode(9, fresh))
+
+
+def test_beyond_its_capacity_a_cache_stays_as_it_is(
+    pair: tuple[TorchEngine, OnnxEngine],
+) -> None:
+    _, engine = pair
+    cache = engine.new_cache()
+    prefix = engine.embed(list(range(20)))
+    engine.prefill(prefix, cache)
+    with pytest.raises(ValueError, match=f'do not fit a cache of {cache.capacity}'):
+        engine.prefill(engine.embed([1] * (cache.capacity - 19)), cache)
+    assert cache.length == 20
+    fresh = engine.new_cache()
+    engine.prefill(prefix, fresh)
+    np.testing.assert_array_equal(engine.decode(5, cache), engine.decode(5, fresh))
+    with pytest.raises(ValueError, match='cannot rewind'):
+        cache.rewind(30)
+
+
+def test_a_cache_can_be_filled_to_its_last_place(pair: tuple[TorchEngine, OnnxEngine]) -> None:
+    reference, engine = pair
+    tokens = np.random.default_rng(3).integers(0, 400, engine.config.text.context_length)
+    embeddings = reference.embed(tokens.tolist())
+    assert_close(
+        engine.prefill(embeddings, engine.new_cache()),
+        reference.prefill(embeddings, reference.new_cache()),
+    )
+
+
+@pytest.mark.parametrize(('precision', 'most'), [('int8', 0.02), ('int4', 0.02)])
+@pytest.mark.parametrize('name', ['small', "Phi-2's width"])
+def test_integers_are_what_was_rounded(
+    tmp_path: Path, name: str, precision: str, most: float
+) -> None:
+    """What is left between the two is the rounding of activations within the operator."""
+    folder = random_model(tmp_path / 'model', CONFIGS[name])
+    engine = exported(folder, tmp_path / 'export', precision)
+    network = load_network(folder)
+    for path, bits in linear_bits(network, precision).items():
+        assert bits == (8 if precision == 'int8' or not path.startswith('decoder.layers') else 4)
+        linear = network.get_submodule(path)
+        assert isinstance(linear, torch.nn.Linear)
+        weight = linear.weight
+        weight.data = torch.from_numpy(quantise(weight.detach().numpy(), bits).dequantised())
+    reference = TorchEngine(network)
+    picture = reference.encode(pixels(reference.config))
+    prompt = np.concatenate([reference.embed(list(range(30))), picture])
+    expected = reference.prefill(prompt, reference.new_cache())
+    actual = engine.prefill(prompt, engine.new_cache())
+    for ours, theirs in ((engine.encode(pixels(engine.config)), picture), (actual, expected)):
+        assert np.sqrt(np.square(ours - theirs).mean() / np.square(theirs).mean()) < most
+
+
+def test_a_network_that_computes_nan_is_an_error(tmp_path: Path) -> None:
+    folder = make_model(tmp_path / 'model')
+    network = load_network(folder)
+    network.get_parameter('decoder.layers.1.fc1.bias').data[3] = float('nan')
+    save_network(network, folder, torch.float32)
+    engine = exported(folder, tmp_path / 'export', 'fp32')
+    with pytest.raises(NumericsError, match='decoder computed NaN'):
+        engine.prefill(engine.embed([1, 2]), engine.new_cache())
+
+
+@pytest.fixture(scope='module')
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp('export')
+    export(open_checkpoint(make_model(tmp_path_factory.mktemp('model'))), out, 'small', 'int8')
+    return out
+
+
+def copy_of(folder: Path, out: Path) -> Path:
+    out.mkdir()
+    for path in folder.iterdir():
+        (out / path.name).write_bytes(path.read_bytes())
+    return out
+
+
+def test_what_is_damaged_is_not_loaded(good: Path, tmp_path: Path) -> None:
+    for number, name in enumerate(json.loads((good / MANIFEST).read_text())['files']):
+        folder = copy_of(good, tmp_path / str(number))
+        damaged = bytearray((folder / name).read_bytes())
+        damaged[len(damaged) // 2] ^= 1
+        (folder / name).write_bytes(damaged)
+        with pytest.raises(ModelError, match=f'{name} is damaged'):
+            load_assistant(str(folder))
+        (folder / name).unlink()
+        with pytest.raises(ModelError, match=f"the file '{name}', which is not there"):
+            load_assistant(str(folder))
+
+
+@pytest.mark.parametrize(
+    ('change', 'says'),
+    [
+        ({'format': 2}, 'format'),
+        ({'precision': 'fp8'}, 'precision'),
+        ({'files': {'../../secret': '0'}}, 'secret'),
+        ({'files': None}, 'files'),
+    ],
+)
+def test_a_wrong_manifest_is_refused(
+    good: Path, tmp_path: Path, change: dict[str, object], says: str
+) -> None:
+    folder = copy_of(good, tmp_path / 'model')
+    manifest = json.loads((folder / MANIFEST).read_text())
+    (folder / MANIFEST).write_text(json.dumps(manifest | change))
+    with pytest.raises(ModelError, match=says):
+        load_assistant(str(folder))
+
+
+def test_what_an_export_cannot_do_is_said(good: Path, tmp_path: Path) -> None:
+    assistant = load_assistant(str(good))
+    assert assistant.identity.engine == 'onnxruntime'
+    assert assistant.identity.precision == 'int8'
+    with pytest.raises(ModelError, match='on the device cpu in int8, not on cuda'):
+        load_assistant(str(good), device='cuda')
+    with pytest.raises(ModelError, match='in int8, not on cpu in fp32'):
+        load_assistant(str(good), precision='fp32')
+    checkpoint = make_model(tmp_path / 'model')
+    with pytest.raises(ModelError, match='is not exported for ONNX Runtime; use `llava-phi expo'):
+        load_assistant(str(checkpoint), 'onnxruntime')
+    assert load_assistant(str(checkpoint)).identity.engine == 'torch'
+    assert load_assistant('llava-phi-tiny').identity.engine == 'onnxruntime'
+    assert load_assistant('llava-phi-tiny', precision='fp32').identity.engine == 'torch'
+
+
+def test_an_export_names_nobody_who_made_it(good: Path) -> None:
+    for path in good.iterdir():
+        assert str(Path(__file__).resolve().parents[1]).encode() not in path.read_bytes()
+
+
+def test_the_packaged_export_is_of_the_packaged_weights() -> None:
+    folder = find_model('llava-phi-tiny')
+    whole = load_assistant('llava-phi-tiny', 'torch').identity
+    assert read_manifest(folder / EXPORT_FOLDER).weights_hash == whole.weights_hash
+    engine = load_assistant('llava-phi-tiny', 'onnxruntime')
+    assert (folder / EXPORT_FOLDER / 'config.json').read_text() == (
+        folder / 'config.json'
+    ).read_text()
+    assert engine.identity.weights_hash == whole.weights_hash
+
+
+def test_int8_answers_as_fp32_does() -> None:
+    """On held-out scenes: the card has the figures over all of them."""
+    engines: list[Assistant] = [load_assistant('llava-phi-tiny', e) for e in ('torch', 'auto')]
+    agree, apart = [], []
+    for index in range(30):
+        rng = np.random.default_rng([HELD_OUT_SEED, index])
+        scene, rendering = sample_view(rng, DOMAINS[index % len(DOMAINS)])
+        views = [engine.look(Frame(rendering.image)) for engine in engines]
+        for example in questions(scene, rng, 'heldout', 12):
+            if example.kind == 'text':
+                continue
+            fp32, int8 = (
+                engine.ask(view, question_of(example))
+                for engine, view in zip(engines, views, strict=True)
+            )
+            agree.append(said(fp32) == said(int8))
+            apart.append(abs(fp32.confidence - int8.confidence))
+    assert len(agree) > 200
+    assert np.mean(agree) >= 0.985
+    assert np.mean(apart) <= 0.02
+
+
+WITHOUT_TORCH = """
+import sys
+for name in ('torch', 'transformers', 'onnx', 'onnx_ir', 'onnxscript', 'safetensors'):
+    sys.modules[name] = None  # what is not installed cannot be imported either
+from ros2_llava_phi.cli.main import main
+main()
+"""
+
+
+def run_without_torch(*arguments: str) -> 'subprocess.CompletedProcess[str]':
+    return subprocess.run(
+        [sys.executable, '-c', WITHOUT_TORCH, *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'COLUMNS': '200'},
+    )
+
+
+def test_nothing_but_the_export_is_needed_to_ask(tmp_path: Path) -> None:
+    from PIL import Image
+
+    rng = np.random.default_rng([HELD_OUT_SEED, 0])
+    _, rendering = sample_view(rng, DOMAINS[0])
+    picture = tmp_path / 'road.png'
+    Image.fromarray(rendering.image).save(picture)
+    question = ('ask', '--image', str(picture), '--yes-no', '-v', 'Is it night?')
+    result = run_without_torch(*question)
+    assert result.returncode == 0, result.stderr
+    assert '(onnxruntime, int8)' in result.stdout
+
+    result = run_without_torch(*question, '--precision', 'fp32')
+    assert result.returncode == 2
+    assert 'is a checkpoint, which needs PyTorch' in result.stderr
+    assert 'Traceback' not in result.stderr
+
+    result = run_without_torch('export', 'llava-phi-tiny', str(tmp_path / 'out'))
+    assert result.returncode == 2
+    assert "checkpoints, export and training need `pip install '.[train]'`" in result.stderr
+
+
+def test_export_by_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from ros2_llava_phi.cli.main import main
+
+    out = tmp_path / 'out'
+    arguments = ['llava-phi', 'export', str(make_model(tmp_path / 'm')), str(out)]
+    for expected in (0, 2):
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as left:
+            patch.setattr(sys, 'argv', arguments)
+            main()
+        assert left.value.code in ((0, None) if expected == 0 else (2,))
+    said_out, said_err = capsys.readouterr()
+    assert f'{out}: int8' in said_out.replace('\n', '')
+    assert 'rounding moved the weights by' in said_out
+    assert 'is not empty; give a new folder' in said_err
+    assert load_assistant(str(out)).identity.name == 'm'
