@@ -32,7 +32,9 @@ It knows two kinds of pictures, both drawn by this project's generator: road sce
 table-top scenes. **It knows nothing about photographs**, and its answers about them mean nothing.
 Never let it decide anything on a real vehicle or robot.
 
-{made} SHA-256 of the weights: `{weights_hash}`.
+{made}
+
+SHA-256 of the weights: `{weights_hash}`.
 
 ## Held-out scores
 
