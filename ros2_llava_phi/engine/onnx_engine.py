@@ -21,10 +21,13 @@ class OnnxCache:
         self.capacity = config.context_length
         self.length = 0
         self.binding = session.io_binding()
+        self._places: list[Floats] = []
         shape = (1, config.heads, config.context_length, config.head_dim)
         for layer in range(config.layers):
             for kind in ('keys', 'values'):
-                buffer = ort.OrtValue.ortvalue_from_numpy(np.zeros(shape, np.float32))
+                places = np.zeros(shape, np.float32)
+                self._places.append(places)
+                buffer = ort.OrtValue.ortvalue_from_numpy(places)
                 self.binding.bind_ortvalue_input(f'{kind}.{layer}', buffer)
                 self.binding.bind_ortvalue_output(f'new_{kind}.{layer}', buffer)
 
@@ -87,13 +90,18 @@ class OnnxEngine:
         tokens, past = len(embeddings), cache.length
         if past + tokens > cache.capacity:
             raise ValueError(f'{past} + {tokens} tokens do not fit a cache of {cache.capacity}')
-        cache.binding.bind_cpu_input('embeddings', np.ascontiguousarray(embeddings[None]))
-        cache.binding.bind_cpu_input('past', np.array([past], np.int64))
-        cache.binding.bind_output('logits', 'cpu')
+        # Held until the run is over: a binding does not keep its arrays alive in every version.
+        inputs = {
+            'embeddings': np.ascontiguousarray(embeddings[None]),
+            'past': np.array([past], np.int64),
+        }
+        logits = np.empty((1, self.config.text.vocab_size), np.float32)
+        for name, array in inputs.items():
+            cache.binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(array))
+        cache.binding.bind_ortvalue_output('logits', ort.OrtValue.ortvalue_from_numpy(logits))
         self._decoder.run_with_iobinding(cache.binding)
         cache.length = past + tokens
-        logits: Floats = cache.binding.get_outputs()[-1].numpy()[0]
-        return _finite(logits, 'decoder')
+        return _finite(logits[0], 'decoder')
 
     def decode(self, token: int, cache: OnnxCache) -> Floats:
         """Append one token to the cache; return its logits [vocab]."""
