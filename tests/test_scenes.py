@@ -27,7 +27,7 @@ from ros2_llava_phi.training.scenes import (
 from ros2_llava_phi.training.scenes.facts import MARGIN, NO, YES, named
 from ros2_llava_phi.training.scenes.grammar import FILLER, wordings
 from ros2_llava_phi.training.scenes.patches import LEAST, thing_attributes
-from ros2_llava_phi.training.scenes.questions import scene_facts
+from ros2_llava_phi.training.scenes.questions import _odds, scene_facts
 from ros2_llava_phi.training.scenes.render import LEAST_AREA, draw
 from ros2_llava_phi.training.scenes.table_facts import DEPTH_MARGIN
 from ros2_llava_phi.training.scenes.wording import WORDINGS
@@ -140,6 +140,11 @@ def test_every_count_is_asked_for(asked: list[tuple[Scene, list[Example]]]) -> N
     assert set(counts) == set('01234')
     assert min(counts.values()) / counts.total() >= 0.08, counts
     assert max(counts.values()) / counts.total() <= 0.3, counts
+
+
+def test_no_question_has_the_same_answer_in_every_scene() -> None:
+    assert {len(answers) for answers in _odds().values()} >= {0, 2, 5}
+    assert 1 not in {len(answers) for answers in _odds().values()}
 
 
 def test_choices_hold_the_answer_and_give_no_hint(

@@ -1,7 +1,7 @@
 """Muon (https://kellerjordan.github.io/posts/muon): momentum, in steps of even singular values."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -34,8 +34,8 @@ class Muon(Optimizer):
         self._dtype = dtype
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Take a step along every gradient."""
+    def step(self, closure: Any = None) -> Any:
+        """Take a step along every gradient; a closure is not called."""
         for group in self.param_groups:
             for weight in group['params']:
                 if weight.grad is not None:

@@ -36,8 +36,8 @@ def export(
     with Progress(transient=True) as progress:
         task = progress.add_task(f'{precision.value}: tracing', total=None)
 
-        def show(done: int, total: int) -> None:
-            description = f'{precision.value}: writing'
+        def show(file: str, done: int, total: int) -> None:
+            description = f'{precision.value}: writing {file}'
             progress.update(task, completed=done, total=total, description=description)
 
         error = write(open_checkpoint(folder), out, model_name(folder), precision.value, show)

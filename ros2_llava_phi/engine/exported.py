@@ -17,7 +17,7 @@ class Manifest(BaseModel):
     What an exported folder says of itself.
 
     weights_hash: of the checkpoint that was exported, as ModelIdentity has it.
-    files: SHA-256 of every file but this one and config.json, by name.
+    files: SHA-256 of every other file, by name.
     """
 
     model_config = ConfigDict(frozen=True, extra='forbid')
@@ -53,7 +53,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def write_manifest(folder: Path, name: str, weights_hash: str, precision: str) -> None:
-    """Write the manifest of all files that are in a folder."""
+    """Write the manifest of the files that are in a folder, whole as it is."""
     manifest = Manifest.model_validate(
         {
             'name': name,

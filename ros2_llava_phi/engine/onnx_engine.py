@@ -17,7 +17,7 @@ class OnnxCache:
     """Keys and values in buffers that the decoder's graph reads and writes in place."""
 
     def __init__(self, config: TextConfig, session: ort.InferenceSession) -> None:
-        """Reserve places for the model's context; memory is taken as places come into use."""
+        """Reserve places for the model's context."""
         self.capacity = config.context_length
         self.length = 0
         self.binding = session.io_binding()
@@ -44,18 +44,15 @@ class OnnxEngine:
     name = 'onnxruntime'
     device = 'cpu'
 
-    def __init__(self, folder: Path, manifest: Manifest, threads: int = 0) -> None:
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
         """
-        Load an exported model.
-
-        manifest: that of the folder, already checked. threads: 0 takes one for each core.
+        Load an exported model, whose manifest has been read and checked.
 
         Raises ModelError if the folder cannot be loaded.
         """
         self.config: ModelConfig = read_config(folder)
         self.precision: str = manifest.precision
         options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
         options.log_severity_level = 3
         try:
             self._vision = _session(folder / VISION, options)

@@ -13,6 +13,7 @@ import numpy as np
 import onnx_ir as ir
 import torch
 from numpy.typing import NDArray
+from onnx_ir.external_data import CallbackInfo
 from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 from onnxscript.optimizer import optimize_ir
 from torch import Tensor, nn
@@ -38,7 +39,7 @@ def export(
     out: Path,
     name: str,
     precision: str,
-    on_tensor: Callable[[int, int], None] = lambda done, total: None,
+    on_tensor: Callable[[str, int, int], None] = lambda file, done, total: None,
 ) -> float:
     """
     Write an exported model into a new folder, under a manifest that names what it came from.
@@ -46,7 +47,7 @@ def export(
     Returns the error of the rounded weights as a share of their size (rms); 0 in fp32.
 
     name: what to call the model. precision: fp32, int8 or int4.
-    on_tensor: hears how many of how many tensors are written.
+    on_tensor: hears of which file how many of how many tensors are written.
 
     Raises ModelError if the precision is unknown, the folder is not empty, or the checkpoint
     cannot be read.
@@ -62,26 +63,24 @@ def export(
     vision, decoder = trace(config, precision)
     weights = dict(network.named_parameters())
     bits_of = linear_bits(network, precision)
-    total = len(vision.graph.initializers) + len(decoder.graph.initializers)
-    done = 0
-
-    def written() -> None:
-        nonlocal done
-        done += 1
-        on_tensor(done, total)
-
     rounding = _Rounding(weights, bits_of)
     for model, file in ((vision, VISION), (decoder, DECODER)):
-        fill(model, weights, rounding, written)
+        fill(model, weights, rounding)
         optimize_ir(model)
         # Stack traces, with the paths of whoever exports.
         ClearMetadataAndDocStringPass()(model)
-        ir.save(model, out / file, external_data=f'{file}.data')
-    np.save(out / EMBEDDINGS, network.decoder.embed_tokens.weight.detach().half().numpy())
+
+        def hear(_: ir.TensorProtocol, info: CallbackInfo, file: str = file) -> None:
+            on_tensor(file, info.index + 1, info.total)
+
+        ir.save(model, out / file, external_data=f'{file}.data', callback=hear)
+    embeddings = _to_numpy(network.decoder.embed_tokens.weight)
+    np.save(out / EMBEDDINGS, embeddings.astype(np.float32 if precision == 'fp32' else np.float16))
     tokenizer.encode_special_tokens = False
     tokenizer.save(str(out / TOKENIZER_FILE))
-    write_manifest(out, name, weights_hash(checkpoint.files), precision)
     write_config(config, out)
+    # Last, so that what was interrupted is not taken for whole.
+    write_manifest(out, name, weights_hash(checkpoint.files), precision)
     return rounding.error
 
 
@@ -114,12 +113,12 @@ def trace(config: ModelConfig, precision: str) -> tuple[ir.Model, ir.Model]:
         }
         outputs = ['logits', *(f'new_keys.{i}' for i in layers)]
         outputs += [f'new_values.{i}' for i in layers]
-        tokens, capacity = torch.export.Dim('tokens'), torch.export.Dim('capacity')
+        fixed = [None] * text.layers
         shapes = {
-            'embeddings': {1: tokens},
+            'embeddings': {1: torch.export.Dim('tokens')},
             'past': None,
-            'keys': [{2: capacity}] * text.layers,
-            'values': [{2: capacity}] * text.layers,
+            'keys': fixed,
+            'values': fixed,
         }
         decoder = _trace(OnnxDecoder(network.decoder), inputs, outputs, shapes)
     names = [f'{kind}.{i}' for kind in ('keys', 'values') for i in layers]
@@ -149,14 +148,12 @@ def fill(
     model: ir.Model,
     weights: dict[str, nn.Parameter],
     rounding: '_Rounding',
-    on_tensor: Callable[[], None],
 ) -> None:
     """Give the graph's initializers their values, each converted when it is written."""
     for name, value in model.graph.initializers.items():
         path, _, kind = name.rpartition('.')
 
         def convert(name: str = name, path: str = path, kind: str = kind) -> ir.TensorProtocol:
-            on_tensor()
             array: NDArray[Any]
             if kind == 'transposed':
                 array = np.ascontiguousarray(_to_numpy(weights[f'{path}.weight']).T)

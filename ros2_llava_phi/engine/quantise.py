@@ -59,7 +59,7 @@ def quantise(weight: NDArray[np.float32], bits: int) -> QuantisedWeight:
     span[span == 0] = 1.0
     best = np.full(span.shape, np.inf, np.float32)
     scales = span
-    # At 8 bits the whole span is the best grid but for a thousandth.
+    # At 8 bits clipping the largest costs more than the finer grid gains.
     for share in GRIDS if bits == 4 else GRIDS[:1]:
         tried = span * share
         error = np.square(_rounded(blocks, tried, largest) * tried[..., None] - blocks).sum(-1)
