@@ -87,6 +87,12 @@ def test_limits_and_sampling(files: Path) -> None:
     assert 'temperature is -1.0; it must be more than 0' in err
 
 
+def test_a_question_in_no_encoding_is_refused(files: Path) -> None:
+    code, _, err = ask(files, '--yes-no', 'a car \udcff?')
+    assert code == '2'
+    assert 'is no Unicode text; write it in UTF-8' in err
+
+
 @pytest.mark.parametrize('precision', ['bf16', 'fp16'])
 def test_other_precisions(files: Path, precision: str) -> None:
     code, out, _ = ask(files, '--precision', precision, '--yes-no', '-v', 'Is there a car?')

@@ -22,6 +22,7 @@ from ros2_llava_phi.engine.quantise import quantise
 from ros2_llava_phi.engine.torch_engine import TorchEngine
 from ros2_llava_phi.model.checkpoint import load_network, open_checkpoint
 from ros2_llava_phi.model.config import ModelConfig, ModelError, TextConfig, VisionConfig
+from ros2_llava_phi.model.files_hash import files_hash
 from ros2_llava_phi.model.network import LlavaPhi
 from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE
 from ros2_llava_phi.model.weights import save_network
@@ -213,7 +214,7 @@ def test_what_is_damaged_is_not_loaded(good: Path, tmp_path: Path) -> None:
         with pytest.raises(ModelError, match=f'{name} is damaged'):
             load_assistant(str(folder))
         (folder / name).unlink()
-        with pytest.raises(ModelError, match=f"the file '{name}', which is not there"):
+        with pytest.raises(ModelError, match=f'{name} is missing; export again'):
             load_assistant(str(folder))
 
 
@@ -222,7 +223,8 @@ def test_what_is_damaged_is_not_loaded(good: Path, tmp_path: Path) -> None:
     [
         ({'format': 2}, 'format'),
         ({'precision': 'fp8'}, 'precision'),
-        ({'files': {'../../secret': '0'}}, 'secret'),
+        ({'files': {'../../secret': '0'}}, 'it must list 7 files; different: ../../secret'),
+        ({'files': {}}, 'it must list 7 files; different: config.json, decoder.onnx'),
         ({'files': None}, 'files'),
     ],
 )
@@ -236,6 +238,95 @@ def test_a_wrong_manifest_is_refused(
         load_assistant(str(folder))
 
 
+def altered(good: Path, out: Path, **settings: object) -> Path:
+    """Return an export whose config.json says something else, under a manifest that agrees."""
+    folder = copy_of(good, out)
+    config = json.loads((folder / 'config.json').read_text())
+    for name, value in settings.items():
+        config['vision' if name == 'image_size' else 'text'][name] = value
+    (folder / 'config.json').write_text(json.dumps(config))
+    return signed(folder)
+
+
+def signed(folder: Path) -> Path:
+    manifest = json.loads((folder / MANIFEST).read_text())
+    manifest['files'] = {name: files_hash([folder / name]) for name in manifest['files']}
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ('settings', 'says'),
+    [
+        ({'layers': 2}, r'decoder.onnx takes keys.2 of .* asks for none'),
+        ({'layers': 4}, r'decoder.onnx takes keys.3 of no shape'),
+        ({'heads': 6}, r'decoder.onnx takes keys.0 of \[1, 3, 128, 16\]'),
+        ({'context_length': 100}, r'asks for \[1, 3, 100, 16\]'),
+        ({'image_size': 64}, r'vision.onnx takes pixels of \[1, 3, 32, 32\]'),
+        ({'vocab_size': 500}, r'decoder.onnx gives \[1, 400\], but config.json asks for \[1, 500'),
+    ],
+)
+def test_settings_that_do_not_fit_the_graphs_are_refused(
+    good: Path, tmp_path: Path, settings: dict[str, object], says: str
+) -> None:
+    with pytest.raises(ModelError, match=says):
+        load_assistant(str(altered(good, tmp_path / 'model', **settings)))
+
+
+@pytest.mark.parametrize(
+    ('name', 'content', 'says'),
+    [
+        ('vision.onnx', b'abc', 'vision.onnx cannot be loaded by ONNX Runtime'),
+        ('decoder.onnx.data', b'', 'decoder.onnx cannot be loaded by ONNX Runtime'),
+        ('embeddings.npy', b'', 'embeddings.npy cannot be read'),
+        ('embeddings.npy', b'PK', 'embeddings.npy cannot be read'),
+    ],
+)
+def test_files_that_are_no_graphs_are_refused(
+    good: Path, tmp_path: Path, name: str, content: bytes, says: str
+) -> None:
+    folder = copy_of(good, tmp_path / 'model')
+    (folder / name).write_bytes(content)
+    with pytest.raises(ModelError, match=says):
+        load_assistant(str(signed(folder)))
+
+
+def test_an_export_of_other_weights_is_not_run(tmp_path: Path) -> None:
+    folder = make_model(tmp_path / 'model')
+    export(open_checkpoint(folder), folder / EXPORT_FOLDER, 'model', 'int8')
+    assert load_assistant(str(folder)).identity.engine == 'onnxruntime'
+    network = load_network(folder)
+    network.decoder.lm_head.bias.data += 1
+    save_network(network, folder, torch.float32)
+    with pytest.raises(ModelError, match=r'is not of the weights in .*: export them anew'):
+        load_assistant(str(folder))
+    assert load_assistant(str(folder), 'torch').identity.engine == 'torch'
+
+
+def test_what_an_export_began_it_takes_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_space(*_: object) -> None:
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr('numpy.save', no_space)
+    out = tmp_path / 'out'
+    with pytest.raises(ModelError, match=r'out cannot be written: .*No space left'):
+        export(open_checkpoint(make_model(tmp_path / 'model')), out, 'small', 'fp32')
+    assert not out.exists()
+
+
+def test_embeddings_beyond_fp16_are_kept(tmp_path: Path) -> None:
+    folder = make_model(tmp_path / 'model')
+    network = load_network(folder)
+    network.decoder.embed_tokens.weight.data *= 1e6
+    save_network(network, folder, torch.float32)
+    engine = exported(folder, tmp_path / 'export', 'int8')
+    np.testing.assert_array_equal(
+        engine.embed([3, 5]), network.decoder.embed_tokens.weight[[3, 5]].detach().numpy()
+    )
+
+
 def test_what_an_export_cannot_do_is_said(good: Path, tmp_path: Path) -> None:
     assistant = load_assistant(str(good))
     assert assistant.identity.engine == 'onnxruntime'
@@ -247,6 +338,10 @@ def test_what_an_export_cannot_do_is_said(good: Path, tmp_path: Path) -> None:
     checkpoint = make_model(tmp_path / 'model')
     with pytest.raises(ModelError, match='is not exported for ONNX Runtime; use `llava-phi expo'):
         load_assistant(str(checkpoint), 'onnxruntime')
+    with pytest.raises(ModelError, match='has no export in int8; write one: `llava-phi export`'):
+        load_assistant(str(checkpoint), precision='int8')
+    with pytest.raises(ModelError, match="precision 'fp8' is unknown; use auto, fp32, int8"):
+        load_assistant(str(good), precision='fp8')
     assert load_assistant(str(checkpoint)).identity.engine == 'torch'
     assert load_assistant('llava-phi-tiny').identity.engine == 'onnxruntime'
     assert load_assistant('llava-phi-tiny', precision='fp32').identity.engine == 'torch'
@@ -322,7 +417,7 @@ def test_nothing_but_the_export_is_needed_to_ask(tmp_path: Path) -> None:
 
     result = run_without_torch(*question, '--precision', 'fp32')
     assert result.returncode == 2
-    assert 'is a checkpoint, which needs PyTorch' in result.stderr
+    assert "is run as a checkpoint, which needs `pip install '.[train]'`" in result.stderr
     assert 'Traceback' not in result.stderr
 
     result = run_without_torch('export', 'llava-phi-tiny', str(tmp_path / 'out'))

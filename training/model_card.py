@@ -5,8 +5,8 @@ from pathlib import Path
 from ros2_llava_phi.assistant.load import EXPORT_FOLDER
 from ros2_llava_phi.engine.exported import read_manifest
 from ros2_llava_phi.model.checkpoint import open_checkpoint
+from ros2_llava_phi.model.files_hash import files_hash
 from ros2_llava_phi.model.tensor_files import SAFETENSORS_FILE
-from ros2_llava_phi.model.weights import weights_hash
 
 from .evaluate import Score, Scores
 
@@ -73,7 +73,7 @@ def write_card(folder: Path, made: str, scores: Scores, exported: Scores) -> Non
         megabytes=(folder / SAFETENSORS_FILE).stat().st_size / 1e6,
         vision=network.config.vision,
         text=network.config.text,
-        weights_hash=weights_hash(checkpoint.files),
+        weights_hash=files_hash(checkpoint.files),
         made=made,
         scores=scores,
         exported=exported,

@@ -5,14 +5,17 @@ from importlib.resources import files
 from pathlib import Path
 
 from ros2_llava_phi.engine.engine import AnyEngine
-from ros2_llava_phi.engine.exported import Manifest, is_exported, read_manifest
+from ros2_llava_phi.engine.exported import Manifest, check_source, is_exported, read_manifest
 from ros2_llava_phi.model.config import ModelError
+from ros2_llava_phi.model.files_hash import files_hash
 from ros2_llava_phi.model.tokenizer import load_tokenizer
 
 from .answer import ModelIdentity
 from .assistant import Assistant
 
 ENGINES = ('auto', 'onnxruntime', 'torch')
+OF_EXPORTS, OF_CHECKPOINTS = ('int8', 'int4'), ('bf16', 'fp16')
+PRECISIONS = ('auto', 'fp32', *OF_EXPORTS, *OF_CHECKPOINTS)
 # Where a checkpoint's folder may hold its export.
 EXPORT_FOLDER = 'onnx'
 
@@ -49,6 +52,8 @@ def load_assistant(
     """
     if engine not in ENGINES:
         raise ModelError(f'there is no engine {engine!r}; engines: {", ".join(ENGINES)}')
+    if precision not in PRECISIONS:
+        raise ModelError(f'precision {precision!r} is unknown; use {", ".join(PRECISIONS)}')
     folder = find_model(model)
     if engine == 'torch':
         return _load_checkpoint(folder, device, precision)
@@ -59,13 +64,15 @@ def load_assistant(
         raise ModelError(f'{folder} is not exported for ONNX Runtime; use `llava-phi export`')
     manifest = read_manifest(export)
     fits = device == 'cpu' and precision in ('auto', manifest.precision)
-    if engine == 'auto' and not fits and export != folder:
+    if engine == 'auto' and not fits and export != folder and precision not in OF_EXPORTS:
         return _load_checkpoint(folder, device, precision)
     if not fits:
         raise ModelError(
             f'{export} runs on the device cpu in {manifest.precision}, not on {device} in '
             f'{precision}; export it anew, or use a checkpoint and the engine torch'
         )
+    if export != folder:
+        check_source(export, manifest, folder)
     return _load_export(export, manifest)
 
 
@@ -82,12 +89,13 @@ def _load_checkpoint(folder: Path, device: str, precision: str) -> Assistant:
     try:
         from ros2_llava_phi.engine.torch_engine import TorchEngine, check_device
         from ros2_llava_phi.model.checkpoint import open_checkpoint
-        from ros2_llava_phi.model.weights import weights_hash
     except ModuleNotFoundError as error:
         raise ModelError(
-            f'{folder} is a checkpoint, which needs PyTorch: install it (pip install torch), or '
-            f'use an exported model; {error.name} is missing'
+            f"{folder} is run as a checkpoint, which needs `pip install '.[train]'` "
+            f'({error.name} is missing), or export it elsewhere'
         ) from error
+    if precision in OF_EXPORTS:
+        raise ModelError(f'{folder} has no export in {precision}; write one: `llava-phi export`')
     precision = 'fp32' if precision == 'auto' else precision
     dtype = check_device(precision, device)
     checkpoint = open_checkpoint(folder)
@@ -96,7 +104,7 @@ def _load_checkpoint(folder: Path, device: str, precision: str) -> Assistant:
     if checkpoint.drops_head_bias:
         logging.getLogger(__name__).warning('%s has no lm_head.bias; it is taken as 0', folder)
     engine = TorchEngine(network, precision, device)
-    identity = _identity(engine, model_name(folder), weights_hash(checkpoint.files))
+    identity = _identity(engine, model_name(folder), files_hash(checkpoint.files))
     return Assistant(engine, tokenizer, identity)
 
 

@@ -73,6 +73,7 @@ class Question:
         """Refuse what cannot be asked."""
         if not self.text.strip():
             raise QuestionError('the question is empty; ask something in plain language')
+        _check_unicode('question', self.text)
         if len(self.text) > LONGEST_QUESTION:
             raise QuestionError(
                 f'the question has {len(self.text)} characters; at most {LONGEST_QUESTION} fit'
@@ -101,11 +102,20 @@ def parse_kind(value: int) -> Kind:
         raise QuestionError(f'there is no kind {value} of question; kinds: {known}') from None
 
 
+def _check_unicode(what: str, text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise QuestionError(f'the {what} {text!r} is no Unicode text; write it in UTF-8') from None
+
+
 def _check_choices(choices: tuple[str, ...]) -> None:
     if not 2 <= len(choices) <= MOST_CHOICES:
         raise QuestionError(
             f'a CHOICE question has {len(choices)} choices; it needs 2 to {MOST_CHOICES}'
         )
+    for choice in choices:
+        _check_unicode('choice', choice)
     stripped = [choice.strip() for choice in choices]
     if '' in stripped:
         raise QuestionError(f'choice {stripped.index("")} is empty; every choice needs a text')

@@ -18,7 +18,7 @@ def inspect(
     from rich.markup import escape
     from rich.table import Table
 
-    from ..assistant.load import find_model
+    from ..assistant.load import find_model, load_assistant
     from ..engine.exported import is_exported, read_manifest
 
     found = find_model(str(folder))
@@ -26,6 +26,7 @@ def inspect(
     console = Console()
     if is_exported(found):
         manifest = read_manifest(found)
+        load_assistant(str(found))  # says what would go wrong
         table.add_row('layout', 'exported for ONNX Runtime')
         table.add_row('model', escape(manifest.name))
         table.add_row('weights', manifest.weights_hash)

@@ -1,15 +1,19 @@
 """A model exported for ONNX Runtime: what its folder holds, and whether it is whole."""
 
-import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
-from ros2_llava_phi.model.config import ModelError, first_problem
+from ros2_llava_phi.model.config import CONFIG_FILE, ModelError, first_problem
+from ros2_llava_phi.model.files_hash import files_hash
+from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE
 
 MANIFEST = 'export.json'
 VISION, DECODER, EMBEDDINGS = 'vision.onnx', 'decoder.onnx', 'embeddings.npy'
+GRAPHS = {graph: f'{graph}.data' for graph in (VISION, DECODER)}  # and where their weights are
+FILES = {*GRAPHS, *GRAPHS.values(), EMBEDDINGS, TOKENIZER_FILE, CONFIG_FILE}
 
 
 class Manifest(BaseModel):
@@ -17,7 +21,8 @@ class Manifest(BaseModel):
     What an exported folder says of itself.
 
     weights_hash: of the checkpoint that was exported, as ModelIdentity has it.
-    files: SHA-256 of every other file, by name.
+    weight_files: the names of that checkpoint's files, in the order in which they were hashed.
+    files: SHA-256 of every other file of the folder, by name.
     """
 
     model_config = ConfigDict(frozen=True, extra='forbid')
@@ -25,8 +30,17 @@ class Manifest(BaseModel):
     format: Literal[1] = 1
     name: str
     weights_hash: str
+    weight_files: list[str]
     precision: Literal['fp32', 'int8', 'int4']
     files: dict[str, str]
+
+    @field_validator('files')
+    @classmethod
+    def _all_are_listed(cls, files: dict[str, str]) -> dict[str, str]:
+        if set(files) != FILES:
+            different = ', '.join(sorted(FILES ^ set(files)))
+            raise ValueError(f'it must list {len(FILES)} files; different: {different}')
+        return files
 
 
 def is_exported(folder: Path) -> bool:
@@ -35,40 +49,45 @@ def is_exported(folder: Path) -> bool:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read the manifest, and check every file against it; raises ModelError naming the file."""
+    """Read the manifest of an exported folder; raises ModelError naming file and field."""
     path = folder / MANIFEST
     try:
-        manifest = Manifest.model_validate_json(path.read_bytes())
+        return Manifest.model_validate_json(path.read_bytes())
     except OSError as error:
         raise ModelError(f'{path} cannot be read: {error.strerror}') from error
     except ValidationError as error:
         raise ModelError(f'{path}: {first_problem(error)}') from error
+
+
+def check_files(folder: Path, manifest: Manifest) -> None:
+    """Raise ModelError naming the file if one is not what was exported."""
     for name, wanted in manifest.files.items():
         file = folder / name
-        if Path(name).name != name or not file.is_file():
-            raise ModelError(f'{path} names the file {name!r}, which is not there; export again')
-        if file_hash(file) != wanted:
+        if not file.is_file():
+            raise ModelError(f'{file} is missing; export again')
+        if files_hash([file]) != wanted:
             raise ModelError(f'{file} is damaged: it is not what was exported; export again')
-    return manifest
 
 
-def write_manifest(folder: Path, name: str, weights_hash: str, precision: str) -> None:
-    """Write the manifest of the files that are in a folder, whole as it is."""
+def check_source(export: Path, manifest: Manifest, checkpoint: Path) -> None:
+    """Raise ModelError if an export is of other weights than the checkpoint it lies beside."""
+    sources = [checkpoint / Path(name).name for name in manifest.weight_files]
+    if not all(path.is_file() for path in sources) or files_hash(sources) != manifest.weights_hash:
+        raise ModelError(
+            f'{export} is not of the weights in {checkpoint}: export them anew, or use the engine '
+            'torch'
+        )
+
+
+def write_manifest(folder: Path, name: str, weight_files: Sequence[Path], precision: str) -> None:
+    """Write the manifest of a folder that is whole but for it."""
     manifest = Manifest.model_validate(
         {
             'name': name,
-            'weights_hash': weights_hash,
+            'weights_hash': files_hash(weight_files),
+            'weight_files': [path.name for path in weight_files],
             'precision': precision,
-            'files': {path.name: file_hash(path) for path in sorted(folder.iterdir())},
+            'files': {path.name: files_hash([path]) for path in sorted(folder.iterdir())},
         }
     )
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + '\n')
-
-
-def file_hash(path: Path) -> str:
-    """Return the SHA-256 of a file, as 64 hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open('rb') as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

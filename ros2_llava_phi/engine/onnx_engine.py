@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import onnxruntime as ort
+from numpy.typing import NDArray
 
 from ros2_llava_phi.model.config import ModelConfig, ModelError, TextConfig, read_config
 
 from .engine import Floats, NumericsError
-from .exported import DECODER, EMBEDDINGS, VISION, Manifest
+from .exported import DECODER, EMBEDDINGS, VISION, Manifest, check_files
 
 
 class OnnxCache:
@@ -46,27 +47,36 @@ class OnnxEngine:
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         """
-        Load an exported model, whose manifest has been read and checked.
+        Load an exported model, whose manifest has been read.
 
-        Raises ModelError if the folder cannot be loaded.
+        Raises ModelError if a file is not what was exported, or the folder cannot be loaded.
         """
+        check_files(folder, manifest)
         self.config: ModelConfig = read_config(folder)
         self.precision: str = manifest.precision
-        options = ort.SessionOptions()
-        options.log_severity_level = 3
-        try:
-            self._vision = _session(folder / VISION, options)
-            self._decoder = _session(folder / DECODER, options)
-            self._embeddings = np.load(folder / EMBEDDINGS, mmap_mode='r', allow_pickle=False)
-        except (RuntimeError, ValueError, OSError) as error:
-            reason = str(error).splitlines()[0]
-            raise ModelError(f'{folder} cannot be loaded by ONNX Runtime: {reason}') from error
-        text = self.config.text
-        if self._embeddings.shape != (text.vocab_size, text.hidden_size):
-            raise ModelError(
-                f'{folder / EMBEDDINGS} has shape {list(self._embeddings.shape)}, '
-                f'but config.json asks for {[text.vocab_size, text.hidden_size]}'
-            )
+        self._vision = _session(folder / VISION)
+        self._decoder = _session(folder / DECODER)
+        self._embeddings = _read_embeddings(folder / EMBEDDINGS)
+        vision, text = self.config.vision, self.config.text
+        cache = [1, text.heads, text.context_length, text.head_dim]
+        caches = {f'{kind}.{i}': cache for kind in ('keys', 'values') for i in range(text.layers)}
+        _check(folder / VISION, self._vision, {'pixels': [1, 3, *2 * [vision.image_size]]})
+        _check(folder / DECODER, self._decoder, {'past': [1], **caches})
+        found = {
+            VISION: self._vision.get_outputs()[0].shape,
+            DECODER: self._decoder.get_outputs()[0].shape,
+            EMBEDDINGS: list(self._embeddings.shape),
+        }
+        wanted = {
+            VISION: [1, vision.image_tokens, text.hidden_size],
+            DECODER: [1, text.vocab_size],
+            EMBEDDINGS: [text.vocab_size, text.hidden_size],
+        }
+        for file, shape in found.items():
+            if shape != wanted[file]:
+                raise ModelError(
+                    f'{folder / file} gives {shape}, but config.json asks for {wanted[file]}'
+                )
 
     def encode(self, pixels: Floats) -> Floats:
         """Turn normalised pixels [3, side, side] into embeddings [image_tokens, hidden]."""
@@ -105,8 +115,36 @@ class OnnxEngine:
         return self.prefill(self.embed([token]), cache)
 
 
-def _session(path: Path, options: Any) -> ort.InferenceSession:
-    return ort.InferenceSession(path, options, providers=['CPUExecutionProvider'])
+def _session(path: Path) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    try:
+        return ort.InferenceSession(path, options, providers=['CPUExecutionProvider'])
+    except Exception as error:  # ONNX Runtime's own have nothing else in common
+        reason = ' '.join(str(error).split())
+        raise ModelError(f'{path} cannot be loaded by ONNX Runtime: {reason}') from error
+
+
+def _read_embeddings(path: Path) -> NDArray[np.floating[Any]]:
+    try:
+        table = np.lib.format.open_memmap(path, mode='r')
+    except (ValueError, OSError, EOFError) as error:
+        raise ModelError(f'{path} cannot be read: {error}') from error
+    if table.dtype not in (np.float16, np.float32):
+        raise ModelError(f'{path} holds {table.dtype}; embeddings are fp16 or fp32')
+    return table
+
+
+def _check(path: Path, session: ort.InferenceSession, wanted: dict[str, list[int]]) -> None:
+    """Raise ModelError if a graph's inputs, but for embeddings, are not those wanted."""
+    found = {value.name: value.shape for value in session.get_inputs()}
+    found.pop('embeddings', None)
+    if different := [name for name in found | wanted if found.get(name) != wanted.get(name)]:
+        name = different[0]
+        raise ModelError(
+            f'{path} takes {name} of {found.get(name, "no shape")}, but config.json asks for '
+            f'{wanted.get(name, "none")}'
+        )
 
 
 def _finite(result: Floats, part: str) -> Floats:

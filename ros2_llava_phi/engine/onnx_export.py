@@ -5,6 +5,8 @@ The network is traced without weights; these are converted one by one while they
 that memory peaks at the checkpoint's own size and one tensor.
 """
 
+import shutil
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,9 +24,9 @@ from torch._subclasses import FakeTensorMode
 from ros2_llava_phi.model.config import ModelConfig, ModelError, write_config
 from ros2_llava_phi.model.network import LlavaPhi
 from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE, load_tokenizer
-from ros2_llava_phi.model.weights import Checkpoint, weights_hash
+from ros2_llava_phi.model.weights import Checkpoint
 
-from .exported import DECODER, EMBEDDINGS, VISION, write_manifest
+from .exported import EMBEDDINGS, GRAPHS, write_manifest
 from .onnx_parts import OnnxDecoder, OnnxVision, replace_linears
 from .quantise import QuantisedWeight, quantise
 
@@ -49,22 +51,38 @@ def export(
     name: what to call the model. precision: fp32, int8 or int4.
     on_tensor: hears of which file how many of how many tensors are written.
 
-    Raises ModelError if the precision is unknown, the folder is not empty, or the checkpoint
-    cannot be read.
+    Raises ModelError if the precision is unknown, the folder is not empty or cannot be written, or
+    the checkpoint cannot be read. What was begun is removed then.
     """
     if precision not in BITS:
         raise ModelError(f'precision {precision!r} is unknown; use {", ".join(BITS)}')
     if out.exists() and any(out.iterdir()):
         raise ModelError(f'{out} is not empty; give a new folder')
-    config = checkpoint.config
-    tokenizer = load_tokenizer(checkpoint.tokenizer_folder, config.text.vocab_size)
     network = checkpoint.read(dtype=None)
     out.mkdir(parents=True, exist_ok=True)
-    vision, decoder = trace(config, precision)
+    try:
+        return _write(checkpoint, network, out, name, precision, on_tensor)
+    except BaseException as error:
+        shutil.rmtree(out, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise ModelError(f'{out} cannot be written: {error}') from error
+        raise
+
+
+def _write(
+    checkpoint: Checkpoint,
+    network: LlavaPhi,
+    out: Path,
+    name: str,
+    precision: str,
+    on_tensor: Callable[[str, int, int], None],
+) -> float:
+    config = checkpoint.config
+    tokenizer = load_tokenizer(checkpoint.tokenizer_folder, config.text.vocab_size)
+    tokenizer.encode_special_tokens = False
     weights = dict(network.named_parameters())
-    bits_of = linear_bits(network, precision)
-    rounding = _Rounding(weights, bits_of)
-    for model, file in ((vision, VISION), (decoder, DECODER)):
+    rounding = _Rounding(weights, linear_bits(network, precision))
+    for model, file in zip(trace(config, precision), GRAPHS, strict=True):
         fill(model, weights, rounding)
         optimize_ir(model)
         # Stack traces, with the paths of whoever exports.
@@ -73,15 +91,21 @@ def export(
         def hear(_: ir.TensorProtocol, info: CallbackInfo, file: str = file) -> None:
             on_tensor(file, info.index + 1, info.total)
 
-        ir.save(model, out / file, external_data=f'{file}.data', callback=hear)
-    embeddings = _to_numpy(network.decoder.embed_tokens.weight)
-    np.save(out / EMBEDDINGS, embeddings.astype(np.float32 if precision == 'fp32' else np.float16))
-    tokenizer.encode_special_tokens = False
-    tokenizer.save(str(out / TOKENIZER_FILE))
+        ir.save(model, out / file, external_data=GRAPHS[file], callback=hear)
+    np.save(out / EMBEDDINGS, _table(network.decoder.embed_tokens.weight, precision))
+    (out / TOKENIZER_FILE).write_text(tokenizer.to_str(pretty=True))
     write_config(config, out)
     # Last, so that what was interrupted is not taken for whole.
-    write_manifest(out, name, weights_hash(checkpoint.files), precision)
+    write_manifest(out, name, checkpoint.files, precision)
     return rounding.error
+
+
+def _table(weight: Tensor, precision: str) -> NDArray[Any]:
+    """Return the embeddings in fp16, where neither precision nor range asks for fp32."""
+    table = _to_numpy(weight)
+    with np.errstate(over='ignore'):
+        half = table.astype(np.float16)
+    return half if precision != 'fp32' and np.isfinite(half).all() else table
 
 
 def linear_bits(network: LlavaPhi, precision: str) -> dict[str, int | None]:
@@ -130,16 +154,19 @@ def trace(config: ModelConfig, precision: str) -> tuple[ir.Model, ir.Model]:
 def _trace(
     module: nn.Module, inputs: dict[str, Any], outputs: list[str], shapes: dict[str, Any]
 ) -> ir.Model:
-    program = torch.onnx.export(
-        module.eval(),
-        kwargs=inputs,
-        output_names=outputs,
-        opset_version=OPSET,
-        dynamic_shapes=shapes or None,
-        dynamo=True,
-        optimize=False,
-        verbose=False,
-    )
+    with warnings.catch_warnings():
+        # PyTorch's, of its own names and parts.
+        warnings.simplefilter('ignore')
+        program = torch.onnx.export(
+            module.eval(),
+            kwargs=inputs,
+            output_names=outputs,
+            opset_version=OPSET,
+            dynamic_shapes=shapes or None,
+            dynamo=True,
+            optimize=False,
+            verbose=False,
+        )
     assert program is not None
     return program.model
 

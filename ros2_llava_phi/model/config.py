@@ -96,7 +96,7 @@ class ModelConfig(_Settings):
     vision: VisionConfig = VisionConfig()
     text: TextConfig = TextConfig()
     abstain_text: str | None = None
-    temperature: Annotated[float, Field(gt=0)] = 1.0
+    temperature: Annotated[float, Field(ge=0.01, le=100)] = 1.0
     fit: Literal['pad', 'crop'] = 'pad'
 
 

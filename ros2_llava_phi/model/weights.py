@@ -1,7 +1,5 @@
 """From the tensors of a checkpoint to the network, and back: nothing lost, nothing left random."""
 
-import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -152,16 +150,6 @@ def save_network(
         folder,
         max_shard_size=SHARD_BYTES,
     )
-
-
-def weights_hash(files: Iterable[Path]) -> str:
-    """Return the SHA-256 of files of weights, one after another, as 64 hexadecimal digits."""
-    digest = hashlib.sha256()
-    for path in files:
-        with path.open('rb') as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
 
 
 def _check(stored: Stored, shape: tuple[int, ...]) -> None:
