@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from ros2_llava_phi.assistant.question import Kind, Question
 from ros2_llava_phi.assistant.request import request_text
+from ros2_llava_phi.engine.engine import Floats
 from ros2_llava_phi.model.config import ModelConfig, TextConfig, VisionConfig
 from ros2_llava_phi.model.network import LlavaPhi
 from ros2_llava_phi.model.prompt import after_picture
@@ -49,3 +51,24 @@ def make_model(folder: Path, seed: int = 0) -> Path:
     tokenizer = train_tokenizer(texts * 20, VOCAB)
     tokenizer.save(str(folder / TOKENIZER_FILE))
     return folder
+
+
+def random_model(folder: Path, config: ModelConfig) -> Path:
+    """Write a checkpoint of random weights, with attention that prefers some tokens to others."""
+    make_model(folder)
+    torch.manual_seed(1)
+    network = LlavaPhi(config)
+    for name, parameter in network.named_parameters():
+        fan_in = parameter.shape[-1] if parameter.ndim > 1 else 25
+        torch.nn.init.normal_(parameter, std=fan_in**-0.5)
+        if 'norm' in name and name.endswith('weight'):
+            torch.nn.init.normal_(parameter, 1.0, 0.2)
+    tokenizer = (folder / TOKENIZER_FILE).read_bytes()
+    save_network(network, folder, torch.float32)
+    assert (folder / TOKENIZER_FILE).read_bytes() == tokenizer
+    return folder
+
+
+def pixels(config: ModelConfig, seed: int = 0) -> Floats:
+    side = config.vision.image_size
+    return np.random.default_rng(seed).standard_normal((3, side, side)).astype(np.float32)

@@ -30,7 +30,7 @@ from ros2_llava_phi.training.scenes.patches import LEAST, thing_attributes
 from ros2_llava_phi.training.scenes.questions import _odds, scene_facts
 from ros2_llava_phi.training.scenes.render import LEAST_AREA, draw
 from ros2_llava_phi.training.scenes.table_facts import DEPTH_MARGIN
-from ros2_llava_phi.training.scenes.wording import WORDINGS
+from ros2_llava_phi.training.scenes.wording import FRONTS, WORDINGS
 from ros2_llava_phi.training.scenes.world import FIRST_SURFACE, SURFACES, Road, middle
 
 SIDE = 144
@@ -217,6 +217,7 @@ def test_held_out_wordings_never_occur_in_training() -> None:
         train = {_normal(text) for template in wording.train for text in wordings(template)}
         heldout = {_normal(text) for template in wording.heldout for text in wordings(template)}
         assert not train & heldout, topic
+        assert not {_normal(front + text) for front in FRONTS for text in train} & heldout, topic
         assert len(train) >= 10, topic
         assert len(heldout) >= 3, topic
 

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from ros2_llava_phi.assistant.load import EXPORT_FOLDER, load_assistant
 from ros2_llava_phi.assistant.request import request_text
-from ros2_llava_phi.engine.onnx_export import export
+from ros2_llava_phi.engine.export import export
 from ros2_llava_phi.model.checkpoint import open_checkpoint
 from ros2_llava_phi.model.config import ModelConfig, TextConfig, VisionConfig, write_config
 from ros2_llava_phi.model.network import DecoderLayer, LlavaPhi, VisionLayer, VisionTower

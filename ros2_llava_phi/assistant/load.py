@@ -63,6 +63,11 @@ def load_assistant(
             return _load_checkpoint(folder, device, precision)
         raise ModelError(f'{folder} is not exported for ONNX Runtime; use `llava-phi export`')
     manifest = read_manifest(export)
+    if manifest.engine != 'onnxruntime':
+        raise ModelError(
+            f'{export} is exported for {manifest.engine}, which cannot run here yet; export it '
+            'for onnxruntime'
+        )
     fits = device == 'cpu' and precision in ('auto', manifest.precision)
     if engine == 'auto' and not fits and export != folder and precision not in OF_EXPORTS:
         return _load_checkpoint(folder, device, precision)

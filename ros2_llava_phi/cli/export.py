@@ -1,4 +1,4 @@
-"""llava-phi export: write a checkpoint for ONNX Runtime, which needs no PyTorch."""
+"""llava-phi export: write a checkpoint for an engine that needs no PyTorch."""
 
 from enum import Enum
 from pathlib import Path
@@ -7,10 +7,19 @@ from typing import Annotated
 import typer
 
 
+class Engine(str, Enum):
+    """The engines that run exported models."""
+
+    ONNXRUNTIME = 'onnxruntime'
+    TENSORRT = 'tensorrt'
+
+
 class Precision(str, Enum):
-    """The precisions that ONNX Runtime runs on a CPU."""
+    """The precisions of both; fp32 is ONNX Runtime's alone, fp16 and bf16 TensorRT's."""
 
     FP32 = 'fp32'
+    FP16 = 'fp16'
+    BF16 = 'bf16'
     INT8 = 'int8'
     INT4 = 'int4'
 
@@ -21,14 +30,17 @@ def export(
     precision: Annotated[
         Precision, typer.Option(help='Of the weights; int4 keeps 8 bits in tower and head.')
     ] = Precision.INT8,
+    engine: Annotated[
+        Engine, typer.Option(help='onnxruntime runs it on a CPU; tensorrt is for `build`.')
+    ] = Engine.ONNXRUNTIME,
 ) -> None:
-    """Export a model for ONNX Runtime on a CPU; the folder then runs without PyTorch."""
+    """Export a model for an engine that needs no PyTorch."""
     import logging
 
     from rich.progress import Progress
 
     from ..assistant.load import find_model, model_name
-    from ..engine.onnx_export import export as write
+    from ..engine.export import export as write
     from ..model.checkpoint import open_checkpoint
 
     logging.getLogger('torch.onnx').setLevel(logging.ERROR)
@@ -40,8 +52,9 @@ def export(
             description = f'{precision.value}: writing {file}'
             progress.update(task, completed=done, total=total, description=description)
 
-        error = write(open_checkpoint(folder), out, model_name(folder), precision.value, show)
+        checkpoint, name = open_checkpoint(folder), model_name(folder)
+        error = write(checkpoint, out, name, precision.value, engine.value, show)
     size = sum(path.stat().st_size for path in out.iterdir())
     typer.echo(f'{out}: {precision.value}, {size / 1e6:.1f} MB')
-    if precision != Precision.FP32:
+    if precision in (Precision.INT8, Precision.INT4):
         typer.echo(f'rounding moved the weights by {error:.2%} of their size (rms)')

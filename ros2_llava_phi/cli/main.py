@@ -8,12 +8,20 @@ import typer
 from .. import __version__
 from .ask import ask
 from .bag_from_video import bag_from_video
+from .build import build
 from .convert import convert
 from .export import export
 from .inspect import inspect
 
 # What an installation that only runs exported models does without.
-OF_CHECKPOINTS = ('torch', 'safetensors', 'huggingface_hub', 'onnx_ir', 'onnxscript')
+OF_CHECKPOINTS = (
+    'torch',
+    'safetensors',
+    'huggingface_hub',
+    'ml_dtypes',
+    'onnx_ir',
+    'onnxscript',
+)
 # typer brings a click of its own or uses click's, by version; its errors have this in common.
 UsageError: Any = typer.BadParameter.__mro__[1]
 
@@ -26,6 +34,7 @@ app = typer.Typer(
 app.command()(ask)
 app.command()(convert)
 app.command()(export)
+app.command()(build)
 app.command()(inspect)
 app.command()(bag_from_video)
 

@@ -1,10 +1,10 @@
-"""A model exported for ONNX Runtime: what its folder holds, and whether it is whole."""
+"""A model exported for an engine: what its folder holds, and whether it is whole."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from ros2_llava_phi.model.config import CONFIG_FILE, ModelError, first_problem
 from ros2_llava_phi.model.files_hash import files_hash
@@ -12,8 +12,10 @@ from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE
 
 MANIFEST = 'export.json'
 VISION, DECODER, EMBEDDINGS = 'vision.onnx', 'decoder.onnx', 'embeddings.npy'
-GRAPHS = {graph: f'{graph}.data' for graph in (VISION, DECODER)}  # and where their weights are
-FILES = {*GRAPHS, *GRAPHS.values(), EMBEDDINGS, TOKENIZER_FILE, CONFIG_FILE}
+PLAIN_DECODER = 'decoder_plain.onnx'  # for a TensorRT that lacks the layers of the other one
+WEIGHTS = {graph: f'{graph}.data' for graph in (VISION, DECODER)}
+FILES = {VISION, DECODER, *WEIGHTS.values(), EMBEDDINGS, TOKENIZER_FILE, CONFIG_FILE}
+FILES_FOR = {'onnxruntime': FILES, 'tensorrt': FILES | {PLAIN_DECODER}}
 
 
 class Manifest(BaseModel):
@@ -21,6 +23,7 @@ class Manifest(BaseModel):
     What an exported folder says of itself.
 
     weights_hash: of the checkpoint that was exported, as ModelIdentity has it.
+    engine: which one can read it.
     weight_files: the names of that checkpoint's files, in the order in which they were hashed.
     files: SHA-256 of every other file of the folder, by name.
     """
@@ -31,15 +34,17 @@ class Manifest(BaseModel):
     name: str
     weights_hash: str
     weight_files: list[str]
-    precision: Literal['fp32', 'int8', 'int4']
+    engine: Literal['onnxruntime', 'tensorrt'] = 'onnxruntime'
+    precision: Literal['fp32', 'fp16', 'bf16', 'int8', 'int4']
     files: dict[str, str]
 
     @field_validator('files')
     @classmethod
-    def _all_are_listed(cls, files: dict[str, str]) -> dict[str, str]:
-        if set(files) != FILES:
-            different = ', '.join(sorted(FILES ^ set(files)))
-            raise ValueError(f'it must list {len(FILES)} files; different: {different}')
+    def _all_are_listed(cls, files: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        wanted = FILES_FOR.get(info.data.get('engine', ''), FILES)
+        if set(files) != wanted:
+            different = ', '.join(sorted(wanted ^ set(files)))
+            raise ValueError(f'it must list {len(wanted)} files; different: {different}')
         return files
 
 
@@ -79,13 +84,16 @@ def check_source(export: Path, manifest: Manifest, checkpoint: Path) -> None:
         )
 
 
-def write_manifest(folder: Path, name: str, weight_files: Sequence[Path], precision: str) -> None:
+def write_manifest(
+    folder: Path, name: str, weight_files: Sequence[Path], engine: str, precision: str
+) -> None:
     """Write the manifest of a folder that is whole but for it."""
     manifest = Manifest.model_validate(
         {
             'name': name,
             'weights_hash': files_hash(weight_files),
             'weight_files': [path.name for path in weight_files],
+            'engine': engine,
             'precision': precision,
             'files': {path.name: files_hash([path]) for path in sorted(folder.iterdir())},
         }

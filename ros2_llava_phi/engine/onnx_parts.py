@@ -8,14 +8,19 @@ Operators: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperat
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses import FakeTensorMode
 
-from ros2_llava_phi.model.config import TextConfig
+from ros2_llava_phi.model.config import ModelConfig, TextConfig
 from ros2_llava_phi.model.network import Decoder, LlavaPhi, rotary, rotate
 
+from .exported import DECODER, VISION, WEIGHTS
 from .quantise import block_size
+from .tracing import Dialect, Graph, linear_bits, replace_linears, trace
 
 # How MatMulNBits multiplies: with activations rounded to 8 bits, block by block.
 ACCURACY_LEVEL = 4
+BITS: dict[str, int | None] = {'fp32': None, 'int8': 8, 'int4': 4}
+OPSET = 21
 
 
 class TransposedLinear(nn.Module):
@@ -24,7 +29,8 @@ class TransposedLinear(nn.Module):
     def __init__(self, linear: nn.Linear) -> None:
         """Take a linear layer's place; the weights are filled in after tracing."""
         super().__init__()
-        self.transposed = nn.Parameter(torch.empty(linear.in_features, linear.out_features))
+        shape = linear.in_features, linear.out_features
+        self.transposed = nn.Parameter(torch.empty(shape, dtype=linear.weight.dtype))
         self.bias = linear.bias
 
     def forward(self, x: Tensor) -> Tensor:
@@ -151,11 +157,40 @@ class OnnxVision(nn.Module):
         return embeddings
 
 
-def replace_linears(module: nn.Module, bits_of: dict[str, int | None]) -> None:
-    """Put the dialect's layers in the place of all linear ones; `bits_of` None keeps fp32."""
-    for path, bits in bits_of.items():
-        parent = module.get_submodule(path.rpartition('.')[0])
-        linear = module.get_submodule(path)
-        assert isinstance(linear, nn.Linear)
-        new = TransposedLinear(linear) if bits is None else QuantisedLinear(linear, bits)
-        parent.register_module(path.rpartition('.')[2], new)
+def trace_graphs(config: ModelConfig, precision: str) -> list[Graph]:
+    """Return the graphs of vision tower with projector and of decoder, weights left out."""
+    with FakeTensorMode():
+        network = LlavaPhi(config)
+        replace_linears(
+            network,
+            linear_bits(network, BITS[precision]),
+            lambda linear, bits: (
+                QuantisedLinear(linear, bits) if bits else TransposedLinear(linear)
+            ),
+        )
+        text, side = config.text, config.vision.image_size
+        pixels = torch.empty(1, 3, side, side)
+        vision = trace(OnnxVision(network), {'pixels': pixels}, ['embeddings'], None, OPSET)
+        layers = range(text.layers)
+        place = (1, text.heads, text.context_length, text.head_dim)
+        inputs = {
+            'embeddings': torch.empty(1, 7, text.hidden_size),
+            'past': torch.empty(1, dtype=torch.int64),
+            # Each a tensor of its own, or they would be taken for one and the same.
+            'keys': [torch.empty(place) for _ in layers],
+            'values': [torch.empty(place) for _ in layers],
+        }
+        outputs = ['logits', *(f'new_keys.{i}' for i in layers)]
+        outputs += [f'new_values.{i}' for i in layers]
+        fixed = [None] * text.layers
+        shapes = {
+            'embeddings': {1: torch.export.Dim('tokens')},
+            'past': None,
+            'keys': fixed,
+            'values': fixed,
+        }
+        decoder = trace(OnnxDecoder(network.decoder), inputs, outputs, shapes, OPSET)
+    return [Graph(VISION, WEIGHTS[VISION], vision), Graph(DECODER, WEIGHTS[DECODER], decoder)]
+
+
+ONNXRUNTIME = Dialect('onnxruntime', BITS, lambda bits, inputs: block_size(inputs), trace_graphs)

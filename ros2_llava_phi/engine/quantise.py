@@ -33,6 +33,11 @@ class QuantisedWeight:
         whole = self.integers * self.scales[..., None]
         return whole.reshape(len(whole), -1)[:, : self.inputs]
 
+    def transposed(self) -> NDArray[np.int8]:
+        """Return the integers as they are multiplied, [in, out]."""
+        whole = self.integers.reshape(len(self.integers), -1)[:, : self.inputs]
+        return np.ascontiguousarray(whole.T)
+
     def packed(self) -> NDArray[np.uint8]:
         """Return the integers without sign as MatMulNBits stores them, uint8 [out, blocks, bytes].
 
@@ -49,10 +54,12 @@ def block_size(inputs: int) -> int:
     return next((size for size in BLOCKS if inputs % size == 0), BLOCKS[-1])
 
 
-def quantise(weight: NDArray[np.float32], bits: int) -> QuantisedWeight:
-    """Round a weight matrix [out, in] to 4 or 8 bits, each block on the grid of least error."""
+def quantise(weight: NDArray[np.float32], bits: int, size: int) -> QuantisedWeight:
+    """Round a weight matrix [out, in] to 4 or 8 bits, each block on the grid of least error.
+
+    size: how many inputs make a block.
+    """
     outputs, inputs = weight.shape
-    size = block_size(inputs)
     blocks = np.pad(weight, ((0, 0), (0, -inputs % size))).reshape(outputs, -1, size)
     largest = (1 << (bits - 1)) - 1
     span = np.abs(blocks).max(axis=-1) / largest

@@ -183,7 +183,8 @@ class DecoderLayer(nn.Module):
         normed = self.input_layernorm(x)
         q, k, v = self.q_proj(normed), self.k_proj(normed), self.v_proj(normed)
         mlp = self.fc2(F.gelu(self.fc1(normed), approximate='tanh'))
-        return x + self.dense(attention(self.index, q, k, v)) + mlp
+        # In half precision the sum is rounded once in the size of x, as in Phi-2's own code.
+        return x + (self.dense(attention(self.index, q, k, v)) + mlp)
 
 
 class Attention(Protocol):

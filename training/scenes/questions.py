@@ -21,7 +21,7 @@ from .grammar import word
 from .render import DOMAINS, sample_scene
 from .road_facts import road_facts
 from .table_facts import table_facts
-from .wording import WORDINGS
+from .wording import FRONTS, WORDINGS
 from .world import Road, Scene
 
 MEASURED = 1200  # scenes a domain
@@ -44,6 +44,7 @@ WEIGHTS = {
     'side': 0.6,
 }
 OPEN = ('leftmost ', 'rightmost ')  # groups whose answers are as many as there are things
+FRONTED = 0.25  # share of the training questions that begin with one of FRONTS
 AS_TEXT = {'choice': 0.3, 'yes_no': 0.15, 'number': 0.15}  # shares that are asked as free text
 
 
@@ -194,6 +195,8 @@ def _describe(scene: Scene, rng: np.random.Generator, split: str) -> Example:
 def _phrase(topic: str, words: dict[str, str], rng: np.random.Generator, split: str) -> str:
     templates = WORDINGS[topic].of(split)
     text = word(templates[int(rng.integers(len(templates)))], words, rng)
+    if split == 'train' and rng.random() < FRONTED:
+        text = FRONTS[int(rng.integers(len(FRONTS)))] + text[0].lower() + text[1:]
     first = text[0].upper() if rng.random() < 0.85 else text[0].lower()
     text = first + text[1:]
     return text if rng.random() < 0.88 else text.rstrip('?.')

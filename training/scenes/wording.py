@@ -19,6 +19,19 @@ class Wording:
         return self.train if split == 'train' else self.heldout
 
 
+# Put before a question in training, so that it is understood wherever its parts stand.
+FRONTS = (
+    'Here, ',
+    'Now, ',
+    'In view, ',
+    'In the frame, ',
+    'In this camera view, ',
+    'In this view, ',
+    'In front of us, ',
+    'Say: ',
+    'Look here: ',
+)
+
 SEEN = '[ in the picture| in the image| in the camera view| in this frame| here|]'
 
 
@@ -89,6 +102,13 @@ WORDINGS: dict[str, Wording] = {
             'What is the number of {p:x}' + SEEN + '?',
             '[Number|Count] of {p:x}?',
             'How many {p:x}?',
+            'How many {p:x} does the [picture|image|frame|camera] show?',
+            '[Say|Name] how many {p:x} [there are|are in view|the image shows]' + SEEN + '.',
+            'Do you see {p:x}, and how many?',
+            'The {p:x}: how many [do you see|are visible]?',
+            'Of {p:x}, how many [are there|can you see]' + SEEN + '?',
+            '{p:x}: how many?',
+            'Check how many {p:x} [there are|you can see].',
         ),
         heldout=(
             'In [the picture|the image|this frame], how many {p:x} are there?',

@@ -1,0 +1,221 @@
+"""
+Export a checkpoint for an engine that needs no PyTorch: graphs, their weights, embeddings.
+
+The network is traced without weights; these are converted one by one while they are written, so
+that memory peaks at the checkpoint's own size and one tensor.
+"""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+from onnx_ir.external_data import CallbackInfo
+from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+from onnxscript.optimizer import optimize_ir
+from torch import Tensor, nn
+
+from ros2_llava_phi.model.config import ModelError, write_config
+from ros2_llava_phi.model.network import LlavaPhi
+from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE, load_tokenizer
+from ros2_llava_phi.model.weights import Checkpoint
+
+from .exported import EMBEDDINGS, write_manifest
+from .onnx_parts import ONNXRUNTIME
+from .quantise import QuantisedWeight, quantise
+from .tensorrt_parts import TENSORRT
+from .tracing import Dialect, linear_bits
+
+DIALECTS = {dialect.engine: dialect for dialect in (ONNXRUNTIME, TENSORRT)}
+FLOATS: dict[ir.DataType, Any] = {
+    ir.DataType.FLOAT: np.float32,
+    ir.DataType.FLOAT16: np.float16,
+    ir.DataType.BFLOAT16: ml_dtypes.bfloat16,
+}
+
+
+def export(
+    checkpoint: Checkpoint,
+    out: Path,
+    name: str,
+    precision: str,
+    engine: str = ONNXRUNTIME.engine,
+    on_tensor: Callable[[str, int, int], None] = lambda file, done, total: None,
+) -> float:
+    """
+    Write an exported model into a new folder, under a manifest that names what it came from.
+
+    Returns the error of the rounded weights as a share of their size (rms); 0 without integers.
+
+    name: what to call the model. precision: one that the engine has, see DIALECTS.
+    on_tensor: hears of which file how many of how many tensors are written.
+
+    Raises ModelError if the engine lacks the precision, the folder is not empty or cannot be
+    written, or the checkpoint cannot be read or does not fit. What was begun is removed then.
+    """
+    dialect = DIALECTS[engine]
+    if precision not in dialect.bits:
+        raise ModelError(
+            f'precision {precision!r} is unknown to {engine}; use {", ".join(dialect.bits)}'
+        )
+    if out.exists() and any(out.iterdir()):
+        raise ModelError(f'{out} is not empty; give a new folder')
+    network = checkpoint.read(dtype=None)
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        return _write(checkpoint, network, out, name, precision, dialect, on_tensor)
+    except BaseException as error:
+        shutil.rmtree(out, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise ModelError(f'{out} cannot be written: {error}') from error
+        raise
+
+
+def _write(
+    checkpoint: Checkpoint,
+    network: LlavaPhi,
+    out: Path,
+    name: str,
+    precision: str,
+    dialect: Dialect,
+    on_tensor: Callable[[str, int, int], None],
+) -> float:
+    config = checkpoint.config
+    tokenizer = load_tokenizer(checkpoint.tokenizer_folder, config.text.vocab_size)
+    tokenizer.encode_special_tokens = False
+    weights = dict(network.named_parameters())
+    rounding = _Rounding(weights, linear_bits(network, dialect.bits[precision]), dialect.block)
+    written: dict[str, dict[str, ir.TensorProtocol | None]] = {}
+    for graph in dialect.trace(config, precision):
+        shared = written.get(graph.weights)
+        fill(graph.model, weights, rounding, shared)
+        optimize_ir(graph.model)
+        # Stack traces, with the paths of whoever exports.
+        ClearMetadataAndDocStringPass()(graph.model)
+        if shared is not None:
+            ir.save(graph.model, out / graph.file)
+            continue
+
+        def hear(_: ir.TensorProtocol, info: CallbackInfo, file: str = graph.file) -> None:
+            on_tensor(file, info.index + 1, info.total)
+
+        ir.save(graph.model, out / graph.file, external_data=graph.weights, callback=hear)
+        initializers = ir.load(out / graph.file).graph.initializers
+        written[graph.weights] = {key: place.const_value for key, place in initializers.items()}
+    np.save(out / EMBEDDINGS, _table(network.decoder.embed_tokens.weight, precision))
+    (out / TOKENIZER_FILE).write_text(tokenizer.to_str(pretty=True))
+    write_config(config, out)
+    # Last, so that what was interrupted is not taken for whole.
+    write_manifest(out, name, checkpoint.files, dialect.engine, precision)
+    return rounding.error
+
+
+def _table(weight: Tensor, precision: str) -> NDArray[Any]:
+    """Return the embeddings in fp16, where neither precision nor range asks for fp32."""
+    table = _to_numpy(weight)
+    with np.errstate(over='ignore'):
+        half = table.astype(np.float16)
+    return half if precision != 'fp32' and np.isfinite(half).all() else table
+
+
+def fill(
+    model: ir.Model,
+    weights: dict[str, nn.Parameter],
+    rounding: '_Rounding',
+    written: dict[str, ir.TensorProtocol | None] | None,
+) -> None:
+    """
+    Give the graph's initializers their values, each converted when it is written.
+
+    written: those of another graph with the same weights, which has been saved before.
+    """
+    for name, value in model.graph.initializers.items():
+        path, _, kind = name.rpartition('.')
+        traced = value.const_value
+        assert traced is not None and value.shape is not None
+        if kind == 'integers' and rounding.bits_of[path] == 4:
+            value.dtype = ir.DataType.INT4
+        if written is not None:
+            value.const_value = written[name]
+            continue
+        dtype = value.dtype or traced.dtype
+
+        def convert(
+            name: str = name, path: str = path, kind: str = kind, dtype: ir.DataType = dtype
+        ) -> ir.TensorProtocol:
+            if kind == 'transposed':
+                return _floats(f'{path}.weight', _to_numpy(weights[f'{path}.weight']).T, dtype)
+            if kind == 'packed':
+                return ir.Tensor(rounding.of(path).packed())
+            if kind == 'scales':
+                return ir.Tensor(rounding.of(path).scales)
+            if kind == 'integers':
+                return _integers(rounding.of(path).transposed(), dtype)
+            if kind == 'scale':
+                scales = rounding.of(path).scales
+                return _floats(name, scales[:, 0] if scales.shape[1] == 1 else scales.T, dtype)
+            return _floats(name, _to_numpy(weights[name]), dtype)
+
+        value.const_value = ir.LazyTensor(convert, dtype=dtype, shape=value.shape, name=name)
+
+
+def _floats(name: str, array: NDArray[np.float32], dtype: ir.DataType) -> ir.TensorProtocol:
+    """Return an array in a floating-point type; raises ModelError if it exceeds its range."""
+    with np.errstate(over='ignore'):
+        converted = np.ascontiguousarray(array).astype(FLOATS[dtype])
+    if dtype == ir.DataType.FLOAT16 and np.isinf(converted).any() and np.isfinite(array).all():
+        raise ModelError(f"{name} exceeds fp16's range; use bf16")
+    return ir.Tensor(converted)
+
+
+def _integers(array: NDArray[np.int8], dtype: ir.DataType) -> ir.TensorProtocol:
+    """Return integers [in, out]; of two with 4 bits in a byte, the first is the low one."""
+    if dtype != ir.DataType.INT4:
+        return ir.Tensor(array)
+    nibbles = array.ravel().view(np.uint8) & 15
+    nibbles = np.pad(nibbles, (0, nibbles.size % 2))
+    packed = nibbles[0::2] | (nibbles[1::2] << 4)
+    return ir.PackedTensor(packed, dtype, shape=array.shape)
+
+
+class _Rounding:
+    """Quantises a layer when its integers or scales are asked for, and keeps the last one."""
+
+    def __init__(
+        self,
+        weights: dict[str, nn.Parameter],
+        bits_of: dict[str, int | None],
+        block: Callable[[int, int], int],
+    ) -> None:
+        self.bits_of = bits_of
+        self._weights = weights
+        self._block = block
+        self._last: tuple[str, QuantisedWeight] | None = None
+        self._squares: dict[str, tuple[float, float]] = {}
+
+    @property
+    def error(self) -> float:
+        """Return the root mean square error of the layers so far, relative to their weights'."""
+        errors, sizes = (
+            zip(*self._squares.values(), strict=True) if self._squares else ((0,), (1,))
+        )
+        return float((sum(errors) / sum(sizes)) ** 0.5)
+
+    def of(self, path: str) -> QuantisedWeight:
+        if self._last is None or self._last[0] != path:
+            bits = self.bits_of[path]
+            assert bits is not None
+            weight = _to_numpy(self._weights[f'{path}.weight'])
+            self._last = path, quantise(weight, bits, self._block(bits, weight.shape[1]))
+            wrong = self._last[1].dequantised() - weight
+            self._squares[path] = float(np.square(wrong).sum()), float(np.square(weight).sum())
+        return self._last[1]
+
+
+def _to_numpy(tensor: Tensor) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = tensor.detach().float().numpy()
+    return array

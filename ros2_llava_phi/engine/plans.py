@@ -1,0 +1,73 @@
+"""A folder with TensorRT's plans: what they were built of and for, and whether they are whole."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ros2_llava_phi.model.config import ModelError, first_problem
+from ros2_llava_phi.model.files_hash import files_hash
+
+from .exported import Manifest
+
+PLAN_MANIFEST = 'plans.json'
+VISION_PLAN, DECODER_PLAN = 'vision.plan', 'decoder.plan'
+
+
+class PlanManifest(BaseModel):
+    """
+    What plans say of themselves.
+
+    export: the manifest of the graphs that they were built of.
+    library: TensorRT's module and version. gpu: what they were built for.
+    native: whether the decoder is built of TensorRT's own layers for attention and cache.
+    files: SHA-256 of every other file of the folder, by name.
+    """
+
+    model_config = ConfigDict(frozen=True, extra='forbid')
+
+    format: Literal[1] = 1
+    export: Manifest
+    library: str
+    gpu: str
+    native: bool
+    files: dict[str, str]
+
+
+def write_plan_manifest(
+    folder: Path, export: Manifest, library: str, gpu: str, native: bool
+) -> None:
+    """Write the manifest of a folder of plans that is whole but for it."""
+    manifest = PlanManifest(
+        export=export,
+        library=library,
+        gpu=gpu,
+        native=native,
+        files={path.name: files_hash([path]) for path in sorted(folder.iterdir())},
+    )
+    (folder / PLAN_MANIFEST).write_text(manifest.model_dump_json(indent=2) + '\n')
+
+
+def read_plan_manifest(folder: Path) -> PlanManifest:
+    """Read the manifest of a folder of plans; raises ModelError naming file and field."""
+    path = folder / PLAN_MANIFEST
+    try:
+        return PlanManifest.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ModelError(f'{path} cannot be read: {error.strerror}') from error
+    except ValidationError as error:
+        raise ModelError(f'{path}: {first_problem(error)}') from error
+
+
+def why_not(manifest: PlanManifest, export: Manifest, library: str, gpu: str) -> str:
+    """Return why plans are not those of an export on a GPU under a TensorRT; empty if they are."""
+    for what, built, wanted in (
+        ('TensorRT', manifest.library, library),
+        ('the GPU', manifest.gpu, gpu),
+        ('the precision', manifest.export.precision, export.precision),
+        ('the weights', manifest.export.weights_hash, export.weights_hash),
+    ):
+        if built != wanted:
+            return f'{what} is {wanted} now, and was {built} when they were built'
+    changed = [name for name in export.files if manifest.export.files[name] != export.files[name]]
+    return f'{changed[0]} of the export has changed' if changed else ''

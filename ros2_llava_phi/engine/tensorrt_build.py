@@ -1,0 +1,245 @@
+"""
+Build TensorRT's plans from an export, in a process of its own.
+
+That process takes its memory along when it ends, and if TensorRT fails hard, only it is lost.
+"""
+
+import multiprocessing
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ros2_llava_phi.model.config import CONFIG_FILE, ModelConfig, ModelError, read_config
+from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE
+
+from .exported import (
+    DECODER,
+    EMBEDDINGS,
+    PLAIN_DECODER,
+    VISION,
+    check_files,
+    read_manifest,
+)
+from .plans import DECODER_PLAN, VISION_PLAN, write_plan_manifest
+from .tensorrt_library import gpu_name, has_native_layers, load_tensorrt, strongly_typed, targets
+
+MOST_BATCHED_TOKENS = 64
+MOST_SEQUENCES = 8
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Smallest, usual and largest number of sequences and of tokens in each."""
+
+    sequences: tuple[int, int, int]
+    tokens: tuple[int, int, int]
+
+
+def profiles(config: ModelConfig, precision: str) -> list[Shapes]:
+    """
+    Return what the decoder's plan is tuned for: prefill, decode, questions about one view.
+
+    Decode takes one token. Its profile reaches to two, since TensorRT lays out fp16 weights anew,
+    and keeps them twice, for a profile of exactly one. With int4 a batch would do the same, and is
+    left out.
+    """
+    most = config.text.context_length
+    usual = min(config.vision.image_tokens + MOST_BATCHED_TOKENS, most)
+    prefill = Shapes((1, 1, 1), (1, usual, most))
+    decode = Shapes((1, 1, 1), (1, 1, 2))
+    batched = min(MOST_BATCHED_TOKENS, most)
+    batch = Shapes((1, MOST_SEQUENCES, MOST_SEQUENCES), (1, min(24, batched), batched))
+    return [prefill, decode] if precision == 'int4' else [prefill, decode, batch]
+
+
+def build(
+    export: Path,
+    out: Path,
+    target: str = '',
+    on_progress: Progress = lambda phase, done, total: None,
+) -> None:
+    """
+    Write the plans of a folder that was exported for TensorRT into a new folder, complete to run.
+
+    target: a compute capability such as sm86 where TensorRT can build for a GPU that is not there;
+    empty is this machine's.
+    on_progress: hears of the phase, and how many of how many of its steps are done.
+
+    Raises ModelError if the export is damaged or not for TensorRT, TensorRT is missing or refuses
+    it, or the folder is not empty. What was begun is removed then, and if interrupted.
+    """
+    manifest = read_manifest(export)
+    if manifest.engine != 'tensorrt':
+        raise ModelError(f'{export} is exported for {manifest.engine}; export it for tensorrt')
+    check_files(export, manifest)
+    if out.exists() and any(out.iterdir()):
+        raise ModelError(f'{out} is not empty; give a new folder')
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name in (EMBEDDINGS, TOKENIZER_FILE, CONFIG_FILE):
+            shutil.copyfile(export / name, out / name)
+        _in_process(export, out, target, on_progress)
+    except BaseException as error:
+        shutil.rmtree(out, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise ModelError(f'{out} cannot be written: {error}') from error
+        raise
+
+
+def _in_process(export: Path, out: Path, target: str, on_progress: Progress) -> None:
+    context = multiprocessing.get_context('spawn')
+    hearing, telling = context.Pipe(duplex=False)
+    process = context.Process(target=_build_all, args=(telling, export, out, target), daemon=True)
+    process.start()
+    telling.close()
+    error = None
+    try:
+        while True:
+            kind, *rest = hearing.recv()
+            if kind == 'error':
+                error = rest[0]
+            else:
+                on_progress(*rest)
+    except EOFError:
+        process.join()
+    finally:
+        process.kill()
+        process.join()
+    if error is not None:
+        raise ModelError(error)
+    if process.exitcode:
+        raise ModelError(
+            f'TensorRT ended with code {process.exitcode} (-9 is how the system ends what takes '
+            'too much memory)'
+        )
+
+
+def _build_all(telling: Any, export: Path, out: Path, target: str) -> None:
+    """Build in the process of its own; an error goes to the parent."""
+    try:
+        trt = load_tensorrt()
+        capability = _capability(trt, target)
+        config, manifest = read_config(export), read_manifest(export)
+        native = has_native_layers(trt)
+        decoder = DECODER if native else PLAIN_DECODER
+        gpu = target or gpu_name()
+
+        def tell(phase: str, done: int, total: int) -> None:
+            telling.send(('progress', phase, done, total))
+
+        for file, plan, shapes in (
+            (decoder, DECODER_PLAN, profiles(config, manifest.precision)),
+            (VISION, VISION_PLAN, []),
+        ):
+            data = compile_graph(trt, export / file, shapes, capability, tell)
+            (out / plan).write_bytes(data)
+        write_plan_manifest(out, manifest, f'{trt.__name__} {trt.__version__}', gpu, native)
+    except ModelError as error:
+        telling.send(('error', str(error)))
+
+
+def _capability(trt: ModuleType, target: str) -> object | None:
+    if not target:
+        return None
+    known = targets(trt)
+    if target not in known:
+        can = ', '.join(known) if known else 'nothing but this machine: leave the target out'
+        raise ModelError(f'{trt.__name__} cannot build for {target!r}; it can for {can}')
+    return known[target]
+
+
+def compile_graph(
+    trt: ModuleType,
+    file: Path,
+    shapes: list[Shapes],
+    capability: object | None = None,
+    on_progress: Progress = lambda phase, done, total: None,
+) -> bytes:
+    """
+    Return the plan of one exported graph.
+
+    shapes: a profile each; empty for a graph without dynamic dimensions.
+    capability: of a GPU that is not there, see targets.
+
+    Raises ModelError with TensorRT's reason if it refuses the graph.
+    """
+    logger = _logger(trt)
+    builder = trt.Builder(logger)
+    network = builder.create_network(strongly_typed(trt))
+    parser = trt.OnnxParser(network, logger)
+    if not parser.parse_from_file(str(file)):
+        reasons = [parser.get_error(i).desc() for i in range(parser.num_errors)]
+        raise ModelError(f'{file}: TensorRT cannot read it: {_last(reasons + logger.errors)}')
+    settings = builder.create_builder_config()
+    if capability is not None:
+        settings.num_compute_capabilities = 1
+        settings.set_compute_capability(capability, 0)
+    for profile in shapes:
+        settings.add_optimization_profile(_profile(builder, network, profile))
+    settings.progress_monitor = _monitor(trt, file.stem, on_progress)
+    plan = builder.build_serialized_network(network, settings)
+    if plan is None:
+        raise ModelError(f'{file}: TensorRT cannot build it: {_last(logger.errors)}')
+    return bytes(plan)
+
+
+def _profile(builder: Any, network: Any, shapes: Shapes) -> Any:
+    profile = builder.create_optimization_profile()
+    for index in range(network.num_inputs):
+        value = network.get_input(index)
+        least, usual, most = (
+            tuple(
+                size if size >= 0 else (sequences, tokens)[axis]
+                for axis, size in enumerate(value.shape)
+            )
+            for sequences, tokens in zip(shapes.sequences, shapes.tokens, strict=True)
+        )
+        profile.set_shape(value.name, least, usual, most)
+    return profile
+
+
+def _logger(trt: ModuleType) -> Any:
+    class Logger(trt.ILogger):  # type: ignore[misc, name-defined]
+        """Keeps the errors, which TensorRT only logs."""
+
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+            self.errors: list[str] = []
+
+        def log(self, severity: Any, message: str) -> None:
+            if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
+                self.errors.append(message)
+
+    return Logger()
+
+
+def _monitor(trt: ModuleType, name: str, on_progress: Progress) -> Any:
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc, name-defined]
+        """Hands on the progress of the phases that are not within another."""
+
+        def __init__(self) -> None:
+            trt.IProgressMonitor.__init__(self)
+            self._steps: dict[str, int] = {}
+
+        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+            if not parent_phase:
+                self._steps[phase_name] = num_steps
+                on_progress(f'{name}: {phase_name}', 0, num_steps)
+
+        def step_complete(self, phase_name: str, step: int) -> bool:
+            if phase_name in self._steps:
+                on_progress(f'{name}: {phase_name}', step + 1, self._steps[phase_name])
+            return True
+
+        def phase_finish(self, phase_name: str) -> None:
+            self._steps.pop(phase_name, None)
+
+    return Monitor()
+
+
+def _last(reasons: list[str]) -> str:
+    return ' '.join(reasons[-1].split()) if reasons else 'it gives no reason'

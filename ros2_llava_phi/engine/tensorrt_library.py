@@ -1,0 +1,57 @@
+"""TensorRT, whichever kind of it is installed, and what it can do: asked here and nowhere else."""
+
+import importlib
+from types import ModuleType
+
+from ros2_llava_phi.model.config import ModelError
+
+MODULES = ('tensorrt', 'tensorrt_rtx')
+NATIVE_OPERATORS = ('TRT_Attention', 'TRT_KVCacheUpdate', 'RotaryEmbedding')
+
+
+def load_tensorrt() -> ModuleType:
+    """Return TensorRT, or TensorRT-RTX where only that is; raises ModelError if there is none."""
+    for name in MODULES:
+        try:
+            return importlib.import_module(name)
+        except ImportError:
+            continue
+    raise ModelError(
+        'TensorRT is not installed: JetPack brings it for the Python of the system; on a desktop, '
+        '`pip install tensorrt-rtx` or `tensorrt`'
+    )
+
+
+def has_native_layers(trt: ModuleType) -> bool:
+    """Return whether graphs can ask for fused attention, rotary embeddings and cache updates."""
+    logger = trt.Logger(trt.Logger.ERROR)
+    parser = trt.OnnxParser(trt.Builder(logger).create_network(strongly_typed(trt)), logger)
+    return all(parser.supports_operator(name) for name in NATIVE_OPERATORS)
+
+
+def targets(trt: ModuleType) -> dict[str, object]:
+    """Return what can be built for without being there, by name (sm86); empty if nothing can."""
+    kinds = getattr(trt, 'ComputeCapability', None)
+    if kinds is None:
+        return {}
+    return {
+        name.lower(): kind for name, kind in kinds.__members__.items() if name.startswith('SM')
+    }
+
+
+def strongly_typed(trt: ModuleType) -> int:
+    """Return the flags of a network whose types are those of the graph, as all are in 11."""
+    kind = getattr(trt.NetworkDefinitionCreationFlag, 'STRONGLY_TYPED', None)
+    return 0 if kind is None else 1 << int(kind)
+
+
+def gpu_name() -> str:
+    """Return the first GPU's name and compute capability; raises ModelError if there is none."""
+    try:
+        from cuda.bindings import runtime
+    except ImportError as error:
+        raise ModelError('`pip install cuda-python`: without it no GPU can be asked') from error
+    status, properties = runtime.cudaGetDeviceProperties(0)
+    if status != runtime.cudaError_t.cudaSuccess:
+        raise ModelError(f'there is no GPU here ({status.name}); give a target such as sm86')
+    return f'{properties.name.decode()} sm{properties.major}{properties.minor}'

@@ -1,0 +1,324 @@
+"""
+The network in the dialect that TensorRT compiles, for tracing only.
+
+Linear layers multiply in the compute type, fp16 or bf16; integers are dequantised to it. The core
+of the decoder's attention and its cache are bf16 throughout, since Phi-2's products of queries
+and keys exceed fp16's range. There are two such cores: NativeAttention asks for TensorRT's own
+layers, PlainAttention needs none of them. All else is the network's own code.
+
+Operators: https://github.com/onnx/onnx-tensorrt, docs/operators.md and TensorRT's custom ones.
+"""
+
+from typing import Any, Protocol
+
+import onnx_ir as ir
+import torch
+from torch import Tensor, nn
+from torch._subclasses import FakeTensorMode
+
+from ros2_llava_phi.model.config import ModelConfig, ModelError, TextConfig
+from ros2_llava_phi.model.network import (
+    Decoder,
+    LlavaPhi,
+    merge_heads,
+    rotary,
+    rotate,
+    split_heads,
+)
+
+from .exported import DECODER, PLAIN_DECODER, VISION, WEIGHTS
+from .onnx_parts import OnnxVision, TransposedLinear
+from .quantise import block_size
+from .tracing import Dialect, Graph, linear_bits, replace_linears, trace
+
+CACHE_TYPE = torch.bfloat16
+BITS: dict[str, int | None] = {'fp16': None, 'bf16': None, 'int8': 8, 'int4': 4}
+# The first with blocks of 4 bits, and the first with rotary embeddings.
+PLAIN_OPSET, NATIVE_OPSET = 21, 23
+MOST_SEQUENCES = 8
+
+
+class DequantisedLinear(nn.Module):
+    """A linear layer with weights of 4 bits in blocks, or of 8 bits with a scale an output."""
+
+    integers: Tensor
+    scale: Tensor
+
+    def __init__(self, linear: nn.Linear, bits: int) -> None:
+        """Take a linear layer's place; the weights are filled in after tracing."""
+        super().__init__()
+        inputs, outputs = linear.in_features, linear.out_features
+        self.bits = bits
+        self.block = block_size(inputs)
+        # PyTorch has no 4 bits: their type is put right in the graph.
+        self.register_buffer('integers', torch.empty(inputs, outputs, dtype=torch.int8))
+        shape = (inputs // self.block, outputs) if bits == 4 else (outputs,)
+        self.register_buffer('scale', torch.empty(shape, dtype=linear.weight.dtype))
+        self.bias = linear.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [B, T, in] to [B, T, out]."""
+        blocks: dict[str, Any] = {'axis': 0, 'block_size': self.block}
+        weight = torch.onnx.ops.symbolic(
+            '::DequantizeLinear',
+            (self.integers, self.scale),
+            blocks if self.bits == 4 else {'axis': 1},
+            dtype=x.dtype,
+            shape=self.integers.shape,
+        )
+        return x @ weight + self.bias
+
+
+class TensorrtAttention(Protocol):
+    """Attention (see network.py) that leaves the caches to be put out in `present`."""
+
+    present: list[tuple[Tensor, Tensor]]
+
+    def __init__(
+        self,
+        config: TextConfig,
+        past: Tensor,
+        tokens: int,
+        keys: list[Tensor],
+        values: list[Tensor],
+    ) -> None:
+        """
+        Prepare `tokens` tokens a sequence that follow `past` [B], int32, others.
+
+        keys, values: caches by layer, bf16, in the layout of the core.
+        """
+
+    def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """See Attention."""
+
+
+class NativeAttention:
+    """
+    Attention by TensorRT's layers: rotary embedding, cache update in place, fused attention.
+
+    Caches are [B, H, capacity, head_dim]; those put out are to lie where those put in do.
+    """
+
+    def __init__(
+        self,
+        config: TextConfig,
+        past: Tensor,
+        tokens: int,
+        keys: list[Tensor],
+        values: list[Tensor],
+    ) -> None:
+        """See TensorrtAttention."""
+        self._config = config
+        every = torch.arange(config.context_length)[None]
+        cos, sin = rotary(every, config.rotary_dim, config.rope_theta)
+        half = config.rotary_dim // 2
+        self._cos, self._sin = cos[0, 0, :, :half], sin[0, 0, :, :half]
+        self._positions = past.long()[:, None] + torch.arange(tokens)
+        self._past, self._lengths = past, past + tokens
+        self._keys, self._values = keys, values
+        self.present: list[tuple[Tensor, Tensor]] = []
+
+    def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """See Attention."""
+        queries, keys, values = (split_heads(x, self._config.heads) for x in (q, k, v))
+        # The fused layer does not scale.
+        queries = self._rotate(queries.float()) * self._config.head_dim**-0.5
+        keys = self._rotate(keys.float())
+        key = self._update(self._keys[layer], keys.to(CACHE_TYPE))
+        value = self._update(self._values[layer], values.to(CACHE_TYPE))
+        self.present.append((key, value))
+        attended = torch.onnx.ops.symbolic(
+            'trt::TRT_Attention',
+            (queries.to(CACHE_TYPE), key, value, None, None, self._lengths),
+            {'causal_kind': 'lower_right'},
+            dtype=CACHE_TYPE,
+            shape=queries.shape,
+            version=1,
+        )
+        return merge_heads(attended).to(q.dtype)
+
+    def _rotate(self, x: Tensor) -> Tensor:
+        return torch.onnx.ops.symbolic(
+            '::RotaryEmbedding',
+            (x, self._cos, self._sin, self._positions),
+            {'rotary_embedding_dim': self._config.rotary_dim},
+            dtype=x.dtype,
+            shape=x.shape,
+        )
+
+    def _update(self, cache: Tensor, new: Tensor) -> Tensor:
+        return torch.onnx.ops.symbolic(
+            'trt::TRT_KVCacheUpdate',
+            (cache, new, self._past),
+            dtype=cache.dtype,
+            shape=cache.shape,
+            version=1,
+        )
+
+
+class PlainAttention:
+    """
+    Attention by matrix products and a softmax in fp32.
+
+    Caches are [B, capacity, D], a row a token. Only the new rows [B, T, D] are put out: of one
+    sequence they are a contiguous piece of the cache, and can be written where they belong.
+    """
+
+    def __init__(
+        self,
+        config: TextConfig,
+        past: Tensor,
+        tokens: int,
+        keys: list[Tensor],
+        values: list[Tensor],
+    ) -> None:
+        """See TensorrtAttention."""
+        self._config = config
+        row, first = torch.arange(tokens), past.long()[:, None]
+        self._rotation = rotary(first + row, config.rotary_dim, config.rope_theta)
+        places = torch.arange(config.context_length)
+        self._unwritten = (places >= first)[:, None, None]
+        self._later = row > row[:, None]
+        self._keys, self._values = keys, values
+        self.present: list[tuple[Tensor, Tensor]] = []
+
+    def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """See Attention."""
+        heads = self._config.heads
+        queries, keys = (
+            rotate(split_heads(x, heads).float(), self._rotation).to(CACHE_TYPE) for x in (q, k)
+        )
+        values = v.to(CACHE_TYPE)
+        self.present.append((merge_heads(keys), values))
+        past_keys = split_heads(self._keys[layer], heads)
+        past_values = split_heads(self._values[layer], heads)
+        to_past = (queries @ past_keys.transpose(2, 3)).float()
+        to_new = (queries @ keys.transpose(2, 3)).float()
+        scores = torch.cat(
+            [
+                to_past.masked_fill(self._unwritten, float('-inf')),
+                to_new.masked_fill(self._later, float('-inf')),
+            ],
+            dim=-1,
+        )
+        shares = (scores * self._config.head_dim**-0.5).softmax(-1).to(CACHE_TYPE)
+        capacity = past_keys.shape[2]
+        attended = shares[..., :capacity] @ past_values
+        attended = attended + shares[..., capacity:] @ split_heads(values, heads)
+        return merge_heads(attended).to(q.dtype)
+
+
+class TensorrtDecoder(nn.Module):
+    """The decoder as a graph for up to eight sequences: embeddings and caches in, logits out."""
+
+    def __init__(self, decoder: Decoder, attention: type[TensorrtAttention]) -> None:
+        """Wrap a decoder with one of the two cores."""
+        super().__init__()
+        self.decoder = decoder
+        self.attention = attention
+
+    def forward(
+        self,
+        embeddings: Tensor,
+        past: Tensor,
+        last: Tensor,
+        keys: list[Tensor],
+        values: list[Tensor],
+    ) -> tuple[Tensor, Tensor, list[Tensor], list[Tensor]]:
+        """
+        Return logits [B, vocab], the likeliest tokens [B], and what the caches are to hold.
+
+        embeddings: [B, T, D] in the compute type; past: how many tokens each cache holds, int32
+        [B]; last: which of its T tokens each sequence's logits are of, int32 [B]; keys, values: by
+        layer, bf16, in the layout of the core.
+        """
+        attention = self.attention(self.decoder.config, past, embeddings.shape[1], keys, values)
+        hidden = self.decoder.blocks(embeddings, attention)
+        index = last.long()[:, None, None].expand(-1, 1, hidden.shape[2])
+        logits = self.decoder.lm_head(hidden.gather(1, index))[:, 0].float()
+        tokens = logits.argmax(-1).int()
+        keys, values = (list(kind) for kind in zip(*attention.present, strict=True))
+        return logits, tokens, keys, values
+
+
+def trace_graphs(config: ModelConfig, precision: str) -> list[Graph]:
+    """
+    Return the graphs of vision tower with projector and of both decoders, weights left out.
+
+    Raises ModelError if the sizes of the model do not fit the precision.
+    """
+    kind = torch.bfloat16 if precision == 'bf16' else torch.float16
+    text, side = config.text, config.vision.image_size
+    with FakeTensorMode():
+        network = _empty_network(config, kind)
+        replace_linears(network, linear_bits(network, BITS[precision]), _replacement)
+        vision = trace(
+            OnnxVision(network),
+            {'pixels': torch.empty(1, 3, side, side, dtype=kind)},
+            ['embeddings'],
+            None,
+            PLAIN_OPSET,
+        )
+        heads = (text.heads, text.context_length, text.head_dim)
+        native = _trace_decoder(network.decoder, NativeAttention, heads, NATIVE_OPSET)
+        rows = (text.context_length, text.hidden_size)
+        plain = _trace_decoder(network.decoder, PlainAttention, rows, PLAIN_OPSET)
+    return [
+        Graph(VISION, WEIGHTS[VISION], vision),
+        Graph(DECODER, WEIGHTS[DECODER], native),
+        Graph(PLAIN_DECODER, WEIGHTS[DECODER], plain),
+    ]
+
+
+def _empty_network(config: ModelConfig, kind: torch.dtype) -> LlavaPhi:
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(kind)
+    try:
+        return LlavaPhi(config)
+    finally:
+        torch.set_default_dtype(usual)
+
+
+def _replacement(linear: nn.Linear, bits: int | None) -> nn.Module:
+    if bits is None:
+        return TransposedLinear(linear)
+    if bits == 4 and linear.in_features % block_size(linear.in_features):
+        raise ModelError(
+            f'int4 for TensorRT needs layers whose inputs are a multiple of 32, not '
+            f'{linear.in_features}; use int8'
+        )
+    return DequantisedLinear(linear, bits)
+
+
+def _trace_decoder(
+    decoder: Decoder, core: type[TensorrtAttention], place: tuple[int, ...], opset: int
+) -> ir.Model:
+    kind = decoder.final_layernorm.weight.dtype
+    layers = range(decoder.config.layers)
+    batch = torch.export.Dim('batch', min=1, max=MOST_SEQUENCES)
+    inputs = {
+        'embeddings': torch.empty(3, 7, decoder.config.hidden_size, dtype=kind),
+        'past': torch.empty(3, dtype=torch.int32),
+        'last': torch.empty(3, dtype=torch.int32),
+        # Each a tensor of its own, or they would be taken for one and the same.
+        'keys': [torch.empty(3, *place, dtype=CACHE_TYPE) for _ in layers],
+        'values': [torch.empty(3, *place, dtype=CACHE_TYPE) for _ in layers],
+    }
+    outputs = ['logits', 'tokens', *(f'new_keys.{i}' for i in layers)]
+    outputs += [f'new_values.{i}' for i in layers]
+    shapes = {
+        'embeddings': {0: batch, 1: torch.export.Dim('tokens')},
+        'past': {0: batch},
+        'last': {0: batch},
+        'keys': [{0: batch} for _ in layers],
+        'values': [{0: batch} for _ in layers],
+    }
+    return trace(TensorrtDecoder(decoder, core), inputs, outputs, shapes, opset)
+
+
+def _inputs_per_scale(bits: int, inputs: int) -> int:
+    """TensorRT dequantises 8 bits by output only, 4 bits in blocks."""
+    return inputs if bits == 8 else block_size(inputs)
+
+
+TENSORRT = Dialect('tensorrt', BITS, _inputs_per_scale, trace_graphs)

@@ -1,0 +1,424 @@
+"""
+Graphs for TensorRT: they compute what the network does, and its compiler takes them.
+
+Without a GPU no plan can run. So the graphs themselves are evaluated by ONNX's reference, which
+takes TensorRT's operators from here, and TensorRT-RTX compiles them for GPUs that are not there.
+"""
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import onnx
+import pytest
+import torch
+from numpy.typing import NDArray
+from onnx.reference import ReferenceEvaluator
+from onnx.reference.op_run import OpRun
+from small_model import CONFIG, pixels, random_model
+
+from ros2_llava_phi.assistant.load import load_assistant
+from ros2_llava_phi.engine.engine import Floats
+from ros2_llava_phi.engine.export import export
+from ros2_llava_phi.engine.exported import (
+    DECODER,
+    EMBEDDINGS,
+    PLAIN_DECODER,
+    VISION,
+    read_manifest,
+)
+from ros2_llava_phi.engine.plans import (
+    DECODER_PLAN,
+    VISION_PLAN,
+    read_plan_manifest,
+    why_not,
+)
+from ros2_llava_phi.engine.quantise import quantise
+from ros2_llava_phi.engine.tensorrt_build import build, compile_graph, profiles
+from ros2_llava_phi.engine.tensorrt_library import has_native_layers, load_tensorrt, targets
+from ros2_llava_phi.engine.tensorrt_parts import BITS, TENSORRT
+from ros2_llava_phi.engine.torch_engine import TorchEngine
+from ros2_llava_phi.engine.tracing import linear_bits
+from ros2_llava_phi.model.checkpoint import load_network, open_checkpoint
+from ros2_llava_phi.model.config import ModelConfig, ModelError, TextConfig, VisionConfig
+from ros2_llava_phi.model.files_hash import files_hash
+from ros2_llava_phi.model.network import DecoderLayer, LlavaPhi
+from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE
+from ros2_llava_phi.model.weights import save_network
+
+# Widths that 4 bits divide, and everything else small.
+EVEN = ModelConfig(
+    vision=VisionConfig(
+        image_size=32, patch_size=8, hidden_size=64, intermediate_size=128, layers=3, heads=2
+    ),
+    text=TextConfig(
+        vocab_size=400,
+        hidden_size=128,
+        intermediate_size=256,
+        layers=2,
+        heads=2,
+        rotary_dim=24,
+        context_length=64,
+        eos_token_id=0,
+    ),
+)
+VARIANTS = [DECODER, PLAIN_DECODER]
+
+
+class TRT_KVCacheUpdate(OpRun):  # noqa: N801 (named as the operator is)
+    """Write rows into a cache, sequence by sequence, from an index on."""
+
+    op_domain = 'trt'
+
+    def _run(self, cache: Any, update: Any, write_indices: Any) -> tuple[Any]:
+        cache = cache.copy()
+        for row, start in enumerate(write_indices):
+            cache[row, :, start : start + update.shape[2]] = update[row]
+        return (cache,)
+
+
+class TRT_Attention(OpRun):  # noqa: N801 (named as the operator is)
+    """Unscaled attention to the first `lengths` places, causal from the last of them."""
+
+    op_domain = 'trt'
+
+    def _run(
+        self, q: Any, k: Any, v: Any, mask: Any, _: Any, lengths: Any, causal_kind: str = ''
+    ) -> tuple[Any]:
+        assert mask is None
+        assert causal_kind == 'lower_right'
+        scores = q.astype(np.float32) @ k.astype(np.float32).swapaxes(2, 3)
+        for row, length in enumerate(lengths):
+            last = length - q.shape[2] + np.arange(q.shape[2])[:, None]
+            scores[row] += np.where(np.arange(k.shape[2]) <= last, 0, -np.inf)
+        shares = np.exp(scores - scores.max(-1, keepdims=True))
+        shares /= shares.sum(-1, keepdims=True)
+        return ((shares @ v.astype(np.float32)).astype(q.dtype),)
+
+
+class Gelu(OpRun):
+    """Computed in fp32, as on every GPU; ONNX's own rounds every step within to the input's."""
+
+    op_domain = ''
+
+    def _run(self, x: Any, approximate: str = '') -> tuple[Any]:
+        wide = torch.from_numpy(x.astype(np.float32))
+        return (torch.nn.functional.gelu(wide, approximate=approximate).numpy().astype(x.dtype),)
+
+
+class LayerNormalization(OpRun):
+    """Computed in fp32, as the graph asks for and ONNX's own does not."""
+
+    op_domain = ''
+
+    def _run(
+        self,
+        x: Any,
+        scale: Any,
+        bias: Any,
+        axis: int = -1,
+        epsilon: float = 0,
+        stash_type: int = 0,
+    ) -> tuple[Any]:
+        assert (axis, stash_type) == (-1, 1)
+        wide = (torch.from_numpy(array.astype(np.float32)) for array in (x, scale, bias))
+        x32, scale32, bias32 = wide
+        normed = torch.nn.functional.layer_norm(x32, scale.shape, scale32, bias32, epsilon)
+        return (normed.numpy().astype(x.dtype),)
+
+
+OPERATORS = [Gelu, LayerNormalization, TRT_Attention, TRT_KVCacheUpdate]
+
+
+class Referee:
+    """An exported decoder under ONNX's reference, with the caches that an engine would keep."""
+
+    def __init__(self, folder: Path, file: str, config: ModelConfig, sequences: int = 1) -> None:
+        model = onnx.load(folder / file)
+        self._decoder = ReferenceEvaluator(model, new_ops=OPERATORS)
+        self._kind = onnx.helper.tensor_dtype_to_np_dtype(
+            model.graph.input[0].type.tensor_type.elem_type
+        )
+        self._plain = file == PLAIN_DECODER
+        text = config.text
+        rows = (text.context_length, text.hidden_size)
+        heads = (text.heads, text.context_length, text.head_dim)
+        place = rows if self._plain else heads
+        self.past: NDArray[np.int32] = np.zeros(sequences, np.int32)
+        self._caches = {
+            f'{kind}.{i}': np.full((sequences, *place), 9, ml_dtypes.bfloat16)
+            for kind in ('keys', 'values')
+            for i in range(text.layers)
+        }
+
+    def __call__(self, embeddings: Floats, last: list[int]) -> tuple[Floats, NDArray[np.int32]]:
+        """Append [B, T, D] to the caches; return logits [B, vocab] and tokens [B]."""
+        inputs = {
+            'embeddings': embeddings.astype(self._kind),
+            'past': self.past,
+            'last': np.array(last, np.int32),
+            **self._caches,
+        }
+        outputs: Any = self._decoder.run(None, inputs)
+        logits, tokens, *new = outputs
+        for (name, cache), update in zip(self._caches.items(), new, strict=True):
+            if not self._plain:
+                self._caches[name] = update
+                continue
+            for row, start in enumerate(self.past):
+                cache[row, start : start + embeddings.shape[1]] = update[row]
+        self.past = self.past + np.int32(embeddings.shape[1])
+        return logits, tokens
+
+    def branch(self, sequences: int) -> None:
+        """Let several sequences go on from the first one's cache."""
+        self.past = self.past[:1].repeat(sequences)
+        self._caches = {
+            name: cache[:1].repeat(sequences, axis=0) for name, cache in self._caches.items()
+        }
+
+
+def error(actual: Floats, expected: Floats) -> float:
+    """Return the root mean square error as a share of the expected values' size."""
+    return float(np.sqrt(np.square(actual - expected).mean() / np.square(expected).mean()))
+
+
+@pytest.fixture(scope='module')
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return random_model(tmp_path_factory.mktemp('model'), EVEN)
+
+
+@pytest.fixture(scope='module', params=BITS)
+def exported(
+    request: pytest.FixtureRequest, model: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, Path]:
+    out = tmp_path_factory.mktemp(request.param)
+    export(open_checkpoint(model), out, 'small', request.param, 'tensorrt')
+    return request.param, out
+
+
+def rounded(model: Path, precision: str) -> LlavaPhi:
+    """Return the network in fp32 with the weights that an export in integers stands for."""
+    network = load_network(model)
+    for path, bits in linear_bits(network, BITS[precision]).items():
+        weight = network.get_submodule(path).weight
+        assert isinstance(weight, torch.nn.Parameter)
+        if bits is not None:
+            array = weight.detach().numpy()
+            size = TENSORRT.block(bits, array.shape[1])
+            weight.data = torch.from_numpy(quantise(array, bits, size).dequantised())
+    return network
+
+
+@pytest.fixture(scope='module')
+def engines(model: Path, exported: tuple[str, Path]) -> tuple[TorchEngine, TorchEngine]:
+    """PyTorch in fp32 with the rounded weights, and in bf16: no more error than its is allowed."""
+    networks = (rounded(model, exported[0]) for _ in range(2))
+    return TorchEngine(next(networks)), TorchEngine(next(networks).to(torch.bfloat16), 'bf16')
+
+
+def assert_as_close(actual: Floats, exact: Floats, coarse: Floats) -> None:
+    """Hold an error to that of bf16; roundings fall elsewhere, so twice as much is no matter."""
+    assert error(actual, exact) < 2 * error(coarse, exact)
+
+
+def test_the_tower_computes_what_the_network_does(
+    exported: tuple[str, Path], engines: tuple[TorchEngine, TorchEngine]
+) -> None:
+    precision, folder = exported
+    vision = ReferenceEvaluator(onnx.load(folder / VISION), new_ops=OPERATORS)
+    kind = ml_dtypes.bfloat16 if precision == 'bf16' else np.float16
+    outputs: Any = vision.run(None, {'pixels': pixels(EVEN)[None].astype(kind)})
+    encoded = outputs[0][0].astype(np.float32)
+    assert_as_close(encoded, *(engine.encode(pixels(EVEN)) for engine in engines))
+
+
+@pytest.mark.parametrize('file', VARIANTS)
+def test_decoders_compute_what_the_network_does(
+    exported: tuple[str, Path], engines: tuple[TorchEngine, TorchEngine], file: str
+) -> None:
+    exact, _ = engines
+    picture = exact.encode(pixels(EVEN))
+    prompt = np.concatenate([exact.embed(list(range(3, 10))), picture])
+    decoder, caches = Referee(exported[1], file, EVEN), [e.new_cache() for e in engines]
+    for embeddings in (prompt, *(exact.embed([token]) for token in (5, 9, 200))):
+        logits, tokens = decoder(embeddings[None], [len(embeddings) - 1])
+        assert tokens[0] == logits[0].argmax()
+        expected = [e.prefill(embeddings, c) for e, c in zip(engines, caches, strict=True)]
+        assert_as_close(logits[0], *expected)
+
+
+@pytest.mark.parametrize('file', VARIANTS)
+def test_a_batch_of_questions_gives_what_each_alone_does(
+    exported: tuple[str, Path], engines: tuple[TorchEngine, TorchEngine], file: str
+) -> None:
+    prompt = engines[0].embed(list(range(3, 33)))
+    decoder = Referee(exported[1], file, EVEN)
+    decoder(prompt[None], [len(prompt) - 1])
+    decoder.branch(3)
+    questions = [[7, 8, 9, 10, 11], [40, 41, 42], [60]]
+    padded = [[*question, *[0] * (5 - len(question))] for question in questions]
+    embeddings = np.stack([engines[0].embed(question) for question in padded])
+    logits, _ = decoder(embeddings, [len(question) - 1 for question in questions])
+    for row, question in zip(logits, questions, strict=True):
+        expected = []
+        for engine in engines:
+            cache = engine.new_cache()
+            engine.prefill(prompt, cache)
+            expected.append(engine.prefill(engine.embed(question), cache))
+        assert_as_close(row, *expected)
+
+
+def test_products_beyond_the_range_of_fp16_are_no_harm(tmp_path: Path) -> None:
+    """Phi-2 has such, and infinities of both signs make the softmax NaN."""
+    folder = random_model(tmp_path / 'model', EVEN)
+    network = load_network(folder)
+    for layer in network.decoder.layers:
+        assert isinstance(layer, DecoderLayer)
+        layer.q_proj.weight.data *= 300
+        layer.k_proj.weight.data *= 300
+    save_network(network, folder, torch.float32)
+    export(open_checkpoint(folder), tmp_path / 'out', 'large', 'fp16', 'tensorrt')
+    reference = TorchEngine(network)
+    prompt = reference.embed(list(range(3, 33)))
+    with torch.inference_mode():
+        layer = network.decoder.layers[0]
+        assert isinstance(layer, DecoderLayer)
+        normed = layer.input_layernorm(torch.from_numpy(prompt))
+        products = layer.q_proj(normed)[:, :64] @ layer.k_proj(normed)[:, :64].T
+    assert products.abs().max() > np.finfo(np.float16).max
+    for file in VARIANTS:
+        logits, _ = Referee(tmp_path / 'out', file, EVEN)(prompt[None], [len(prompt) - 1])
+        assert np.isfinite(logits).all()
+
+
+def test_both_decoders_share_their_weights(exported: tuple[str, Path]) -> None:
+    _, folder = exported
+    sizes = {file: (folder / file).stat().st_size for file in VARIANTS}
+    assert max(sizes.values()) < (folder / f'{DECODER}.data').stat().st_size / 2
+
+
+def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
+    odd = random_model(tmp_path / 'odd', CONFIG)
+    with pytest.raises(ModelError, match=r'int4 for TensorRT needs .* multiple of 32, not 48'):
+        export(open_checkpoint(odd), tmp_path / 'out', 'odd', 'int4', 'tensorrt')
+    with pytest.raises(ModelError, match="'fp32' is unknown to tensorrt; use fp16, bf16"):
+        export(open_checkpoint(odd), tmp_path / 'out', 'odd', 'fp32', 'tensorrt')
+    network = load_network(odd)
+    network.get_parameter('decoder.layers.1.fc1.weight').data[3, 4] = 7e4
+    save_network(network, odd, torch.float32)
+    with pytest.raises(ModelError, match=r"layers.1.fc1.weight exceeds fp16's range; use bf16"):
+        export(open_checkpoint(odd), tmp_path / 'out', 'odd', 'fp16', 'tensorrt')
+    assert not (tmp_path / 'out').exists()
+
+
+TARGETS = ['sm80', 'sm86', 'sm89', 'sm120']
+# Two layers of Phi-2 and two of CLIP that LLaVA uses, at their full width, with few tokens.
+SLICE = ModelConfig(
+    vision=VisionConfig(layers=3),
+    text=TextConfig(vocab_size=512, layers=2, context_length=1024, eos_token_id=0),
+)
+
+
+@pytest.fixture(scope='module')
+def trt() -> ModuleType:
+    pytest.importorskip('tensorrt_rtx')
+    return load_tensorrt()
+
+
+@pytest.fixture(scope='module')
+def full_width(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return random_model(tmp_path_factory.mktemp('slice'), SLICE)
+
+
+@pytest.fixture(scope='module', params=['fp16', 'int4'])
+def full_width_export(
+    request: pytest.FixtureRequest, full_width: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, Path]:
+    out = tmp_path_factory.mktemp(request.param)
+    export(open_checkpoint(full_width), out, 'slice', request.param, 'tensorrt')
+    return request.param, out
+
+
+def plan(
+    trt: ModuleType, config: ModelConfig, exported: tuple[str, Path], file: str, target: str
+) -> bytes:
+    precision, folder = exported
+    shapes = [] if file == VISION else profiles(config, precision)
+    return compile_graph(trt, folder / file, shapes, targets(trt)[target])
+
+
+@pytest.mark.parametrize('target', TARGETS)
+@pytest.mark.parametrize('file', [VISION, *VARIANTS])
+def test_small_plans_compile(
+    trt: ModuleType, exported: tuple[str, Path], file: str, target: str
+) -> None:
+    assert has_native_layers(trt)
+    assert plan(trt, EVEN, exported, file, target)
+
+
+@pytest.mark.parametrize('target', ['sm86', 'sm120'])
+@pytest.mark.parametrize('file', VARIANTS)
+def test_plans_of_full_width_compile(
+    trt: ModuleType, full_width_export: tuple[str, Path], file: str, target: str
+) -> None:
+    """Fused attention at Phi-2's head size, and weights once, in the size of their precision."""
+    data = plan(trt, SLICE, full_width_export, file, target)
+    weights = (full_width_export[1] / f'{DECODER}.data').stat().st_size
+    assert len(data) < 1.2 * weights
+
+
+def test_the_tower_compiles_at_full_width(
+    trt: ModuleType, full_width_export: tuple[str, Path]
+) -> None:
+    assert plan(trt, SLICE, full_width_export, VISION, 'sm86')
+
+
+def test_build_writes_a_folder_that_is_complete(
+    trt: ModuleType, exported: tuple[str, Path], tmp_path: Path
+) -> None:
+    _, folder = exported
+    heard = []
+    build(folder, tmp_path / 'out', 'sm86', lambda *step: heard.append(step))
+    assert any(done == total for _, done, total in heard)
+    manifest = read_plan_manifest(tmp_path / 'out')
+    assert (manifest.gpu, manifest.native) == ('sm86', True)
+    assert manifest.export == read_manifest(folder)
+    assert {DECODER_PLAN, VISION_PLAN, EMBEDDINGS, TOKENIZER_FILE} < set(manifest.files)
+    for name, wanted in manifest.files.items():
+        assert files_hash([tmp_path / 'out' / name]) == wanted
+    export_now, library = manifest.export, manifest.library
+    assert why_not(manifest, export_now, library, 'sm86') == ''
+    assert 'GPU is sm89 now, and was sm86' in why_not(manifest, export_now, library, 'sm89')
+    other = export_now.model_copy(update={'weights_hash': '0' * 64})
+    assert 'weights' in why_not(manifest, other, library, 'sm86')
+
+
+def test_what_cannot_be_built_leaves_nothing(trt: ModuleType, model: Path, tmp_path: Path) -> None:
+    folder, out = tmp_path / 'export', tmp_path / 'out'
+    export(open_checkpoint(model), folder, 'small', 'int4', 'tensorrt')
+    with pytest.raises(ModelError, match=r"cannot build for 'sm42'; it can for sm75, "):
+        build(folder, out, 'sm42')
+    with pytest.raises(ModelError, match=r'sm75|SM75|bf16|BF16|BFloat16'):
+        build(folder, out, 'sm75')
+    with pytest.raises(ModelError, match='no GPU here'):
+        build(folder, out)
+    data = bytearray((folder / f'{DECODER}.data').read_bytes())
+    data[1000] ^= 1
+    (folder / f'{DECODER}.data').write_bytes(data)
+    with pytest.raises(ModelError, match=r'decoder\.onnx\.data is damaged'):
+        build(folder, out, 'sm86')
+    assert not out.exists()
+    export(open_checkpoint(model), tmp_path / 'onnx', 'small', 'int8')
+    with pytest.raises(ModelError, match='exported for onnxruntime; export it for tensorrt'):
+        build(tmp_path / 'onnx', out, 'sm86')
+    with pytest.raises(ModelError, match='exported for tensorrt, which cannot run here yet'):
+        load_assistant(str(folder))
+
+
+def test_a_graph_that_is_none_is_refused(trt: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / 'decoder.onnx').write_bytes(b'no graph')
+    with pytest.raises(ModelError, match=r'decoder\.onnx: TensorRT cannot read it: '):
+        compile_graph(trt, tmp_path / 'decoder.onnx', [])
