@@ -236,7 +236,8 @@ def _monitor(trt: ModuleType, name: str, on_progress: Progress) -> Any:
             return True
 
         def phase_finish(self, phase_name: str) -> None:
-            self._steps.pop(phase_name, None)
+            if steps := self._steps.pop(phase_name, 0):
+                on_progress(f'{name}: {phase_name}', steps, steps)
 
     return Monitor()
 
