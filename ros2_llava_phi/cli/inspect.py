@@ -19,15 +19,18 @@ def inspect(
     from rich.table import Table
 
     from ..assistant.load import find_model, load_assistant
-    from ..engine.exported import is_exported, read_manifest
+    from ..engine.exported import check_files, is_exported, read_manifest
 
     found = find_model(str(folder))
     table = Table(show_header=False, box=None, pad_edge=False)
     console = Console()
     if is_exported(found):
         manifest = read_manifest(found)
-        load_assistant(str(found))  # says what would go wrong
-        table.add_row('layout', 'exported for ONNX Runtime')
+        if manifest.engine == 'onnxruntime':
+            load_assistant(str(found))  # says what would go wrong
+        else:
+            check_files(found, manifest)
+        table.add_row('layout', f'exported for {manifest.engine}')
         table.add_row('model', escape(manifest.name))
         table.add_row('weights', manifest.weights_hash)
         table.add_row('precision', manifest.precision)

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
-from ros2_llava_phi.model.config import CONFIG_FILE, ModelError, first_problem
+from ros2_llava_phi.model.config import CONFIG_FILE, ModelError, read_json
 from ros2_llava_phi.model.files_hash import files_hash
 from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE
 
@@ -15,6 +15,7 @@ VISION, DECODER, EMBEDDINGS = 'vision.onnx', 'decoder.onnx', 'embeddings.npy'
 PLAIN_DECODER = 'decoder_plain.onnx'  # for a TensorRT that lacks the layers of the other one
 WEIGHTS = {graph: f'{graph}.data' for graph in (VISION, DECODER)}
 FILES = {VISION, DECODER, *WEIGHTS.values(), EMBEDDINGS, TOKENIZER_FILE, CONFIG_FILE}
+MOST_SEQUENCES = 8  # that TensorRT's decoders take at once
 FILES_FOR = {'onnxruntime': FILES, 'tensorrt': FILES | {PLAIN_DECODER}}
 
 
@@ -55,13 +56,7 @@ def is_exported(folder: Path) -> bool:
 
 def read_manifest(folder: Path) -> Manifest:
     """Read the manifest of an exported folder; raises ModelError naming file and field."""
-    path = folder / MANIFEST
-    try:
-        return Manifest.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise ModelError(f'{path} cannot be read: {error.strerror}') from error
-    except ValidationError as error:
-        raise ModelError(f'{path}: {first_problem(error)}') from error
+    return read_json(folder / MANIFEST, Manifest)
 
 
 def check_files(folder: Path, manifest: Manifest) -> None:

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from ros2_llava_phi.model.config import ModelError, first_problem
+from ros2_llava_phi.model.config import read_json
 from ros2_llava_phi.model.files_hash import files_hash
 
 from .exported import Manifest
@@ -50,24 +50,4 @@ def write_plan_manifest(
 
 def read_plan_manifest(folder: Path) -> PlanManifest:
     """Read the manifest of a folder of plans; raises ModelError naming file and field."""
-    path = folder / PLAN_MANIFEST
-    try:
-        return PlanManifest.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise ModelError(f'{path} cannot be read: {error.strerror}') from error
-    except ValidationError as error:
-        raise ModelError(f'{path}: {first_problem(error)}') from error
-
-
-def why_not(manifest: PlanManifest, export: Manifest, library: str, gpu: str) -> str:
-    """Return why plans are not those of an export on a GPU under a TensorRT; empty if they are."""
-    for what, built, wanted in (
-        ('TensorRT', manifest.library, library),
-        ('the GPU', manifest.gpu, gpu),
-        ('the precision', manifest.export.precision, export.precision),
-        ('the weights', manifest.export.weights_hash, export.weights_hash),
-    ):
-        if built != wanted:
-            return f'{what} is {wanted} now, and was {built} when they were built'
-    changed = [name for name in export.files if manifest.export.files[name] != export.files[name]]
-    return f'{changed[0]} of the export has changed' if changed else ''
+    return read_json(folder / PLAN_MANIFEST, PlanManifest)

@@ -18,6 +18,7 @@ from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE
 from .exported import (
     DECODER,
     EMBEDDINGS,
+    MOST_SEQUENCES,
     PLAIN_DECODER,
     VISION,
     check_files,
@@ -27,7 +28,6 @@ from .plans import DECODER_PLAN, VISION_PLAN, write_plan_manifest
 from .tensorrt_library import gpu_name, has_native_layers, load_tensorrt, strongly_typed, targets
 
 MOST_BATCHED_TOKENS = 64
-MOST_SEQUENCES = 8
 Progress = Callable[[str, int, int], None]
 
 
@@ -158,7 +158,7 @@ def compile_graph(
     shapes: list[Shapes],
     capability: object | None = None,
     on_progress: Progress = lambda phase, done, total: None,
-) -> bytes:
+) -> memoryview:
     """
     Return the plan of one exported graph.
 
@@ -184,7 +184,7 @@ def compile_graph(
     plan = builder.build_serialized_network(network, settings)
     if plan is None:
         raise ModelError(f'{file}: TensorRT cannot build it: {_last(logger.errors)}')
-    return bytes(plan)
+    return memoryview(plan)
 
 
 def _profile(builder: Any, network: Any, shapes: Shapes) -> Any:

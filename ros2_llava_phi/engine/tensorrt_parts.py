@@ -9,7 +9,9 @@ layers, PlainAttention needs none of them. All else is the network's own code.
 Operators: https://github.com/onnx/onnx-tensorrt, docs/operators.md and TensorRT's custom ones.
 """
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 
 import onnx_ir as ir
 import torch
@@ -18,6 +20,7 @@ from torch._subclasses import FakeTensorMode
 
 from ros2_llava_phi.model.config import ModelConfig, ModelError, TextConfig
 from ros2_llava_phi.model.network import (
+    Attention,
     Decoder,
     LlavaPhi,
     merge_heads,
@@ -26,7 +29,7 @@ from ros2_llava_phi.model.network import (
     split_heads,
 )
 
-from .exported import DECODER, PLAIN_DECODER, VISION, WEIGHTS
+from .exported import DECODER, MOST_SEQUENCES, PLAIN_DECODER, VISION, WEIGHTS
 from .onnx_parts import OnnxVision, TransposedLinear
 from .quantise import block_size
 from .tracing import Dialect, Graph, linear_bits, replace_linears, trace
@@ -35,7 +38,6 @@ CACHE_TYPE = torch.bfloat16
 BITS: dict[str, int | None] = {'fp16': None, 'bf16': None, 'int8': 8, 'int4': 4}
 # The first with blocks of 4 bits, and the first with rotary embeddings.
 PLAIN_OPSET, NATIVE_OPSET = 21, 23
-MOST_SEQUENCES = 8
 
 
 class DequantisedLinear(nn.Module):
@@ -69,27 +71,24 @@ class DequantisedLinear(nn.Module):
         return x @ weight + self.bias
 
 
-class TensorrtAttention(Protocol):
-    """Attention (see network.py) that leaves the caches to be put out in `present`."""
+@dataclass(frozen=True)
+class Sequences:
+    """
+    Sequences of `tokens` tokens that follow `past` [B], int32, others.
 
-    present: list[tuple[Tensor, Tensor]]
+    keys, values: caches by layer, bf16, in the layout of the core.
+    new_keys, new_values: what the core puts out for them, layer by layer.
+    """
 
-    def __init__(
-        self,
-        config: TextConfig,
-        past: Tensor,
-        tokens: int,
-        keys: list[Tensor],
-        values: list[Tensor],
-    ) -> None:
-        """
-        Prepare `tokens` tokens a sequence that follow `past` [B], int32, others.
+    past: Tensor
+    tokens: int
+    keys: list[Tensor]
+    values: list[Tensor]
+    new_keys: list[Tensor] = field(default_factory=list)
+    new_values: list[Tensor] = field(default_factory=list)
 
-        keys, values: caches by layer, bf16, in the layout of the core.
-        """
 
-    def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """See Attention."""
+Core = Callable[[TextConfig, Sequences], Attention]
 
 
 class NativeAttention:
@@ -99,24 +98,16 @@ class NativeAttention:
     Caches are [B, H, capacity, head_dim]; those put out are to lie where those put in do.
     """
 
-    def __init__(
-        self,
-        config: TextConfig,
-        past: Tensor,
-        tokens: int,
-        keys: list[Tensor],
-        values: list[Tensor],
-    ) -> None:
-        """See TensorrtAttention."""
+    def __init__(self, config: TextConfig, sequences: Sequences) -> None:
+        """Prepare what all layers share."""
         self._config = config
         every = torch.arange(config.context_length)[None]
         cos, sin = rotary(every, config.rotary_dim, config.rope_theta)
         half = config.rotary_dim // 2
         self._cos, self._sin = cos[0, 0, :, :half], sin[0, 0, :, :half]
-        self._positions = past.long()[:, None] + torch.arange(tokens)
-        self._past, self._lengths = past, past + tokens
-        self._keys, self._values = keys, values
-        self.present: list[tuple[Tensor, Tensor]] = []
+        self._positions = sequences.past.long()[:, None] + torch.arange(sequences.tokens)
+        self._lengths = sequences.past + sequences.tokens
+        self._sequences = sequences
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """See Attention."""
@@ -124,9 +115,10 @@ class NativeAttention:
         # The fused layer does not scale.
         queries = self._rotate(queries.float()) * self._config.head_dim**-0.5
         keys = self._rotate(keys.float())
-        key = self._update(self._keys[layer], keys.to(CACHE_TYPE))
-        value = self._update(self._values[layer], values.to(CACHE_TYPE))
-        self.present.append((key, value))
+        key = self._update(self._sequences.keys[layer], keys.to(CACHE_TYPE))
+        value = self._update(self._sequences.values[layer], values.to(CACHE_TYPE))
+        self._sequences.new_keys.append(key)
+        self._sequences.new_values.append(value)
         attended = torch.onnx.ops.symbolic(
             'trt::TRT_Attention',
             (queries.to(CACHE_TYPE), key, value, None, None, self._lengths),
@@ -149,7 +141,7 @@ class NativeAttention:
     def _update(self, cache: Tensor, new: Tensor) -> Tensor:
         return torch.onnx.ops.symbolic(
             'trt::TRT_KVCacheUpdate',
-            (cache, new, self._past),
+            (cache, new, self._sequences.past),
             dtype=cache.dtype,
             shape=cache.shape,
             version=1,
@@ -164,23 +156,15 @@ class PlainAttention:
     sequence they are a contiguous piece of the cache, and can be written where they belong.
     """
 
-    def __init__(
-        self,
-        config: TextConfig,
-        past: Tensor,
-        tokens: int,
-        keys: list[Tensor],
-        values: list[Tensor],
-    ) -> None:
-        """See TensorrtAttention."""
+    def __init__(self, config: TextConfig, sequences: Sequences) -> None:
+        """Prepare what all layers share."""
         self._config = config
-        row, first = torch.arange(tokens), past.long()[:, None]
+        row, first = torch.arange(sequences.tokens), sequences.past.long()[:, None]
         self._rotation = rotary(first + row, config.rotary_dim, config.rope_theta)
         places = torch.arange(config.context_length)
         self._unwritten = (places >= first)[:, None, None]
         self._later = row > row[:, None]
-        self._keys, self._values = keys, values
-        self.present: list[tuple[Tensor, Tensor]] = []
+        self._sequences = sequences
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """See Attention."""
@@ -189,9 +173,10 @@ class PlainAttention:
             rotate(split_heads(x, heads).float(), self._rotation).to(CACHE_TYPE) for x in (q, k)
         )
         values = v.to(CACHE_TYPE)
-        self.present.append((merge_heads(keys), values))
-        past_keys = split_heads(self._keys[layer], heads)
-        past_values = split_heads(self._values[layer], heads)
+        self._sequences.new_keys.append(merge_heads(keys))
+        self._sequences.new_values.append(values)
+        past_keys = split_heads(self._sequences.keys[layer], heads)
+        past_values = split_heads(self._sequences.values[layer], heads)
         to_past = (queries @ past_keys.transpose(2, 3)).float()
         to_new = (queries @ keys.transpose(2, 3)).float()
         scores = torch.cat(
@@ -211,11 +196,11 @@ class PlainAttention:
 class TensorrtDecoder(nn.Module):
     """The decoder as a graph for up to eight sequences: embeddings and caches in, logits out."""
 
-    def __init__(self, decoder: Decoder, attention: type[TensorrtAttention]) -> None:
+    def __init__(self, decoder: Decoder, core: Core) -> None:
         """Wrap a decoder with one of the two cores."""
         super().__init__()
         self.decoder = decoder
-        self.attention = attention
+        self.core = core
 
     def forward(
         self,
@@ -232,13 +217,12 @@ class TensorrtDecoder(nn.Module):
         [B]; last: which of its T tokens each sequence's logits are of, int32 [B]; keys, values: by
         layer, bf16, in the layout of the core.
         """
-        attention = self.attention(self.decoder.config, past, embeddings.shape[1], keys, values)
-        hidden = self.decoder.blocks(embeddings, attention)
+        sequences = Sequences(past, embeddings.shape[1], keys, values)
+        hidden = self.decoder.blocks(embeddings, self.core(self.decoder.config, sequences))
         index = last.long()[:, None, None].expand(-1, 1, hidden.shape[2])
         logits = self.decoder.lm_head(hidden.gather(1, index))[:, 0].float()
         tokens = logits.argmax(-1).int()
-        keys, values = (list(kind) for kind in zip(*attention.present, strict=True))
-        return logits, tokens, keys, values
+        return logits, tokens, sequences.new_keys, sequences.new_values
 
 
 def trace_graphs(config: ModelConfig, precision: str) -> list[Graph]:
@@ -290,9 +274,7 @@ def _replacement(linear: nn.Linear, bits: int | None) -> nn.Module:
     return DequantisedLinear(linear, bits)
 
 
-def _trace_decoder(
-    decoder: Decoder, core: type[TensorrtAttention], place: tuple[int, ...], opset: int
-) -> ir.Model:
+def _trace_decoder(decoder: Decoder, core: Core, place: tuple[int, ...], opset: int) -> ir.Model:
     kind = decoder.final_layernorm.weight.dtype
     layers = range(decoder.config.layers)
     batch = torch.export.Dim('batch', min=1, max=MOST_SEQUENCES)

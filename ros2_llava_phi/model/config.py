@@ -1,13 +1,14 @@
 """Sizes and settings of one LLaVA-Phi model, as its config.json holds them."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 CONFIG_FILE = 'config.json'
 
 Count = Annotated[int, Field(ge=1)]
+Content = TypeVar('Content', bound=BaseModel)
 
 
 class ModelError(ValueError):
@@ -102,9 +103,13 @@ class ModelConfig(_Settings):
 
 def read_config(folder: Path) -> ModelConfig:
     """Read a model folder's config.json; raises ModelError naming the file and the field."""
-    path = folder / CONFIG_FILE
+    return read_json(folder / CONFIG_FILE, ModelConfig)
+
+
+def read_json(path: Path, kind: type[Content]) -> Content:
+    """Read a JSON file as a pydantic model; raises ModelError naming the file and the field."""
     try:
-        return ModelConfig.model_validate_json(path.read_bytes())
+        return kind.model_validate_json(path.read_bytes())
     except OSError as error:
         raise ModelError(f'{path} cannot be read: {error.strerror}') from error
     except ValidationError as error:
