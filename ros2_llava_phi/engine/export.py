@@ -131,7 +131,8 @@ def fill(
     """
     Give the graph's initializers their values, each converted when it is written.
 
-    written: those of another graph with the same weights, which has been saved before.
+    written: those of another graph with the same weights, which has been saved before. Of equal
+    ones that graph may have kept one only.
     """
     for name, value in model.graph.initializers.items():
         path, _, kind = name.rpartition('.')
@@ -139,7 +140,7 @@ def fill(
         assert traced is not None and value.shape is not None
         if kind == 'integers' and rounding.bits_of[path] == 4:
             value.dtype = ir.DataType.INT4
-        if written is not None:
+        if written is not None and name in written:
             value.const_value = written[name]
             continue
         dtype = value.dtype or traced.dtype
