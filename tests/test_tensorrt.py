@@ -5,6 +5,10 @@ Without a GPU no plan can run. So the graphs themselves are evaluated by ONNX's 
 takes TensorRT's operators from here, and TensorRT-RTX compiles them for GPUs that are not there.
 """
 
+import resource
+import signal
+import subprocess
+import time
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -27,6 +31,7 @@ from ros2_llava_phi.engine.exported import (
     EMBEDDINGS,
     PLAIN_DECODER,
     VISION,
+    check_files,
     read_manifest,
 )
 from ros2_llava_phi.engine.plans import (
@@ -42,7 +47,6 @@ from ros2_llava_phi.engine.torch_engine import TorchEngine
 from ros2_llava_phi.engine.tracing import linear_bits
 from ros2_llava_phi.model.checkpoint import load_network, open_checkpoint
 from ros2_llava_phi.model.config import ModelConfig, ModelError, TextConfig, VisionConfig
-from ros2_llava_phi.model.files_hash import files_hash
 from ros2_llava_phi.model.network import DecoderLayer, LlavaPhi
 from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE
 from ros2_llava_phi.model.weights import save_network
@@ -393,15 +397,23 @@ def test_build_writes_a_folder_that_is_complete(
     assert (manifest.gpu, manifest.native) == ('sm86', True)
     assert manifest.export == read_manifest(folder)
     assert {DECODER_PLAN, VISION_PLAN, EMBEDDINGS, TOKENIZER_FILE} < set(manifest.files)
-    for name, wanted in manifest.files.items():
-        assert files_hash([tmp_path / 'out' / name]) == wanted
+    check_files(tmp_path / 'out', manifest.files, 'build again')
+    with pytest.raises(ModelError, match='holds plans for TensorRT, which cannot run here yet'):
+        load_assistant(str(tmp_path / 'out'))
 
 
 def test_what_cannot_be_built_leaves_nothing(trt: ModuleType, model: Path, tmp_path: Path) -> None:
     folder, out = tmp_path / 'export', tmp_path / 'out'
     export(open_checkpoint(model), folder, 'small', 'int4', 'tensorrt')
-    with pytest.raises(ModelError, match=r"cannot build for 'sm42'; it can for sm75, "):
-        build(folder, out, 'sm42')
+    (tmp_path / 'real').mkdir()
+    (tmp_path / 'link').symlink_to('real')
+    for place in (out, tmp_path / 'real', tmp_path / 'link'):
+        with pytest.raises(ModelError, match=r"cannot build for 'sm42'; it can for sm75, "):
+            build(folder, place, 'sm42')
+    assert not list((tmp_path / 'real').iterdir())
+    (tmp_path / 'file').touch()
+    with pytest.raises(ModelError, match=r'file cannot be written: File exists'):
+        build(folder, tmp_path / 'file', 'sm86')
     with pytest.raises(ModelError, match=r'sm75|SM75|bf16|BF16|BFloat16'):
         build(folder, out, 'sm75')
 
@@ -436,3 +448,42 @@ def test_a_graph_that_is_none_is_refused(trt: ModuleType, tmp_path: Path) -> Non
     (tmp_path / 'decoder.onnx').write_bytes(b'no graph')
     with pytest.raises(ModelError, match=r'decoder\.onnx: TensorRT cannot read it: '):
         compile_graph(trt, tmp_path / 'decoder.onnx', [])
+
+
+@pytest.mark.parametrize(
+    ('limit_mib', 'end', 'code', 'said'),
+    [(3, None, 2, 'cannot be written: File too large'), (None, signal.SIGTERM, 143, '')],
+)
+def test_a_command_that_cannot_finish_leaves_nothing(
+    trt: ModuleType,
+    exported: tuple[str, Path],
+    tmp_path: Path,
+    limit_mib: int | None,
+    end: signal.Signals | None,
+    code: int,
+    said: str,
+) -> None:
+    """A limit on the size of files stands for a full disk."""
+
+    def limit() -> None:
+        if limit_mib is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit_mib << 20, limit_mib << 20))
+
+    process = subprocess.Popen(
+        ['llava-phi', 'build', str(exported[1]), str(tmp_path / 'out'), '--target', 'sm86'],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=limit,
+    )
+    if end is not None:
+        deadline = time.monotonic() + 30
+        while not (tmp_path / 'out').exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(end)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    assert said in err
+    assert 'Traceback' not in err
+    assert out == ''
+    assert not (tmp_path / 'out').exists()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ros2_llava_phi.engine.engine import AnyEngine
 from ros2_llava_phi.engine.exported import Manifest, check_source, is_exported, read_manifest
+from ros2_llava_phi.engine.plans import holds_plans
 from ros2_llava_phi.model.config import ModelError
 from ros2_llava_phi.model.files_hash import files_hash
 from ros2_llava_phi.model.tokenizer import load_tokenizer
@@ -55,6 +56,8 @@ def load_assistant(
     if precision not in PRECISIONS:
         raise ModelError(f'precision {precision!r} is unknown; use {", ".join(PRECISIONS)}')
     folder = find_model(model)
+    if holds_plans(folder):
+        raise ModelError(f'{folder} holds plans for TensorRT, which cannot run here yet')
     if engine == 'torch':
         return _load_checkpoint(folder, device, precision)
     export = next((at for at in (folder, folder / EXPORT_FOLDER) if is_exported(at)), None)

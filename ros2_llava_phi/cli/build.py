@@ -1,5 +1,7 @@
 """llava-phi build: compile an export for a GPU with TensorRT."""
 
+import signal
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -20,12 +22,15 @@ def build(
     ] = '',
 ) -> None:
     """Compile an export for a GPU with TensorRT; takes minutes, once for each machine."""
+    from rich.console import Console
     from rich.progress import Progress
 
     from ..engine.plans import read_plan_manifest
     from ..engine.tensorrt_build import build as write
 
-    with Progress(transient=True) as progress:
+    # As a service manager ends it: by an exception, so that what was begun is removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task('starting TensorRT', total=None)
 
         def show(phase: str, done: int, total: int) -> None:

@@ -28,7 +28,11 @@ def export(
     model: Annotated[str, typer.Argument(help='Folder of the model, or a packaged model.')],
     out: Annotated[Path, typer.Argument(metavar='OUT', help='New folder to write.')],
     precision: Annotated[
-        Precision, typer.Option(help='Of the weights; int4 keeps 8 bits in tower and head.')
+        Precision,
+        typer.Option(
+            help='fp32 (onnxruntime), fp16, bf16 (tensorrt), int8, int4 (both); int4 keeps 8 '
+            'bits in tower and head.'
+        ),
     ] = Precision.INT8,
     engine: Annotated[
         Engine, typer.Option(help='onnxruntime runs it on a CPU; tensorrt is for `build`.')
@@ -37,6 +41,7 @@ def export(
     """Export a model for an engine that needs no PyTorch."""
     import logging
 
+    from rich.console import Console
     from rich.progress import Progress
 
     from ..assistant.load import find_model, model_name
@@ -45,7 +50,7 @@ def export(
 
     logging.getLogger('torch.onnx').setLevel(logging.ERROR)
     folder = find_model(model)
-    with Progress(transient=True) as progress:
+    with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(f'{precision.value}: tracing', total=None)
 
         def show(file: str, done: int, total: int) -> None:

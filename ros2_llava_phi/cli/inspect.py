@@ -20,6 +20,7 @@ def inspect(
 
     from ..assistant.load import find_model, load_assistant
     from ..engine.exported import check_files, is_exported, read_manifest
+    from ..engine.plans import holds_plans, read_plan_manifest
 
     found = find_model(str(folder))
     table = Table(show_header=False, box=None, pad_edge=False)
@@ -29,11 +30,22 @@ def inspect(
         if manifest.engine == 'onnxruntime':
             load_assistant(str(found))  # says what would go wrong
         else:
-            check_files(found, manifest)
+            check_files(found, manifest.files, 'export again')
         table.add_row('layout', f'exported for {manifest.engine}')
         table.add_row('model', escape(manifest.name))
         table.add_row('weights', manifest.weights_hash)
         table.add_row('precision', manifest.precision)
+        console.print(table)
+        return
+    if holds_plans(found):
+        plans = read_plan_manifest(found)
+        check_files(found, plans.files, 'build again')
+        table.add_row('layout', 'plans for TensorRT')
+        table.add_row('model', escape(plans.export.name))
+        table.add_row('weights', plans.export.weights_hash)
+        table.add_row('precision', plans.export.precision)
+        table.add_row('library', plans.library)
+        table.add_row('GPU', escape(plans.gpu))
         console.print(table)
         return
     from ..model.inspection import inspect as look

@@ -5,7 +5,6 @@ The network is traced without weights; these are converted one by one while they
 that memory peaks at the checkpoint's own size and one tensor.
 """
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,11 @@ from onnxscript.optimizer import optimize_ir
 from torch import Tensor, nn
 
 from ros2_llava_phi.model.config import ModelError, write_config
-from ros2_llava_phi.model.network import LlavaPhi
 from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE, load_tokenizer
 from ros2_llava_phi.model.weights import Checkpoint
 
 from .exported import EMBEDDINGS, write_manifest
+from .new_folder import new_folder
 from .onnx_parts import ONNXRUNTIME
 from .quantise import QuantisedWeight, quantise
 from .tensorrt_parts import TENSORRT
@@ -62,29 +61,19 @@ def export(
         raise ModelError(
             f'precision {precision!r} is unknown to {engine}; use {", ".join(dialect.bits)}'
         )
-    if out.exists() and any(out.iterdir()):
-        raise ModelError(f'{out} is not empty; give a new folder')
-    network = checkpoint.read(dtype=None)
-    out.mkdir(parents=True, exist_ok=True)
-    try:
-        return _write(checkpoint, network, out, name, precision, dialect, on_tensor)
-    except BaseException as error:
-        shutil.rmtree(out, ignore_errors=True)
-        if isinstance(error, OSError):
-            raise ModelError(f'{out} cannot be written: {error}') from error
-        raise
+    with new_folder(out):
+        return _write(checkpoint, out, name, precision, dialect, on_tensor)
 
 
 def _write(
     checkpoint: Checkpoint,
-    network: LlavaPhi,
     out: Path,
     name: str,
     precision: str,
     dialect: Dialect,
     on_tensor: Callable[[str, int, int], None],
 ) -> float:
-    config = checkpoint.config
+    config, network = checkpoint.config, checkpoint.read(dtype=None)
     tokenizer = load_tokenizer(checkpoint.tokenizer_folder, config.text.vocab_size)
     tokenizer.encode_special_tokens = False
     weights = dict(network.named_parameters())

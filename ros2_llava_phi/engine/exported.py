@@ -59,14 +59,14 @@ def read_manifest(folder: Path) -> Manifest:
     return read_json(folder / MANIFEST, Manifest)
 
 
-def check_files(folder: Path, manifest: Manifest) -> None:
-    """Raise ModelError naming the file if one is not what was exported."""
-    for name, wanted in manifest.files.items():
+def check_files(folder: Path, files: dict[str, str], remedy: str) -> None:
+    """Raise ModelError naming the file if one has not the SHA-256 that its manifest gives it."""
+    for name, wanted in files.items():
         file = folder / name
         if not file.is_file():
-            raise ModelError(f'{file} is missing; export again')
+            raise ModelError(f'{file} is missing; {remedy}')
         if files_hash([file]) != wanted:
-            raise ModelError(f'{file} is damaged: it is not what was exported; export again')
+            raise ModelError(f'{file} is damaged: it is not what was written; {remedy}')
 
 
 def check_source(export: Path, manifest: Manifest, checkpoint: Path) -> None:

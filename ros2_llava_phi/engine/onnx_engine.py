@@ -51,7 +51,7 @@ class OnnxEngine:
 
         Raises ModelError if a file is not what was exported, or the folder cannot be loaded.
         """
-        check_files(folder, manifest)
+        check_files(folder, manifest.files, 'export again')
         self.config: ModelConfig = read_config(folder)
         self.precision: str = manifest.precision
         self._vision = _session(folder / VISION)

@@ -48,6 +48,11 @@ def write_plan_manifest(
     (folder / PLAN_MANIFEST).write_text(manifest.model_dump_json(indent=2) + '\n')
 
 
+def holds_plans(folder: Path) -> bool:
+    """Return whether a folder holds plans."""
+    return (folder / PLAN_MANIFEST).is_file()
+
+
 def read_plan_manifest(folder: Path) -> PlanManifest:
     """Read the manifest of a folder of plans; raises ModelError naming file and field."""
     return read_json(folder / PLAN_MANIFEST, PlanManifest)

@@ -6,6 +6,7 @@ That process takes its memory along when it ends, and if TensorRT fails hard, on
 
 import multiprocessing
 import shutil
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from .exported import (
     check_files,
     read_manifest,
 )
+from .new_folder import new_folder
 from .plans import DECODER_PLAN, VISION_PLAN, write_plan_manifest
 from .tensorrt_library import gpu_name, has_native_layers, load_tensorrt, strongly_typed, targets
 
@@ -75,29 +77,25 @@ def build(
     manifest = read_manifest(export)
     if manifest.engine != 'tensorrt':
         raise ModelError(f'{export} is exported for {manifest.engine}; export it for tensorrt')
-    check_files(export, manifest)
-    if out.exists() and any(out.iterdir()):
-        raise ModelError(f'{out} is not empty; give a new folder')
-    try:
-        out.mkdir(parents=True, exist_ok=True)
+    with new_folder(out):
+        check_files(export, manifest.files, 'export again')
         for name in (EMBEDDINGS, TOKENIZER_FILE, CONFIG_FILE):
             shutil.copyfile(export / name, out / name)
-        _in_process(export, out, target, on_progress)
-    except BaseException as error:
-        shutil.rmtree(out, ignore_errors=True)
-        if isinstance(error, OSError):
-            raise ModelError(f'{out} cannot be written: {error}') from error
-        raise
+        _in_process(export, out, target.lower(), on_progress)
 
 
 def _in_process(export: Path, out: Path, target: str, on_progress: Progress) -> None:
     context = multiprocessing.get_context('spawn')
     hearing, telling = context.Pipe(duplex=False)
     process = context.Process(target=_build_all, args=(telling, export, out, target), daemon=True)
+    # Blocked while it starts, and so in it for good: whoever interrupts the command interrupts
+    # this process, which ends the other.
+    usual = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     process.start()
     telling.close()
     error = None
     try:
+        signal.pthread_sigmask(signal.SIG_SETMASK, usual)
         while True:
             kind, *rest = hearing.recv()
             if kind == 'error':
@@ -138,8 +136,12 @@ def _build_all(telling: Any, export: Path, out: Path, target: str) -> None:
             data = compile_graph(trt, export / file, shapes, capability, tell)
             (out / plan).write_bytes(data)
         write_plan_manifest(out, manifest, f'{trt.__name__} {trt.__version__}', gpu, native)
+    except BrokenPipeError:
+        pass  # The parent is gone.
     except ModelError as error:
         telling.send(('error', str(error)))
+    except OSError as error:
+        telling.send(('error', f'{out} cannot be written: {error.strerror}'))
 
 
 def _capability(trt: ModuleType, target: str) -> object | None:
