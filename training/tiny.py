@@ -82,7 +82,7 @@ TOWER = Stage('tower', 700, 64, {'vision_tower': 3e-3, 'head': 3e-3})
 ALIGN = Stage('align', 150, 32, {'projector': 3e-3, 'decoder': 3e-3})
 INSTRUCT = Stage(
     'instruct',
-    2400,
+    2000,
     32,
     {'vision_tower': 1e-3, 'head': 1e-3, 'projector': 3e-3, 'decoder': 3e-3},
 )
