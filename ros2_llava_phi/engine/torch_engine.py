@@ -67,7 +67,7 @@ class TorchEngine:
         def run() -> Tensor:
             cache.rewind(past)
             hidden = decoder(self._to_torch(embeddings)[None], positions, mask, cache)
-            return decoder.lm_head(hidden[0, -1])
+            return decoder.lm_head(hidden[:, -1:])[0, 0]
 
         return _finite(run(), run, {'decoder': decoder})
 

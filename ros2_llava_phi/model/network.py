@@ -6,6 +6,7 @@ arXiv 2310.03744), Phi-2 (microsoft/phi-2), LLaVA-Phi (Zhu et al., arXiv 2401.02
 Shapes: B pictures or sequences, T tokens, D hidden size, H heads, S places in the cache.
 """
 
+import math
 from typing import Protocol
 
 import torch
@@ -182,7 +183,7 @@ class DecoderLayer(nn.Module):
         """Map [B, T, D] to the same."""
         normed = self.input_layernorm(x)
         q, k, v = self.q_proj(normed), self.k_proj(normed), self.v_proj(normed)
-        mlp = self.fc2(F.gelu(self.fc1(normed), approximate='tanh'))
+        mlp = self.fc2(gelu(self.fc1(normed)))
         # In half precision the sum is rounded once in the size of x, as in Phi-2's own code.
         return x + (self.dense(attention(self.index, q, k, v)) + mlp)
 
@@ -227,21 +228,34 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
 
 
+def gelu(x: Tensor) -> Tensor:
+    """
+    Return Phi's GELU, by tanh, of any tensor.
+
+    An inference in half precision rounds after each step, as transformers' gelu_new does: with
+    that, and rotations that round as theirs, logits in bf16 are theirs to the bit. Training and
+    exported graphs keep the one fused operation.
+    """
+    if x.dtype == torch.float32 or not torch.is_inference_mode_enabled():
+        return F.gelu(x, approximate='tanh')
+    inner = math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)
+    return 0.5 * x * (1 + torch.tanh(inner))
+
+
 def rotary(positions: Tensor, dim: int, theta: float) -> tuple[Tensor, Tensor]:
     """Return cos and sin [B, 1, T, dim] of the rotary positions (Su et al., arXiv 2104.09864)."""
-    frequencies = theta ** -(torch.arange(0, dim, 2, device=positions.device) / dim)
+    frequencies = 1 / theta ** (torch.arange(0, dim, 2, device=positions.device) / dim)
     angles = positions[:, None, :, None].float() * frequencies.repeat(2)
     return angles.cos(), angles.sin()
 
 
 def rotate(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
     """Rotate the first dimensions of every head of x [B, H, T, head_dim]; the rest stay."""
-    cos, sin = rotation
-    turned, rest = x[..., : cos.shape[-1]].float(), x[..., cos.shape[-1] :]
+    cos, sin = (part.to(x.dtype) for part in rotation)
     half = cos.shape[-1] // 2
-    first, second = turned[..., :half], turned[..., half:]
-    turned = turned * cos + torch.cat([-second, first], dim=-1) * sin
-    return torch.cat([turned.to(x.dtype), rest], dim=-1)
+    first, second, rest = x.split([half, half, x.shape[-1] - 2 * half], dim=-1)
+    turned = torch.cat([first, second], dim=-1) * cos + torch.cat([-second, first], dim=-1) * sin
+    return torch.cat([turned, rest], dim=-1)
 
 
 def causal_mask(tokens: int, past: int, device: torch.device | str) -> Tensor:
