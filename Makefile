@@ -4,13 +4,15 @@ ROS_DISTRO = jazzy
 VENV = $(if $(filter jazzy,$(ROS_DISTRO)),.venv,.venv-$(ROS_DISTRO))
 PYTHON = $(firstword $(wildcard $(VENV)/bin/python) python3)
 ARGS =
+GPU_VENV = .venv-gpu
+CUDA = $(if $(wildcard /usr/local/cuda-12*),12,13)
 
 ENV = VENV=$(VENV) tools/env.sh
 # On a DDS domain of its own and on this machine only: no robot nearby, and no second run, notices.
 ALONE = ROS_DOMAIN_ID=$$($(PYTHON) tools/ros_domain.py) ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST $(ENV)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo test lint format tiny clean
+.PHONY: help setup dev demo test gpu lint format tiny clean
 
 help:  ## list the targets
 	@echo 'make TARGET [ROS_DISTRO=jazzy|kilted] [PYTHON=python3.12] [ARGS=...]'
@@ -27,6 +29,13 @@ demo: setup  ## play the packaged recording into the node, and ask it questions
 
 test: dev  ## run the tests; ARGS goes to pytest
 	@$(ALONE) pytest $(ARGS)
+
+# With the system's Python, for which JetPack has TensorRT, unless another is named.
+gpu: PYTHON = python3
+gpu:  ## on a machine with an NVIDIA GPU: build plans for it, and run the tests that need it
+	@test -x $(GPU_VENV)/bin/pytest || { $(PYTHON) -m venv --system-site-packages $(GPU_VENV) && \
+	$(GPU_VENV)/bin/pip install '.[train]' 'cuda-python==$(CUDA).*' pytest==9.2.0; }
+	@$(GPU_VENV)/bin/python -m pytest -m gpu tests/test_gpu.py $(ARGS)
 
 lint: dev  ## check style, format and types
 	@$(ENV) ruff check

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ros2_llava_phi.engine.engine import AnyEngine
 from ros2_llava_phi.engine.exported import Manifest, check_source, is_exported, read_manifest
-from ros2_llava_phi.engine.plans import holds_plans
+from ros2_llava_phi.engine.plans import holds_plans, read_plan_manifest
 from ros2_llava_phi.model.config import ModelError
 from ros2_llava_phi.model.files_hash import files_hash
 from ros2_llava_phi.model.tokenizer import load_tokenizer
@@ -14,7 +14,7 @@ from ros2_llava_phi.model.tokenizer import load_tokenizer
 from .answer import ModelIdentity
 from .assistant import Assistant
 
-ENGINES = ('auto', 'onnxruntime', 'torch')
+ENGINES = ('auto', 'onnxruntime', 'tensorrt', 'torch')
 OF_EXPORTS, OF_CHECKPOINTS = ('int8', 'int4'), ('bf16', 'fp16')
 PRECISIONS = ('auto', 'fp32', *OF_EXPORTS, *OF_CHECKPOINTS)
 # Where a checkpoint's folder may hold its export.
@@ -39,15 +39,16 @@ def model_name(folder: Path) -> str:
 
 
 def load_assistant(
-    model: str, engine: str = 'auto', device: str = 'cpu', precision: str = 'auto'
+    model: str, engine: str = 'auto', device: str = 'auto', precision: str = 'auto'
 ) -> Assistant:
     """
     Load a model and make an assistant of it.
 
     model: a folder, or the name of a packaged model.
-    engine: onnxruntime runs an exported model, torch a checkpoint; auto takes what the folder
-    holds, and of both onnxruntime where it can do what is asked.
-    device: cpu, cuda or cuda:N. precision: auto is that of the export, and fp32 in torch.
+    engine: tensorrt runs plans, onnxruntime an exported model, torch a checkpoint; auto takes what
+    the folder holds, and of the last two onnxruntime where it can do what is asked.
+    device: cpu, cuda or cuda:N; auto is cuda for plans, and else cpu.
+    precision: auto is that of the plans or the export, and fp32 in torch.
 
     Raises ModelError in one sentence if any of them cannot be used.
     """
@@ -57,7 +58,13 @@ def load_assistant(
         raise ModelError(f'precision {precision!r} is unknown; use {", ".join(PRECISIONS)}')
     folder = find_model(model)
     if holds_plans(folder):
-        raise ModelError(f'{folder} holds plans for TensorRT, which cannot run here yet')
+        return _load_plans(folder, engine, device, precision)
+    if engine == 'tensorrt':
+        raise ModelError(
+            f'{folder} holds no plans; use `llava-phi export --engine tensorrt`, and then '
+            '`llava-phi build`'
+        )
+    device = 'cpu' if device == 'auto' else device
     if engine == 'torch':
         return _load_checkpoint(folder, device, precision)
     export = next((at for at in (folder, folder / EXPORT_FOLDER) if is_exported(at)), None)
@@ -68,8 +75,8 @@ def load_assistant(
     manifest = read_manifest(export)
     if manifest.engine != 'onnxruntime':
         raise ModelError(
-            f'{export} is exported for {manifest.engine}, which cannot run here yet; export it '
-            'for onnxruntime'
+            f'{export} is exported for {manifest.engine}: make plans of it with '
+            '`llava-phi build`, or export it for onnxruntime'
         )
     fits = device == 'cpu' and precision in ('auto', manifest.precision)
     if engine == 'auto' and not fits and export != folder and precision not in OF_EXPORTS:
@@ -82,6 +89,26 @@ def load_assistant(
     if export != folder:
         check_source(export, manifest, folder)
     return _load_export(export, manifest)
+
+
+def _load_plans(folder: Path, engine: str, device: str, precision: str) -> Assistant:
+    from ros2_llava_phi.engine.tensorrt_engine import TensorrtEngine
+
+    manifest = read_plan_manifest(folder)
+    runs = manifest.export.precision
+    if (
+        engine not in ('auto', 'tensorrt')
+        or device not in ('auto', 'cuda', 'cuda:0')
+        or precision not in ('auto', runs)
+    ):
+        raise ModelError(
+            f'{folder} holds plans, which run on tensorrt and the first cuda device in {runs}, '
+            f'not on {engine} and {device} in {precision}'
+        )
+    loaded = TensorrtEngine(folder, manifest)
+    tokenizer = load_tokenizer(folder, loaded.config.text.vocab_size)
+    export = manifest.export
+    return Assistant(loaded, tokenizer, _identity(loaded, export.name, export.weights_hash))
 
 
 def _load_export(folder: Path, manifest: Manifest) -> Assistant:

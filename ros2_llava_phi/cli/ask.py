@@ -38,12 +38,15 @@ def ask(
     ] = 0.95,
     seed: Annotated[int, typer.Option(help='Of the random numbers.')] = 0,
     engine: Annotated[
-        str, typer.Option(help='onnxruntime, torch, or auto: what fits the folder.')
+        str,
+        typer.Option(help='onnxruntime, tensorrt, torch, or auto: what fits the folder.'),
     ] = 'auto',
     precision: Annotated[
         str, typer.Option(help="auto: the export's, or fp32; torch has bf16 and fp16, too.")
     ] = 'auto',
-    device: Annotated[str, typer.Option(help='cpu, cuda or cuda:N.')] = 'cpu',
+    device: Annotated[
+        str, typer.Option(help='cpu, cuda, cuda:N, or auto: cuda for plans, else cpu.')
+    ] = 'auto',
     verbose: Annotated[
         bool, typer.Option('--verbose', '-v', help='Print probabilities and timings, too.')
     ] = False,

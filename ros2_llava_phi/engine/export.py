@@ -12,6 +12,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import onnx_ir as ir
+import torch
 from numpy.typing import NDArray
 from onnx_ir.external_data import CallbackInfo
 from onnx_ir.passes.common import ClearMetadataAndDocStringPass
@@ -23,10 +24,12 @@ from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE, load_tokenizer
 from ros2_llava_phi.model.weights import Checkpoint
 
 from .exported import EMBEDDINGS, write_manifest
+from .golden import GOLDEN, record
 from .new_folder import new_folder
 from .onnx_parts import ONNXRUNTIME
 from .quantise import QuantisedWeight, quantise
 from .tensorrt_parts import TENSORRT
+from .torch_engine import TorchEngine
 from .tracing import Dialect, linear_bits
 
 DIALECTS = {dialect.engine: dialect for dialect in (ONNXRUNTIME, TENSORRT)}
@@ -98,6 +101,11 @@ def _write(
     np.save(out / EMBEDDINGS, _table(network.decoder.embed_tokens.weight, precision))
     (out / TOKENIZER_FILE).write_text(tokenizer.to_str(pretty=True))
     write_config(config, out)
+    if dialect is TENSORRT:
+        # After all else is written, since it may change the weights' type.
+        stored = network.decoder.embed_tokens.weight.dtype
+        reference = TorchEngine(network, 'fp32' if stored == torch.float32 else 'bf16')
+        record(reference, out / GOLDEN)
     # Last, so that what was interrupted is not taken for whole.
     write_manifest(out, name, checkpoint.files, dialect.engine, precision)
     return rounding.error

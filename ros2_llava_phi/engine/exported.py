@@ -2,13 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
-from ros2_llava_phi.model.config import CONFIG_FILE, ModelError, read_json
+from ros2_llava_phi.model.config import CONFIG_FILE, ModelError, TextConfig, read_json
 from ros2_llava_phi.model.files_hash import files_hash
 from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE
+
+from .golden import GOLDEN
 
 MANIFEST = 'export.json'
 VISION, DECODER, EMBEDDINGS = 'vision.onnx', 'decoder.onnx', 'embeddings.npy'
@@ -16,7 +20,7 @@ PLAIN_DECODER = 'decoder_plain.onnx'  # for a TensorRT that lacks the layers of 
 WEIGHTS = {graph: f'{graph}.data' for graph in (VISION, DECODER)}
 FILES = {VISION, DECODER, *WEIGHTS.values(), EMBEDDINGS, TOKENIZER_FILE, CONFIG_FILE}
 MOST_SEQUENCES = 8  # that TensorRT's decoders take at once
-FILES_FOR = {'onnxruntime': FILES, 'tensorrt': FILES | {PLAIN_DECODER}}
+FILES_FOR = {'onnxruntime': FILES, 'tensorrt': FILES | {PLAIN_DECODER, GOLDEN}}
 
 
 class Manifest(BaseModel):
@@ -67,6 +71,20 @@ def check_files(folder: Path, files: dict[str, str], remedy: str) -> None:
             raise ModelError(f'{file} is missing; {remedy}')
         if files_hash([file]) != wanted:
             raise ModelError(f'{file} is damaged: it is not what was written; {remedy}')
+
+
+def read_embeddings(path: Path, text: TextConfig) -> NDArray[np.floating[Any]]:
+    """Map the decoder's embeddings [vocab, hidden]; raises ModelError if they are not such."""
+    try:
+        table = np.lib.format.open_memmap(path, mode='r')
+    except (ValueError, OSError, EOFError) as error:
+        raise ModelError(f'{path} cannot be read: {error}') from error
+    if table.dtype not in (np.float16, np.float32):
+        raise ModelError(f'{path} holds {table.dtype}; embeddings are fp16 or fp32')
+    found, wanted = list(table.shape), [text.vocab_size, text.hidden_size]
+    if found != wanted:
+        raise ModelError(f'{path} gives {found}, but config.json asks for {wanted}')
+    return table
 
 
 def check_source(export: Path, manifest: Manifest, checkpoint: Path) -> None:

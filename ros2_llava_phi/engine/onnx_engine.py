@@ -2,16 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime as ort
-from numpy.typing import NDArray
 
 from ros2_llava_phi.model.config import ModelConfig, ModelError, TextConfig, read_config
 
 from .engine import Floats, NumericsError
-from .exported import DECODER, EMBEDDINGS, VISION, Manifest, check_files
+from .exported import DECODER, EMBEDDINGS, VISION, Manifest, check_files, read_embeddings
 
 
 class OnnxCache:
@@ -56,7 +54,7 @@ class OnnxEngine:
         self.precision: str = manifest.precision
         self._vision = _session(folder / VISION)
         self._decoder = _session(folder / DECODER)
-        self._embeddings = _read_embeddings(folder / EMBEDDINGS)
+        self._embeddings = read_embeddings(folder / EMBEDDINGS, self.config.text)
         vision, text = self.config.vision, self.config.text
         cache = [1, text.heads, text.context_length, text.head_dim]
         caches = {f'{kind}.{i}': cache for kind in ('keys', 'values') for i in range(text.layers)}
@@ -65,12 +63,10 @@ class OnnxEngine:
         found = {
             VISION: self._vision.get_outputs()[0].shape,
             DECODER: self._decoder.get_outputs()[0].shape,
-            EMBEDDINGS: list(self._embeddings.shape),
         }
         wanted = {
             VISION: [1, vision.image_tokens, text.hidden_size],
             DECODER: [1, text.vocab_size],
-            EMBEDDINGS: [text.vocab_size, text.hidden_size],
         }
         for file, shape in found.items():
             if shape != wanted[file]:
@@ -123,16 +119,6 @@ def _session(path: Path) -> ort.InferenceSession:
     except Exception as error:  # ONNX Runtime's own have nothing else in common
         reason = ' '.join(str(error).split())
         raise ModelError(f'{path} cannot be loaded by ONNX Runtime: {reason}') from error
-
-
-def _read_embeddings(path: Path) -> NDArray[np.floating[Any]]:
-    try:
-        table = np.lib.format.open_memmap(path, mode='r')
-    except (ValueError, OSError, EOFError) as error:
-        raise ModelError(f'{path} cannot be read: {error}') from error
-    if table.dtype not in (np.float16, np.float32):
-        raise ModelError(f'{path} holds {table.dtype}; embeddings are fp16 or fp32')
-    return table
 
 
 def _check(path: Path, session: ort.InferenceSession, wanted: dict[str, list[int]]) -> None:

@@ -56,3 +56,12 @@ def holds_plans(folder: Path) -> bool:
 def read_plan_manifest(folder: Path) -> PlanManifest:
     """Read the manifest of a folder of plans; raises ModelError naming file and field."""
     return read_json(folder / PLAN_MANIFEST, PlanManifest)
+
+
+def mismatch(manifest: PlanManifest, library: str, gpu: str) -> str:
+    """Return why plans cannot run with a TensorRT (library_name) on a GPU (gpu_name), or ''."""
+    if manifest.library != library:
+        return f'holds plans of {manifest.library}, but {library} is installed'
+    if manifest.gpu != gpu and manifest.gpu != gpu.split()[-1]:
+        return f'holds plans for {manifest.gpu}, but the GPU is {gpu}'
+    return ''

@@ -16,6 +16,8 @@ from typing import Any
 from ros2_llava_phi.model.config import CONFIG_FILE, ModelConfig, ModelError, read_config
 from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE
 
+from .cuda import DeviceError, gpu_name
+from .engine import NumericsError
 from .exported import (
     DECODER,
     EMBEDDINGS,
@@ -25,9 +27,17 @@ from .exported import (
     check_files,
     read_manifest,
 )
+from .golden import GOLDEN, check
 from .new_folder import new_folder
-from .plans import DECODER_PLAN, VISION_PLAN, write_plan_manifest
-from .tensorrt_library import gpu_name, has_native_layers, load_tensorrt, strongly_typed, targets
+from .plans import DECODER_PLAN, VISION_PLAN, read_plan_manifest, write_plan_manifest
+from .tensorrt_engine import TensorrtEngine
+from .tensorrt_library import (
+    has_native_layers,
+    library_name,
+    load_tensorrt,
+    strongly_typed,
+    targets,
+)
 
 MOST_BATCHED_TOKENS = 64
 Progress = Callable[[str, int, int], None]
@@ -68,18 +78,20 @@ def build(
     Write the plans of a folder that was exported for TensorRT into a new folder, complete to run.
 
     target: a compute capability such as sm86 where TensorRT can build for a GPU that is not there;
-    empty is this machine's.
+    empty is this machine's,
+    whose plans are held to the logits that the export recorded.
     on_progress: hears of the phase, and how many of how many of its steps are done.
 
     Raises ModelError if the export is damaged or not for TensorRT, TensorRT is missing or refuses
-    it, or the folder is not empty. What was begun is removed then, and if interrupted.
+    it, the plans compute something else, or the folder is not empty. What was begun is removed
+    then, and if interrupted.
     """
     manifest = read_manifest(export)
     if manifest.engine != 'tensorrt':
         raise ModelError(f'{export} is exported for {manifest.engine}; export it for tensorrt')
     with new_folder(out):
         check_files(export, manifest.files, 'export again')
-        for name in (EMBEDDINGS, TOKENIZER_FILE, CONFIG_FILE):
+        for name in (EMBEDDINGS, TOKENIZER_FILE, CONFIG_FILE, GOLDEN):
             shutil.copyfile(export / name, out / name)
         _in_process(export, out, target.lower(), on_progress)
 
@@ -135,10 +147,14 @@ def _build_all(telling: Any, export: Path, out: Path, target: str) -> None:
         ):
             data = compile_graph(trt, export / file, shapes, capability, tell)
             (out / plan).write_bytes(data)
-        write_plan_manifest(out, manifest, f'{trt.__name__} {trt.__version__}', gpu, native)
+        write_plan_manifest(out, manifest, library_name(trt), gpu, native)
+        if not target:
+            tell('check', 0, 1)
+            check(TensorrtEngine(out, read_plan_manifest(out)), out / GOLDEN)
+            tell('check', 1, 1)
     except BrokenPipeError:
         pass  # The parent is gone.
-    except ModelError as error:
+    except (ModelError, DeviceError, NumericsError) as error:
         telling.send(('error', str(error)))
     except OSError as error:
         telling.send(('error', f'{out} cannot be written: {error.strerror}'))

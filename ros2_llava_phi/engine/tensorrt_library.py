@@ -45,13 +45,6 @@ def strongly_typed(trt: ModuleType) -> int:
     return 0 if kind is None else 1 << int(kind)
 
 
-def gpu_name() -> str:
-    """Return the first GPU's name and compute capability; raises ModelError if there is none."""
-    try:
-        from cuda.bindings import runtime
-    except ImportError as error:
-        raise ModelError('`pip install cuda-python`: without it no GPU can be asked') from error
-    status, properties = runtime.cudaGetDeviceProperties(0)
-    if status != runtime.cudaError_t.cudaSuccess:
-        raise ModelError(f'there is no GPU here ({status.name}); give a target such as sm86')
-    return f'{properties.name.decode()} sm{properties.major}{properties.minor}'
+def library_name(trt: ModuleType) -> str:
+    """Return which TensorRT this is, as plans are bound to it."""
+    return f'{trt.__name__} {trt.__version__}'

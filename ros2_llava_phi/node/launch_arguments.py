@@ -14,8 +14,8 @@ import yaml
 # The arguments that are parameters of the same name, and what parameters.py says about them.
 DESCRIPTIONS = {
     'model': 'Folder of the model, or name of a packaged model',
-    'engine': 'What runs the model: onnxruntime, torch, or what fits the folder',
-    'device': 'Device that the engine runs on: cpu, cuda, cuda:1',
+    'engine': 'What runs the model: onnxruntime, tensorrt, torch, or what fits the folder',
+    'device': 'Device that the engine runs on: cpu, cuda, cuda:1, or cuda for plans and else cpu',
     'precision': 'Precision of the weights: that of the export, or fp32, bf16, fp16 in torch',
     'autostart': 'Configure and activate without a lifecycle manager when started',
 }

@@ -48,9 +48,15 @@ class Parameters(BaseModel):
         'llava-phi-tiny', 'Folder of the model, or name of a packaged model', min_length=1
     )
     engine: str = fixed(
-        'auto', 'What runs the model: onnxruntime, torch, or what fits the folder', min_length=1
+        'auto',
+        'What runs the model: onnxruntime, tensorrt, torch, or what fits the folder',
+        min_length=1,
     )
-    device: str = fixed('cpu', 'Device that the engine runs on: cpu, cuda, cuda:1', min_length=1)
+    device: str = fixed(
+        'auto',
+        'Device that the engine runs on: cpu, cuda, cuda:1, or cuda for plans and else cpu',
+        min_length=1,
+    )
     precision: str = fixed(
         'auto',
         'Precision of the weights: that of the export, or fp32, bf16, fp16 in torch',

@@ -1,0 +1,224 @@
+"""Plans on a GPU, run by TensorRT: needs neither PyTorch nor transformers."""
+
+import mmap
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from ros2_llava_phi.model.config import ModelError, TextConfig, read_config
+
+from .cuda import DeviceError, DeviceMemory, Graph, Stream, gpu_name, scatter_rows
+from .engine import Floats, NumericsError
+from .exported import EMBEDDINGS, check_files, read_embeddings
+from .halves import from_half, to_half
+from .plans import DECODER_PLAN, VISION_PLAN, PlanManifest, mismatch
+from .tensorrt_library import library_name, load_tensorrt
+
+BF16_BYTES = 2
+PREFILL, DECODE = 0, 1  # the plan's first two profiles
+
+
+class TensorrtCache:
+    """
+    Keys and values on the GPU, bf16, layer by layer: all keys, then all values.
+
+    The graph that decodes one token into this cache is kept here, since it knows its addresses.
+    """
+
+    def __init__(self, config: TextConfig, stream: Stream) -> None:
+        """Reserve places for the model's context."""
+        self.capacity = config.context_length
+        self.length = 0
+        self.layer_bytes = BF16_BYTES * config.context_length * config.hidden_size
+        self.memory = DeviceMemory(2 * config.layers * self.layer_bytes, stream)
+        self.decode: Graph | None = None
+
+    def rewind(self, length: int) -> None:
+        """Forget all but the first `length` tokens."""
+        if not 0 <= length <= self.length:
+            raise ValueError(f'cannot rewind a cache of {self.length} tokens to {length}')
+        self.length = length
+
+
+class Buffers:
+    """What a run reads and writes on the GPU, apart from caches."""
+
+    def __init__(self, text: TextConfig, pixels: int, image_tokens: int, stream: Stream) -> None:
+        """Reserve memory for the largest run. pixels: of a picture, all channels."""
+        half = 2
+        self.pixels = DeviceMemory(half * pixels, stream)
+        self.picture = DeviceMemory(half * image_tokens * text.hidden_size, stream)
+        self.embeddings = DeviceMemory(half * text.context_length * text.hidden_size, stream)
+        self.past = DeviceMemory(4, stream)
+        self.last = DeviceMemory(4, stream)
+        self.logits = DeviceMemory(4 * text.vocab_size, stream)
+        self.tokens = DeviceMemory(4, stream)
+        # Rows of one token, until they are copied to where they belong in a cache.
+        self.rows = DeviceMemory(2 * text.layers * BF16_BYTES * text.hidden_size, stream)
+
+
+class TensorrtEngine:
+    """
+    Engine (see engine.py) on TensorRT.
+
+    Prefill and decode are two contexts of one plan, with the same weights and the same memory for
+    activations; all work goes through one stream.
+    """
+
+    name = 'tensorrt'
+    device = 'cuda'
+
+    def __init__(self, folder: Path, manifest: PlanManifest) -> None:
+        """
+        Load plans, whose manifest has been read.
+
+        Raises ModelError if a file is not what was built, or the plans are not for this machine.
+        """
+        trt = load_tensorrt()
+        if reason := mismatch(manifest, library_name(trt), gpu_name()):
+            raise ModelError(f'{folder} {reason}; build it again')
+        check_files(folder, manifest.files, 'build again')
+        self.config = read_config(folder)
+        self.precision: str = manifest.export.precision
+        self._half = 'bf16' if self.precision == 'bf16' else 'fp16'
+        self._native = manifest.native
+        self._embeddings = read_embeddings(folder / EMBEDDINGS, self.config.text)
+        text, vision = self.config.text, self.config.vision
+        try:
+            self._stream = Stream()
+            self._pixels = 3 * vision.image_size**2
+            self._buffers = Buffers(text, self._pixels, vision.image_tokens, self._stream)
+            self._runtime, encoder = _deserialise(trt, folder / VISION_PLAN)
+            _, decoder = _deserialise(trt, folder / DECODER_PLAN, self._runtime)
+            size = max(encoder.device_memory_size_v2, decoder.device_memory_size_v2)
+            self._activations = DeviceMemory(size, self._stream)
+            self._vision = self._context(trt, encoder)
+            self._phases = [self._context(trt, decoder, profile) for profile in (PREFILL, DECODE)]
+            # What TensorRT puts off until the first run must not happen while a graph is captured.
+            self._run(np.zeros((1, text.hidden_size), np.float32), self.new_cache(), graph=False)
+        except DeviceError as error:
+            raise ModelError(f'{folder} cannot be loaded: {error}') from error
+
+    def _context(self, trt: ModuleType, engine: Any, profile: int | None = None) -> Any:
+        """Return a context of a plan in the memory that all contexts share."""
+        strategy = trt.ExecutionContextAllocationStrategy.USER_MANAGED
+        context = engine.create_execution_context(strategy)
+        if context is None:
+            raise ModelError('TensorRT gives no context for the plan; its log has the reason')
+        context.set_device_memory(self._activations.address, self._activations.size)
+        if profile is not None:
+            context.set_optimization_profile_async(profile, self._stream.handle)
+            self._stream.wait()
+        return context
+
+    def encode(self, pixels: Floats) -> Floats:
+        """Turn normalised pixels [3, side, side] into embeddings [image_tokens, hidden]."""
+        buffers, vision = self._buffers, self.config.vision
+        buffers.pixels.write(to_half(pixels, self._half))
+        self._vision.set_tensor_address('pixels', buffers.pixels.address)
+        self._vision.set_tensor_address('embeddings', buffers.picture.address)
+        self._execute(self._vision)
+        halves = np.empty((vision.image_tokens, self.config.text.hidden_size), np.uint16)
+        buffers.picture.read(halves)
+        return _finite(from_half(halves, self._half), 'vision tower or projector')
+
+    def embed(self, tokens: Sequence[int]) -> Floats:
+        """Return the embeddings [T, hidden] of T token ids."""
+        embeddings: Floats = self._embeddings[list(tokens)].astype(np.float32)
+        return embeddings
+
+    def new_cache(self) -> TensorrtCache:
+        """Return an empty cache for the model's context length; DeviceError if memory is short."""
+        return TensorrtCache(self.config.text, self._stream)
+
+    def prefill(self, embeddings: Floats, cache: TensorrtCache) -> Floats:
+        """Append embeddings [T, hidden] to the cache; return the last one's logits [vocab]."""
+        tokens, past = len(embeddings), cache.length
+        if past + tokens > cache.capacity:
+            raise ValueError(f'{past} + {tokens} tokens do not fit a cache of {cache.capacity}')
+        self._run(embeddings, cache)
+        logits = np.empty(self.config.text.vocab_size, np.float32)
+        self._buffers.logits.read(logits)
+        cache.length = past + tokens
+        return _finite(logits, 'decoder')
+
+    def decode(self, token: int, cache: TensorrtCache) -> Floats:
+        """Append one token to the cache; return its logits [vocab]."""
+        return self.prefill(self.embed([token]), cache)
+
+    def _run(self, embeddings: Floats, cache: TensorrtCache, graph: bool = True) -> None:
+        """Put a run of the decoder into the stream; one token's is a graph from then on."""
+        tokens = len(embeddings)
+        buffers = self._buffers
+        buffers.embeddings.write(to_half(embeddings, self._half))
+        buffers.past.write(np.array([cache.length], np.int32))
+        buffers.last.write(np.array([tokens - 1], np.int32))
+        if tokens > 1 or not graph:
+            self._execute(self._bound(cache, tokens))
+        else:
+            if cache.decode is None:
+                context = self._bound(cache, 1)
+                cache.decode = self._stream.capture(lambda: self._execute(context))
+            cache.decode.launch()
+        if tokens == 1 and not self._native:
+            row = BF16_BYTES * self.config.text.hidden_size
+            to = cache.memory.address + row * cache.length
+            count = 2 * self.config.text.layers
+            scatter_rows(buffers.rows.address, to, row, cache.layer_bytes, count, self._stream)
+
+    def _bound(self, cache: TensorrtCache, tokens: int) -> Any:
+        """Return the context for so many tokens with a cache's addresses."""
+        text, buffers = self.config.text, self._buffers
+        context = self._phases[DECODE if tokens == 1 else PREFILL]
+        row = BF16_BYTES * text.hidden_size
+        place: tuple[int, ...] = (1, text.context_length, text.hidden_size)
+        if self._native:
+            place = (1, text.heads, text.context_length, text.head_dim)
+        addresses = {
+            'embeddings': buffers.embeddings,
+            'past': buffers.past,
+            'last': buffers.last,
+            'logits': buffers.logits,
+            'tokens': buffers.tokens,
+        }
+        for name, memory in addresses.items():
+            context.set_tensor_address(name, memory.address)
+        context.set_input_shape('embeddings', (1, tokens, text.hidden_size))
+        context.set_input_shape('past', (1,))
+        context.set_input_shape('last', (1,))
+        names = [f'{kind}.{i}' for kind in ('keys', 'values') for i in range(text.layers)]
+        for index, name in enumerate(names):
+            address = cache.memory.address + index * cache.layer_bytes
+            context.set_input_shape(name, place)
+            context.set_tensor_address(name, address)
+            if not self._native and tokens == 1:
+                address = buffers.rows.address + index * row
+            elif not self._native:
+                address += cache.length * row
+            context.set_tensor_address(f'new_{name}', address)
+        return context
+
+    def _execute(self, context: Any) -> None:
+        if not context.execute_async_v3(self._stream.handle):
+            raise DeviceError('TensorRT did not run the plan; its log has the reason')
+
+
+def _deserialise(trt: ModuleType, file: Path, runtime: Any = None) -> tuple[Any, Any]:
+    """Return the runtime and a plan's engine; the file is mapped, and so not held twice."""
+    runtime = runtime or trt.Runtime(trt.Logger(trt.Logger.WARNING))
+    with file.open('rb') as plan, mmap.mmap(plan.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        engine = runtime.deserialize_cuda_engine(data)
+    if engine is None:
+        raise ModelError(f'{file} cannot be loaded by TensorRT; build it again')
+    return runtime, engine
+
+
+def _finite(result: Floats, part: str) -> Floats:
+    if np.isfinite(result).all():
+        return result
+    raise NumericsError(
+        f'the {part} computed NaN or infinity; look at the checkpoint, or export it as bf16'
+    )

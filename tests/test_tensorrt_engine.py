@@ -1,0 +1,195 @@
+"""The engine on plans, over a GPU that is none: what it binds, copies and keeps, and when."""
+
+import gc
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from gpu_stand_in import GPU, Gpu, install, write_plans
+from small_model import pixels, random_model
+from test_tensorrt import EVEN, assert_as_close
+
+from ros2_llava_phi.assistant.frame import Frame
+from ros2_llava_phi.assistant.load import load_assistant
+from ros2_llava_phi.assistant.question import Kind, Question
+from ros2_llava_phi.engine.cuda import DeviceError
+from ros2_llava_phi.engine.engine import AnyEngine, Floats, NumericsError
+from ros2_llava_phi.engine.export import export
+from ros2_llava_phi.engine.golden import GOLDEN, check, record
+from ros2_llava_phi.engine.halves import from_half, to_half
+from ros2_llava_phi.engine.plans import DECODER_PLAN, read_plan_manifest
+from ros2_llava_phi.engine.tensorrt_engine import TensorrtEngine
+from ros2_llava_phi.engine.torch_engine import TorchEngine
+from ros2_llava_phi.model.checkpoint import load_network, open_checkpoint
+from ros2_llava_phi.model.config import ModelError
+from ros2_llava_phi.model.weights import save_network
+
+
+@pytest.fixture(scope='module')
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return random_model(tmp_path_factory.mktemp('model'), EVEN)
+
+
+@pytest.fixture(scope='module', params=['fp16', 'bf16'])
+def exported(
+    request: pytest.FixtureRequest, model: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    out = tmp_path_factory.mktemp(request.param)
+    export(open_checkpoint(model), out, 'small', request.param, 'tensorrt')
+    return out
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> Gpu:
+    return install(monkeypatch)
+
+
+@pytest.fixture(params=['native', 'plain'])
+def plans(request: pytest.FixtureRequest, exported: Path, tmp_path: Path, gpu: Gpu) -> Path:
+    return write_plans(exported, tmp_path / 'plans', request.param == 'native')
+
+
+@pytest.fixture
+def engine(plans: Path) -> TensorrtEngine:
+    return TensorrtEngine(plans, read_plan_manifest(plans))
+
+
+@pytest.fixture(scope='module')
+def references(model: Path) -> tuple[TorchEngine, TorchEngine]:
+    """PyTorch in fp32, and in bf16: no more error than its is allowed."""
+    return TorchEngine(load_network(model)), TorchEngine(load_network(model), 'bf16')
+
+
+def runs(engine: AnyEngine, picture: Floats) -> list[Floats]:
+    """Prefill, decode, branch, rewind, and go on in two caches by turns."""
+    prompt = np.concatenate([engine.embed(list(range(3, 10))), picture])
+    first, second = engine.new_cache(), engine.new_cache()
+    logits = [engine.prefill(prompt, first), engine.prefill(prompt[:5], second)]
+    for token in (5, 9):
+        logits += [engine.decode(token, first), engine.decode(token + 1, second)]
+    first.rewind(len(prompt))
+    logits.append(engine.prefill(engine.embed([7, 8, 9]), first))
+    return [*logits, engine.decode(200, first), engine.decode(200, second)]
+
+
+def test_it_gives_what_the_network_does(
+    engine: TensorrtEngine, references: tuple[TorchEngine, TorchEngine], gpu: Gpu
+) -> None:
+    exact, coarse = references
+    picture = engine.encode(pixels(EVEN))
+    assert_as_close(picture, exact.encode(pixels(EVEN)), coarse.encode(pixels(EVEN)))
+    shared = exact.encode(pixels(EVEN))
+    for actual, *expected in zip(*(runs(e, shared) for e in (engine, exact, coarse)), strict=True):
+        assert_as_close(actual, *expected)
+    assert gpu.launched == 6  # every decoded token, in a graph
+
+
+def test_beyond_the_capacity_nothing_is_written(engine: TensorrtEngine, gpu: Gpu) -> None:
+    cache = engine.new_cache()
+    engine.prefill(engine.embed(list(range(60))), cache)
+    before = bytes(gpu.memory[cache.memory.address])
+    with pytest.raises(ValueError, match='60 \\+ 5 tokens do not fit a cache of 64'):
+        engine.prefill(engine.embed([1, 2, 3, 4, 5]), cache)
+    with pytest.raises(ValueError, match='cannot rewind a cache of 60 tokens to 61'):
+        cache.rewind(61)
+    assert bytes(gpu.memory[cache.memory.address]) == before
+    engine.prefill(engine.embed([1, 2, 3]), cache)
+    engine.decode(4, cache)
+    with pytest.raises(ValueError, match='64 \\+ 1 tokens do not fit'):
+        engine.decode(4, cache)
+
+
+def test_an_assistant_answers_with_it(model: Path, plans: Path) -> None:
+    image = np.random.default_rng(2).integers(0, 255, (40, 60, 3), np.uint8)
+    asked = Question('Is there a car?', Kind.YES_NO)
+    answers = []
+    for folder, engine in ((plans, 'auto'), (model, 'torch')):
+        assistant = load_assistant(str(folder), engine)
+        answers.append(assistant.ask(assistant.look(Frame(image)), asked))
+    ours, theirs = answers
+    assert ours.model.engine == 'tensorrt'
+    assert ours.model.device == 'cuda'
+    assert ours.probabilities == pytest.approx(theirs.probabilities, abs=0.05)
+    with pytest.raises(ModelError, match='not on torch and auto in auto'):
+        load_assistant(str(plans), 'torch')
+    with pytest.raises(ModelError, match='holds no plans; use `llava-phi export'):
+        load_assistant(str(model), 'tensorrt')
+
+
+def test_what_is_not_for_this_machine_is_refused(
+    plans: Path, gpu: Gpu, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = read_plan_manifest(plans)
+    other = manifest.model_copy(update={'gpu': 'Another sm86'})
+    with pytest.raises(ModelError, match=f'for Another sm86, but the GPU is {GPU}; build'):
+        TensorrtEngine(plans, other)
+    TensorrtEngine(plans, manifest.model_copy(update={'gpu': 'sm87'}))
+    other = manifest.model_copy(update={'library': 'tensorrt 11.0.0'})
+    with pytest.raises(ModelError, match=r'of tensorrt 11\.0\.0, but tensorrt 10\.3\.0 is'):
+        TensorrtEngine(plans, other)
+    plan = plans / DECODER_PLAN
+    whole = plan.read_bytes()
+    plan.write_bytes(whole[:-1])
+    with pytest.raises(ModelError, match=r'decoder\.plan is damaged'):
+        TensorrtEngine(plans, manifest)
+    plan.write_bytes(whole)
+    monkeypatch.setattr(gpu, 'bytes_left', 1000)
+    with pytest.raises(ModelError, match='cudaMalloc failed: cudaErrorMemoryAllocation'):
+        TensorrtEngine(plans, manifest)
+
+
+def test_memory_runs_out_and_is_given_back(plans: Path, gpu: Gpu) -> None:
+    engine = TensorrtEngine(plans, read_plan_manifest(plans))
+    gc.collect()
+    held = len(gpu.memory)
+    cache = engine.new_cache()
+    engine.decode(3, cache)
+    gpu.bytes_left = 0
+    with pytest.raises(DeviceError, match='cudaErrorMemoryAllocation'):
+        engine.new_cache()
+    engine.decode(3, cache)
+    del cache
+    gc.collect()
+    assert len(gpu.memory) == held
+    del engine
+    gc.collect()
+    assert not gpu.memory
+
+
+def test_the_check_knows_another_network(
+    engine: TensorrtEngine, model: Path, plans: Path, tmp_path: Path
+) -> None:
+    assert check(engine, plans / GOLDEN) < 0.05
+    network = load_network(model)
+    network.get_parameter('decoder.layers.1.q_proj.weight').data.neg_()
+    record(TorchEngine(network), tmp_path / GOLDEN)
+    with pytest.raises(ModelError, match='gives other logits than the checkpoint'):
+        check(engine, tmp_path / GOLDEN)
+
+
+def test_numbers_that_are_none_are_an_error(model: Path, tmp_path: Path, gpu: Gpu) -> None:
+    folder = random_model(tmp_path / 'model', EVEN)
+    network = load_network(folder)
+    network.decoder.lm_head.bias.data[3] = float('inf')
+    save_network(network, folder, torch.float32)
+    with pytest.raises(NumericsError):
+        export(open_checkpoint(folder), tmp_path / 'never', 'broken', 'bf16', 'tensorrt')
+    export(open_checkpoint(model), tmp_path / 'out', 'small', 'bf16', 'tensorrt')
+    plans = write_plans(tmp_path / 'out', tmp_path / 'plans', native=True)
+    engine = TensorrtEngine(plans, read_plan_manifest(plans))
+    with pytest.raises(NumericsError, match='vision tower or projector computed NaN'):
+        engine.encode(np.full_like(pixels(EVEN), np.nan))
+    with pytest.raises(NumericsError, match='decoder computed NaN or infinity'):
+        engine.prefill(np.full((2, 128), np.inf, np.float32), engine.new_cache())
+
+
+def test_halves_are_rounded_as_pytorch_does() -> None:
+    rng = np.random.default_rng(0)
+    numbers = (rng.standard_normal(10000) * 10.0 ** rng.integers(-6, 4, 10000)).astype(np.float32)
+    numbers = np.append(numbers, np.array([0, -0.0, 1, 1.00390625, 1.01171875, 65504], np.float32))
+    for kind, dtype in (('fp16', torch.float16), ('bf16', torch.bfloat16)):
+        theirs = torch.from_numpy(numbers).to(dtype)
+        bits = to_half(numbers, kind)
+        np.testing.assert_array_equal(bits.view(np.int16), theirs.view(torch.int16).numpy())
+        np.testing.assert_array_equal(from_half(bits, kind), theirs.float().numpy())
