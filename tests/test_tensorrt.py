@@ -422,3 +422,29 @@ def test_a_command_that_cannot_finish_leaves_nothing(
     assert 'Traceback' not in err
     assert out == ''
     assert not (tmp_path / 'out').exists()
+
+
+def test_build_takes_a_checkpoint(trt: ModuleType, model: Path, tmp_path: Path) -> None:
+    def command(*arguments: object) -> subprocess.CompletedProcess[str]:
+        texts = [str(argument) for argument in arguments]
+        return subprocess.run(
+            ['llava-phi', *texts], capture_output=True, text=True, timeout=300, check=False
+        )
+
+    out = tmp_path / 'out'
+    ran = command('build', model, out, '--precision', 'fp16', '--target', 'sm86')
+    assert ran.returncode == 0, ran.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ['out']
+    assert read_plan_manifest(out).export.precision == 'fp16'
+    export(open_checkpoint(model), tmp_path / 'export', 'small', 'int8', 'tensorrt')
+    for arguments, said in (
+        (('build', tmp_path / 'export', tmp_path / 'new', '--precision', 'int4'), 'in int8, not'),
+        (('build', out, tmp_path / 'new'), 'was made of a checkpoint, and is none'),
+        (('export', out, tmp_path / 'new'), 'was made of a checkpoint, and is none'),
+        (('build', tmp_path / 'none', tmp_path / 'new'), 'there is no model folder'),
+    ):
+        ran = command(*arguments)
+        assert (ran.returncode, ran.stdout) == (2, '')
+        assert said in ran.stderr
+        assert len(ran.stderr.splitlines()) == 1
+    assert not (tmp_path / 'new').exists()

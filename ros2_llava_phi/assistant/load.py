@@ -31,6 +31,14 @@ def find_model(model: str) -> Path:
     raise ModelError(f'there is no model folder {model!r}; packaged models: {", ".join(names)}')
 
 
+def find_checkpoint(model: str) -> Path:
+    """Return the folder of a checkpoint, found as a model is; raises ModelError if it is none."""
+    folder = find_model(model)
+    if is_exported(folder) or holds_plans(folder):
+        raise ModelError(f'{folder} was made of a checkpoint, and is none; give that checkpoint')
+    return folder
+
+
 def model_name(folder: Path) -> str:
     """Return what to call the model in a folder; of a hub's snapshot, what its owner calls it."""
     if folder.parent.name == 'snapshots':

@@ -1,18 +1,41 @@
-"""llava-phi build: compile an export for a GPU with TensorRT."""
+"""llava-phi build: compile a model for a GPU with TensorRT."""
 
 import signal
 import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ..model.config import ModelError
+
+
+class TensorrtPrecision(str, Enum):
+    """What TensorRT's plans can be of."""
+
+    FP16 = 'fp16'
+    BF16 = 'bf16'
+    INT8 = 'int8'
+    INT4 = 'int4'
+
 
 def build(
-    export: Annotated[
-        Path, typer.Argument(help='Folder that `export --engine tensorrt` has written.')
+    model: Annotated[
+        str,
+        typer.Argument(
+            help='Folder that `export --engine tensorrt` has written; or of a checkpoint, or a '
+            'packaged model, which is exported first.'
+        ),
     ],
     out: Annotated[Path, typer.Argument(metavar='OUT', help='New folder to write.')],
+    precision: Annotated[
+        TensorrtPrecision | None,
+        typer.Option(help='Of the weights; int8 for a checkpoint, if not said.'),
+    ] = None,
     target: Annotated[
         str,
         typer.Option(
@@ -21,10 +44,12 @@ def build(
         ),
     ] = '',
 ) -> None:
-    """Compile an export for a GPU with TensorRT; takes minutes, once for each machine."""
+    """Compile a model for a GPU with TensorRT; takes minutes, once for each machine."""
     from rich.console import Console
     from rich.progress import Progress
 
+    from ..assistant.load import find_checkpoint, find_model
+    from ..engine.exported import is_exported, read_manifest
     from ..engine.plans import read_plan_manifest
     from ..engine.tensorrt_build import build as write
 
@@ -36,10 +61,35 @@ def build(
         def show(phase: str, done: int, total: int) -> None:
             progress.update(task, description=phase, completed=done, total=total)
 
-        write(export, out, target, show)
+        folder = find_model(model)
+        if is_exported(folder):
+            has = read_manifest(folder).precision
+            if precision not in (None, has):
+                raise ModelError(f'{folder} is exported in {has}, not in {precision.value}')
+            write(folder, out, target, show)
+        else:
+            kind = (precision or TensorrtPrecision.INT8).value
+            with exported(find_checkpoint(model), out, kind, show) as graphs:
+                write(graphs, out, target, show)
     manifest = read_plan_manifest(out)
     for name in sorted(manifest.files):
         if name.endswith('.plan'):
             typer.echo(f'{out / name}: {(out / name).stat().st_size / 1e6:.1f} MB')
     layers = "TensorRT's own layers" if manifest.native else 'plain products and softmax'
     typer.echo(f'{manifest.library} for {manifest.gpu}; attention and cache: {layers}')
+
+
+@contextmanager
+def exported(
+    folder: Path, out: Path, precision: str, show: Callable[[str, int, int], None]
+) -> Iterator[Path]:
+    """Export a checkpoint beside the folder that is to be written, for as long as it is needed."""
+    from ..assistant.load import model_name
+    from ..engine.export import export
+    from ..model.checkpoint import open_checkpoint
+
+    parent = next(place for place in out.absolute().parents if place.is_dir())
+    with tempfile.TemporaryDirectory(dir=parent, prefix='.llava-phi-') as name:
+        graphs = Path(name, 'export')
+        export(open_checkpoint(folder), graphs, model_name(folder), precision, 'tensorrt', show)
+        yield graphs

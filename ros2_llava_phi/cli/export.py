@@ -44,12 +44,12 @@ def export(
     from rich.console import Console
     from rich.progress import Progress
 
-    from ..assistant.load import find_model, model_name
+    from ..assistant.load import find_checkpoint, model_name
     from ..engine.export import export as write
     from ..model.checkpoint import open_checkpoint
 
     logging.getLogger('torch.onnx').setLevel(logging.ERROR)
-    folder = find_model(model)
+    folder = find_checkpoint(model)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(f'{precision.value}: tracing', total=None)
 

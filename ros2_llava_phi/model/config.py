@@ -120,7 +120,9 @@ def first_problem(error: ValidationError) -> str:
     """Return in one line which field is wrong, and why."""
     first = error.errors()[0]
     field = '.'.join(str(part) for part in first['loc']) or 'the file'
-    given = '' if isinstance(first['input'], dict) else f', not {str(first["input"])[:60]!r}'
+    given = (
+        '' if isinstance(first['input'], dict | bytes) else f', not {str(first["input"])[:60]!r}'
+    )
     return f'{field}: {first["msg"]}{given}'
 
 
