@@ -367,7 +367,7 @@ def test_what_cannot_be_built_leaves_nothing(trt: ModuleType, model: Path, tmp_p
     export(open_checkpoint(model), tmp_path / 'onnx', 'small', 'int8')
     with pytest.raises(ModelError, match='exported for onnxruntime; export it for tensorrt'):
         build(tmp_path / 'onnx', out, 'sm86')
-    with pytest.raises(ModelError, match='exported for tensorrt: make plans of it'):
+    with pytest.raises(ModelError, match='there is no GPU here'):
         load_assistant(str(folder))
 
 
@@ -422,6 +422,19 @@ def test_a_command_that_cannot_finish_leaves_nothing(
     assert 'Traceback' not in err
     assert out == ''
     assert not (tmp_path / 'out').exists()
+
+
+def test_timings_are_kept_for_the_next_build(
+    trt: ModuleType, exported: tuple[str, Path], tmp_path: Path
+) -> None:
+    """TensorRT-RTX keeps nothing in them; damaged ones are no harm."""
+    timings = tmp_path / 'timings.bin'
+    capability = targets(trt)['sm86']
+    for _ in range(2):
+        assert compile_graph(trt, exported[1] / VISION, [], capability, timings=timings)
+        assert timings.stat().st_size > 0
+        timings.write_bytes(b'damaged')
+    assert [path.name for path in tmp_path.iterdir()] == ['timings.bin']
 
 
 def test_build_takes_a_checkpoint(trt: ModuleType, model: Path, tmp_path: Path) -> None:

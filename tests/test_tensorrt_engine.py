@@ -1,6 +1,8 @@
 """The engine on plans, over a GPU that is none: what it binds, copies and keeps, and when."""
 
 import gc
+import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +15,13 @@ from test_tensorrt import EVEN, assert_as_close
 from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.assistant.load import load_assistant
 from ros2_llava_phi.assistant.question import Kind, Question
+from ros2_llava_phi.engine import plan_cache
 from ros2_llava_phi.engine.cuda import DeviceError
 from ros2_llava_phi.engine.engine import AnyEngine, Floats, NumericsError
 from ros2_llava_phi.engine.export import export
 from ros2_llava_phi.engine.golden import GOLDEN, check, record
 from ros2_llava_phi.engine.halves import from_half, to_half
-from ros2_llava_phi.engine.plans import DECODER_PLAN, read_plan_manifest
+from ros2_llava_phi.engine.plans import DECODER_PLAN, PLAN_MANIFEST, read_plan_manifest
 from ros2_llava_phi.engine.tensorrt_engine import TensorrtEngine
 from ros2_llava_phi.engine.torch_engine import TorchEngine
 from ros2_llava_phi.model.checkpoint import load_network, open_checkpoint
@@ -182,6 +185,45 @@ def test_numbers_that_are_none_are_an_error(model: Path, tmp_path: Path, gpu: Gp
         engine.encode(np.full_like(pixels(EVEN), np.nan))
     with pytest.raises(NumericsError, match='decoder computed NaN or infinity'):
         engine.prefill(np.full((2, 128), np.inf, np.float32), engine.new_cache())
+
+
+def test_plans_are_built_when_first_needed(
+    exported: Path,
+    tmp_path: Path,
+    gpu: Gpu,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def build(export: Path, out: Path, on_progress: Callable[[str, int, int], None]) -> None:
+        on_progress('compiling', 0, 2)
+        write_plans(export, out, native=True)
+
+    monkeypatch.setattr(plan_cache, 'build', build)
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+    caplog.set_level(logging.INFO)
+
+    def reasons() -> list[str]:
+        caplog.clear()
+        assert load_assistant(str(exported)).identity.engine == 'tensorrt'
+        return [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+
+    (first,) = reasons()
+    assert first.endswith('there are none for this model yet')
+    assert reasons() == []
+    (folder,) = (tmp_path / 'llava_phi' / 'plans').iterdir()
+    assert (tmp_path / 'llava_phi').stat().st_mode & 0o777 == 0o700
+    plan = folder / DECODER_PLAN
+    plan.write_bytes(plan.read_bytes()[:-1])
+    (second,) = reasons()
+    assert 'decoder.plan is damaged' in second
+    manifest = read_plan_manifest(folder).model_copy(update={'library': 'tensorrt 10.0.1'})
+    (folder / PLAN_MANIFEST).write_text(manifest.model_dump_json())
+    (third,) = reasons()
+    assert 'holds plans of tensorrt 10.0.1, but tensorrt 10.3.0 is installed' in third
+    assert reasons() == []
+    (tmp_path / 'llava_phi').chmod(0o777)
+    with pytest.raises(ModelError, match='can be written by others'):
+        load_assistant(str(exported))
 
 
 def test_halves_are_rounded_as_pytorch_does() -> None:

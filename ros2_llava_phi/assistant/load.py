@@ -53,8 +53,9 @@ def load_assistant(
     Load a model and make an assistant of it.
 
     model: a folder, or the name of a packaged model.
-    engine: tensorrt runs plans, onnxruntime an exported model, torch a checkpoint; auto takes what
-    the folder holds, and of the last two onnxruntime where it can do what is asked.
+    engine: tensorrt runs plans, and builds them if the folder is an export for it; onnxruntime
+    runs an exported model, torch a checkpoint; auto takes what the folder holds, and of the last
+    two onnxruntime where it can do what is asked.
     device: cpu, cuda or cuda:N; auto is cuda for plans, and else cpu.
     precision: auto is that of the plans or the export, and fp32 in torch.
 
@@ -67,6 +68,11 @@ def load_assistant(
     folder = find_model(model)
     if holds_plans(folder):
         return _load_plans(folder, engine, device, precision)
+    for_tensorrt = is_exported(folder) and read_manifest(folder).engine == 'tensorrt'
+    if for_tensorrt and engine in ('auto', 'tensorrt'):
+        from ros2_llava_phi.engine.plan_cache import plans_of
+
+        return _load_plans(plans_of(folder), engine, device, precision)
     if engine == 'tensorrt':
         raise ModelError(
             f'{folder} holds no plans; use `llava-phi export --engine tensorrt`, and then '
@@ -82,10 +88,7 @@ def load_assistant(
         raise ModelError(f'{folder} is not exported for ONNX Runtime; use `llava-phi export`')
     manifest = read_manifest(export)
     if manifest.engine != 'onnxruntime':
-        raise ModelError(
-            f'{export} is exported for {manifest.engine}: make plans of it with '
-            '`llava-phi build`, or export it for onnxruntime'
-        )
+        raise ModelError(f'{export} is exported for {manifest.engine}, not for onnxruntime')
     fits = device == 'cpu' and precision in ('auto', manifest.precision)
     if engine == 'auto' and not fits and export != folder and precision not in OF_EXPORTS:
         return _load_checkpoint(folder, device, precision)

@@ -5,6 +5,8 @@ That process takes its memory along when it ends, and if TensorRT fails hard, on
 """
 
 import multiprocessing
+import os
+import re
 import shutil
 import signal
 from collections.abc import Callable
@@ -38,6 +40,7 @@ from .tensorrt_library import (
     strongly_typed,
     targets,
 )
+from .user_cache import user_cache
 
 MOST_BATCHED_TOKENS = 64
 Progress = Callable[[str, int, int], None]
@@ -137,6 +140,7 @@ def _build_all(telling: Any, export: Path, out: Path, target: str) -> None:
         native = has_native_layers(trt)
         decoder = DECODER if native else PLAIN_DECODER
         gpu = target or gpu_name()
+        timings = None if target else _timings(library_name(trt), gpu)
 
         def tell(phase: str, done: int, total: int) -> None:
             telling.send(('progress', phase, done, total))
@@ -145,7 +149,7 @@ def _build_all(telling: Any, export: Path, out: Path, target: str) -> None:
             (decoder, DECODER_PLAN, profiles(config, manifest.precision)),
             (VISION, VISION_PLAN, []),
         ):
-            data = compile_graph(trt, export / file, shapes, capability, tell)
+            data = compile_graph(trt, export / file, shapes, capability, tell, timings)
             (out / plan).write_bytes(data)
         write_plan_manifest(out, manifest, library_name(trt), gpu, native)
         if not target:
@@ -158,6 +162,10 @@ def _build_all(telling: Any, export: Path, out: Path, target: str) -> None:
         telling.send(('error', str(error)))
     except OSError as error:
         telling.send(('error', f'{out} cannot be written: {error.strerror}'))
+
+
+def _timings(library: str, gpu: str) -> Path:
+    return user_cache() / (re.sub(r'[^\w.]+', '-', f'timings {library} {gpu}') + '.bin')
 
 
 def _capability(trt: ModuleType, target: str) -> object | None:
@@ -176,12 +184,14 @@ def compile_graph(
     shapes: list[Shapes],
     capability: object | None = None,
     on_progress: Progress = lambda phase, done, total: None,
+    timings: Path | None = None,
 ) -> memoryview:
     """
     Return the plan of one exported graph.
 
     shapes: a profile each; empty for a graph without dynamic dimensions.
     capability: of a GPU that is not there, see targets.
+    timings: where how fast kernels ran is kept, so that the next build need not try them again.
 
     Raises ModelError with TensorRT's reason if it refuses the graph.
     """
@@ -199,9 +209,17 @@ def compile_graph(
     for profile in shapes:
         settings.add_optimization_profile(_profile(builder, network, profile))
     settings.progress_monitor = _monitor(trt, file.stem, on_progress)
+    if timings is not None:
+        known = timings.read_bytes() if timings.is_file() else b''
+        # Not taken if it is of another GPU or version, or damaged: then all is timed anew.
+        settings.set_timing_cache(settings.create_timing_cache(known), False)
     plan = builder.build_serialized_network(network, settings)
     if plan is None:
         raise ModelError(f'{file}: TensorRT cannot build it: {_last(logger.errors)}')
+    if timings is not None and (cache := settings.get_timing_cache()) is not None:
+        partial = timings.with_name(f'{timings.name}.{os.getpid()}')
+        partial.write_bytes(cache.serialize())
+        partial.replace(timings)
     return memoryview(plan)
 
 

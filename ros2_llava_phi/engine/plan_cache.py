@@ -1,0 +1,61 @@
+"""Plans of an export that are built when they are first needed, and kept for this machine."""
+
+import logging
+import shutil
+import tempfile
+from pathlib import Path
+
+from ros2_llava_phi.model.config import ModelError
+from ros2_llava_phi.model.files_hash import files_hash
+
+from .cuda import gpu_name
+from .exported import MANIFEST, check_files, read_manifest
+from .plans import holds_plans, mismatch, read_plan_manifest
+from .tensorrt_build import build
+from .tensorrt_library import library_name, load_tensorrt
+from .user_cache import user_cache
+
+
+def plans_of(export: Path) -> Path:
+    """
+    Return a folder with plans of an export for this machine; build it, and log why, if need be.
+
+    Raises ModelError as `build` does.
+    """
+    manifest = read_manifest(export)
+    folder = user_cache() / 'plans' / files_hash([export / MANIFEST])
+    reason = _unfit(folder)
+    if not reason:
+        return folder
+    log = logging.getLogger(__name__)
+    log.warning('building plans for TensorRT, which takes minutes: %s', reason)
+    heard = ['']
+
+    def hear(phase: str, done: int, total: int) -> None:
+        if phase != heard[0]:
+            heard[0] = phase
+            log.info('building plans for TensorRT: %s', phase)
+
+    folder.parent.mkdir(mode=0o700, exist_ok=True)
+    # Built beside its place: whoever else starts meanwhile sees whole plans or none.
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f'{manifest.name}-') as name:
+        build(export, Path(name, 'plans'), on_progress=hear)
+        shutil.rmtree(folder, ignore_errors=True)
+        Path(name, 'plans').rename(folder)
+    log.info('plans are built, and kept in %s', folder)
+    return folder
+
+
+def _unfit(folder: Path) -> str:
+    """Return why plans cannot be used, or '' if they can."""
+    library, gpu = library_name(load_tensorrt()), gpu_name()
+    if not holds_plans(folder):
+        return 'there are none for this model yet'
+    try:
+        plans = read_plan_manifest(folder)
+        if reason := mismatch(plans, library, gpu):
+            return f'{folder} {reason}'
+        check_files(folder, plans.files, 'they are built again')
+    except ModelError as error:
+        return str(error)
+    return ''
