@@ -42,7 +42,8 @@ def gpu_name() -> str:
         raise ModelError(
             f'there is no GPU here ({error}); to build for another, give a target such as sm86'
         ) from error
-    return f'{properties.name.decode()} sm{properties.major}{properties.minor}'
+    name = properties.name.rstrip(b'\0').decode()
+    return f'{name} sm{properties.major}{properties.minor}'
 
 
 class Stream:
