@@ -10,7 +10,6 @@ from ..assistant.question import Kind, Question, QuestionError, Sampling
 
 if TYPE_CHECKING:
     from ..assistant.answer import Answer
-    from ..assistant.frame import Frame
 
 
 def ask(
@@ -55,7 +54,10 @@ def ask(
     kind, allowed = _kind(yes_no, number, choices)
     sampling = Sampling(temperature, top_p, seed) if temperature else None
     asked = Question(question, kind, allowed, max_tokens, sampling)
-    frame = _read(image)
+    from ..assistant.frame import Frame
+    from .picture import read_picture
+
+    frame = Frame(read_picture(image))
     from ..assistant.load import load_assistant
     from ..assistant.reply import OutOfTimeError
 
@@ -86,19 +88,6 @@ def _kind(yes_no: bool, number: bool, choices: str) -> tuple[Kind, tuple[str, ..
     if choices:
         return Kind.CHOICE, tuple(choice.strip() for choice in choices.split(','))
     return Kind.YES_NO if yes_no else Kind.NUMBER if number else Kind.FREE_TEXT, ()
-
-
-def _read(path: Path) -> 'Frame':
-    import numpy as np
-    from PIL import Image
-
-    from ..assistant.frame import Frame
-
-    try:
-        with Image.open(path) as picture:
-            return Frame(np.asarray(picture.convert('RGB')))
-    except Image.DecompressionBombError as error:
-        raise OSError(f'{path}: {error}') from error
 
 
 def _explain(answer: 'Answer') -> None:

@@ -37,8 +37,18 @@ def export(
     engine: Annotated[
         Engine, typer.Option(help='onnxruntime runs it on a CPU; tensorrt is for `build`.')
     ] = Engine.ONNXRUNTIME,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(
+            metavar='FOLDER',
+            help='For int4: round for pictures like those in this folder (8 or more), and for '
+            'the questions in its questions.txt, if there is one.',
+        ),
+    ] = None,
 ) -> None:
     """Export a model for an engine that needs no PyTorch."""
+    if calibrate is not None and precision != Precision.INT4:
+        raise typer.BadParameter(f'--calibrate is for --precision int4, not {precision.value}.')
     import logging
 
     from rich.console import Console
@@ -47,19 +57,27 @@ def export(
     from ..assistant.load import find_checkpoint, model_name
     from ..engine.export import export as write
     from ..model.checkpoint import open_checkpoint
+    from .calibration_folder import folder_prompts
 
     logging.getLogger('torch.onnx').setLevel(logging.ERROR)
     folder = find_checkpoint(model)
+    checkpoint = open_checkpoint(folder)
+    prompts = [] if calibrate is None else folder_prompts(calibrate, checkpoint.config)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(f'{precision.value}: tracing', total=None)
 
-        def show(file: str, done: int, total: int) -> None:
-            description = f'{precision.value}: writing {file}'
+        def show(what: str, done: int, total: int) -> None:
+            description = f'{precision.value}: {what}'
             progress.update(task, completed=done, total=total, description=description)
 
-        checkpoint, name = open_checkpoint(folder), model_name(folder)
-        error = write(checkpoint, out, name, precision.value, engine.value, show)
+        name = model_name(folder)
+        loss = write(checkpoint, out, name, precision.value, engine.value, show, prompts)
     size = sum(path.stat().st_size for path in out.iterdir())
     typer.echo(f'{out}: {precision.value}, {size / 1e6:.1f} MB')
     if precision in (Precision.INT8, Precision.INT4):
-        typer.echo(f'rounding moved the weights by {error:.2%} of their size (rms)')
+        typer.echo(f'rounding moved the weights by {loss.weights:.2%} of their size (rms)')
+    if loss.logits is not None:
+        typer.echo(
+            f'4 bits moved the logits by {loss.logits:.2%} of their size (rms), in prompts that '
+            'took no part in the calibration'
+        )

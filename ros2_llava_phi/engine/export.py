@@ -2,10 +2,13 @@
 Export a checkpoint for an engine that needs no PyTorch: graphs, their weights, embeddings.
 
 The network is traced without weights; these are converted one by one while they are written, so
-that memory peaks at the checkpoint's own size and one tensor.
+that memory peaks at the checkpoint's own size and one tensor; calibrated, at a byte more for every
+weight of the decoder.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,7 @@ from ros2_llava_phi.model.config import ModelError, write_config
 from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE, load_tokenizer
 from ros2_llava_phi.model.weights import Checkpoint
 
+from .calibration import Prompt, calibrate
 from .exported import EMBEDDINGS, write_manifest
 from .golden import GOLDEN, record
 from .new_folder import new_folder
@@ -40,32 +44,48 @@ FLOATS: dict[ir.DataType, Any] = {
 }
 
 
+@dataclass(frozen=True)
+class Loss:
+    """
+    What rounding to integers cost.
+
+    weights: how far it moved them, as a share of their size (rms); 0 without integers.
+    logits: see Calibrated.error; None where nothing was calibrated.
+    """
+
+    weights: float
+    logits: float | None = None
+
+
 def export(
     checkpoint: Checkpoint,
     out: Path,
     name: str,
     precision: str,
     engine: str = ONNXRUNTIME.engine,
-    on_tensor: Callable[[str, int, int], None] = lambda file, done, total: None,
-) -> float:
+    on_step: Callable[[str, int, int], None] = lambda what, done, total: None,
+    prompts: Sequence[Prompt] = (),
+) -> Loss:
     """
     Write an exported model into a new folder, under a manifest that names what it came from.
 
-    Returns the error of the rounded weights as a share of their size (rms); 0 without integers.
-
     name: what to call the model. precision: one that the engine has, see DIALECTS.
-    on_tensor: hears of which file how many of how many tensors are written.
+    on_step: hears what is being done, and how many of how many steps of it are.
+    prompts: for int4, what to calibrate the rounding with (see calibrate); plain without.
 
-    Raises ModelError if the engine lacks the precision, the folder is not empty or cannot be
-    written, or the checkpoint cannot be read or does not fit. What was begun is removed then.
+    Raises ModelError if the engine lacks the precision, there are prompts but too few or for
+    another precision, the folder is not empty or cannot be written, or the checkpoint cannot be
+    read or does not fit. What was begun is removed then.
     """
     dialect = DIALECTS[engine]
     if precision not in dialect.bits:
         raise ModelError(
             f'precision {precision!r} is unknown to {engine}; use {", ".join(dialect.bits)}'
         )
+    if prompts and dialect.bits[precision] != 4:
+        raise ModelError(f'only int4 is calibrated, not {precision}')
     with new_folder(out):
-        return _write(checkpoint, out, name, precision, dialect, on_tensor)
+        return _write(checkpoint, out, name, precision, dialect, on_step, prompts)
 
 
 def _write(
@@ -74,15 +94,22 @@ def _write(
     name: str,
     precision: str,
     dialect: Dialect,
-    on_tensor: Callable[[str, int, int], None],
-) -> float:
+    on_step: Callable[[str, int, int], None],
+    prompts: Sequence[Prompt],
+) -> Loss:
     config, network = checkpoint.config, checkpoint.read(dtype=None)
     tokenizer = load_tokenizer(checkpoint.tokenizer_folder, config.text.vocab_size)
-    tokenizer.encode_special_tokens = False
     weights = dict(network.named_parameters())
-    rounding = _Rounding(weights, linear_bits(network, dialect.bits[precision]), dialect.block)
+    bits_of = linear_bits(network, dialect.bits[precision])
+    graphs = dialect.trace(config, precision)
+    calibrated = None
+    if prompts:
+        calibrated = calibrate(
+            network, tokenizer, prompts, bits_of, dialect.block, partial(on_step, 'calibrating')
+        )
+    rounding = _Rounding(weights, bits_of, dialect.block, calibrated.weights if calibrated else {})
     written: dict[str, dict[str, ir.TensorProtocol | None]] = {}
-    for graph in dialect.trace(config, precision):
+    for graph in graphs:
         shared = written.get(graph.weights)
         fill(graph.model, weights, rounding, shared)
         optimize_ir(graph.model)
@@ -93,12 +120,13 @@ def _write(
             continue
 
         def hear(_: ir.TensorProtocol, info: CallbackInfo, file: str = graph.file) -> None:
-            on_tensor(file, info.index + 1, info.total)
+            on_step(f'writing {file}', info.index + 1, info.total)
 
         ir.save(graph.model, out / graph.file, external_data=graph.weights, callback=hear)
         initializers = ir.load(out / graph.file).graph.initializers
         written[graph.weights] = {key: place.const_value for key, place in initializers.items()}
     np.save(out / EMBEDDINGS, _table(network.decoder.embed_tokens.weight, precision))
+    tokenizer.encode_special_tokens = False
     (out / TOKENIZER_FILE).write_text(tokenizer.to_str(pretty=True))
     write_config(config, out)
     if dialect is TENSORRT:
@@ -108,7 +136,7 @@ def _write(
         record(reference, out / GOLDEN)
     # Last, so that what was interrupted is not taken for whole.
     write_manifest(out, name, checkpoint.files, dialect.engine, precision)
-    return rounding.error
+    return Loss(rounding.error, calibrated.error if calibrated else None)
 
 
 def _table(weight: Tensor, precision: str) -> NDArray[Any]:
@@ -181,17 +209,19 @@ def _integers(array: NDArray[np.int8], dtype: ir.DataType) -> ir.TensorProtocol:
 
 
 class _Rounding:
-    """Quantises a layer when its integers or scales are asked for, and keeps the last one."""
+    """Has a layer's integers and scales: rounded before, or when asked for; keeps the last one."""
 
     def __init__(
         self,
         weights: dict[str, nn.Parameter],
         bits_of: dict[str, int | None],
         block: Callable[[int, int], int],
+        rounded: Mapping[str, QuantisedWeight],
     ) -> None:
         self.bits_of = bits_of
         self._weights = weights
         self._block = block
+        self._rounded = rounded
         self._last: tuple[str, QuantisedWeight] | None = None
         self._squares: dict[str, tuple[float, float]] = {}
 
@@ -208,8 +238,11 @@ class _Rounding:
             bits = self.bits_of[path]
             assert bits is not None
             weight = _to_numpy(self._weights[f'{path}.weight'])
-            self._last = path, quantise(weight, bits, self._block(bits, weight.shape[1]))
-            wrong = self._last[1].dequantised() - weight
+            rounded = self._rounded.get(path) or quantise(
+                weight, bits, self._block(bits, weight.shape[1])
+            )
+            self._last = path, rounded
+            wrong = rounded.dequantised() - weight
             self._squares[path] = float(np.square(wrong).sum()), float(np.square(weight).sum())
         return self._last[1]
 

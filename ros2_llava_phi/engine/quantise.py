@@ -54,29 +54,48 @@ def block_size(inputs: int) -> int:
     return next((size for size in BLOCKS if inputs % size == 0), BLOCKS[-1])
 
 
-def quantise(weight: NDArray[np.float32], bits: int, size: int) -> QuantisedWeight:
-    """Round a weight matrix [out, in] to 4 or 8 bits, each block on the grid of least error.
+def quantise(
+    weight: NDArray[np.float32],
+    bits: int,
+    size: int,
+) -> QuantisedWeight:
+    """
+    Round a weight matrix [out, in] to 4 or 8 bits, each block on the grid of least error.
 
     size: how many inputs make a block.
     """
     outputs, inputs = weight.shape
     blocks = np.pad(weight, ((0, 0), (0, -inputs % size))).reshape(outputs, -1, size)
-    largest = (1 << (bits - 1)) - 1
-    span = np.abs(blocks).max(axis=-1) / largest
+    scales = best_scales(blocks, bits)
+    integers = nearest(blocks, scales[..., None], bits).astype(np.int8)
+    return QuantisedWeight(bits, integers, scales, inputs)
+
+
+def best_scales(
+    blocks: NDArray[np.float32], bits: int, importance: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
+    """
+    Return the scale [...] of the grid of least error for each block [..., size].
+
+    importance: what the square of an error counts for, [size]; the same for all if there is none.
+    """
+    span = np.abs(blocks).max(axis=-1) / ((1 << (bits - 1)) - 1)
     span[span == 0] = 1.0
     best = np.full(span.shape, np.inf, np.float32)
     scales = span
     # At 8 bits clipping the largest costs more than the finer grid gains.
     for share in GRIDS if bits == 4 else GRIDS[:1]:
         tried = span * share
-        error = np.square(_rounded(blocks, tried, largest) * tried[..., None] - blocks).sum(-1)
+        wrong = nearest(blocks, tried[..., None], bits) * tried[..., None] - blocks
+        error = np.square(wrong).sum(-1) if importance is None else np.square(wrong) @ importance
         scales = np.where(error < best, tried, scales)
         best = np.minimum(error, best)
-    integers = _rounded(blocks, scales, largest).astype(np.int8)
-    return QuantisedWeight(bits, integers, scales.astype(np.float32), inputs)
+    return scales
 
 
-def _rounded(
-    blocks: NDArray[np.float32], scales: NDArray[np.float32], largest: int
+def nearest(
+    weight: NDArray[np.float32], scale: NDArray[np.float32], bits: int
 ) -> NDArray[np.float32]:
-    return np.clip(np.rint(blocks / scales[..., None]), -largest - 1, largest)
+    """Return the integers, as floats, that come nearest to weights with these scales."""
+    largest = (1 << (bits - 1)) - 1
+    return np.clip(np.rint(weight / scale), -largest - 1, largest)

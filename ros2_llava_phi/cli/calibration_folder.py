@@ -1,0 +1,64 @@
+"""What to calibrate an export with: a folder of pictures, and questions about them."""
+
+from itertools import cycle
+from pathlib import Path
+
+from ..assistant.question import Kind, Question, QuestionError
+from ..assistant.request import request_text
+from ..engine.calibration import LEAST_PROMPTS, Prompt
+from ..model.config import ModelConfig, ModelError
+from ..model.image import preprocess
+from ..model.prompt import after_picture
+from .picture import read_picture
+
+PICTURES = ('.jpg', '.jpeg', '.png')
+QUESTIONS_FILE = 'questions.txt'
+QUESTIONS = (
+    'Describe what you see.',
+    'Is there a person in front?',
+    'How many vehicles are there?',
+    'What is straight ahead?',
+    'What colour is the nearest object?',
+    'Is the way ahead free?',
+    'Where was this picture taken?',
+    'What is on the left?',
+)
+
+
+def folder_prompts(folder: Path, config: ModelConfig) -> list[Prompt]:
+    """
+    Return a prompt for every picture in a folder (.jpg, .jpeg, .png), by name.
+
+    The questions are those of questions.txt, one a line, or some about anything; they go around,
+    and every other one asks for a single word.
+
+    Raises ModelError or QuestionError if there are too few pictures or no questions, OSError if a
+    file cannot be read.
+    """
+    if not folder.is_dir():
+        raise ModelError(f'there is no folder {folder}; give one with pictures to calibrate with')
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
+    if len(paths) < LEAST_PROMPTS:
+        raise ModelError(
+            f'{folder} holds {len(paths)} pictures ({", ".join(PICTURES)}); calibration needs '
+            f'{LEAST_PROMPTS} or more'
+        )
+    prompts = []
+    kinds = cycle([Kind.FREE_TEXT, Kind.YES_NO])
+    for path, text, kind in zip(paths, cycle(_questions(folder)), kinds, strict=False):
+        pixels = preprocess(read_picture(path), config.vision.image_size, config.fit)
+        prompts.append(Prompt(pixels, after_picture(request_text(Question(text, kind)))))
+    return prompts
+
+
+def _questions(folder: Path) -> list[str]:
+    path = folder / QUESTIONS_FILE
+    if not path.is_file():
+        return list(QUESTIONS)
+    try:
+        lines = path.read_text(encoding='utf-8').splitlines()
+    except UnicodeDecodeError as error:
+        raise QuestionError(f'{path} is no text in UTF-8: {error}') from error
+    if questions := [line.strip() for line in lines if line.strip()]:
+        return questions
+    raise QuestionError(f'{path} holds no question; write one a line, or remove it')

@@ -1,0 +1,19 @@
+"""Pictures from files."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+
+def read_picture(path: Path) -> NDArray[np.uint8]:
+    """Read a picture file as RGB, uint8 [height, width, 3]; raises OSError naming the file."""
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert('RGB'))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        # Pillow raises any of them for a damaged file, few with its name.
+        if isinstance(error, OSError) and (error.filename or str(path) in str(error)):
+            raise
+        raise OSError(f'{path}: {error}') from error
