@@ -31,6 +31,7 @@ from ros2_llava_phi.model.config import read_config
 
 GPU, LIBRARY = 'Stand-in sm87', 'tensorrt 10.3.0'
 ACTIVATIONS = 4096
+ALIGNMENT = 256
 
 
 class Status(Enum):
@@ -70,7 +71,9 @@ def cuda_runtime(gpu: Gpu) -> Any:
     def malloc(size: int) -> tuple[Any, ...]:
         if size > gpu.bytes_left:
             return (Status.cudaErrorMemoryAllocation, 0)
-        buffer = ctypes.create_string_buffer(b'\xff' * size, size)
+        whole = bytearray(b'\xff' * (size + ALIGNMENT))
+        start = -ctypes.addressof(ctypes.c_char.from_buffer(whole)) % ALIGNMENT
+        buffer = (ctypes.c_char * size).from_buffer(whole, start)
         gpu.memory[ctypes.addressof(buffer)] = buffer
         return (ok, ctypes.addressof(buffer))
 
@@ -176,6 +179,7 @@ class Context:
 
     def set_tensor_address(self, name: str, address: int) -> bool:
         assert name in self._inputs or name in self._outputs
+        assert address % ALIGNMENT == 0
         self._addresses[name] = address
         return True
 

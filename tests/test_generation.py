@@ -14,7 +14,7 @@ from ros2_llava_phi.assistant.assistant import Assistant
 from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.assistant.question import Kind, Question, QuestionError, Sampling
 from ros2_llava_phi.assistant.request import request_text
-from ros2_llava_phi.engine.engine import Floats, NumericsError
+from ros2_llava_phi.engine.engine import Floats, NumericsError, likeliest
 from ros2_llava_phi.engine.torch_engine import TorchEngine
 from ros2_llava_phi.model.image import preprocess
 from ros2_llava_phi.model.network import KVCache, attend
@@ -167,7 +167,7 @@ class ScriptedEngine:
     config = CONFIG
 
     def __init__(self, logits: Sequence[Floats]) -> None:
-        self.logits, self.step = logits, 0
+        self.logits, self.steps = logits, 0
 
     def encode(self, pixels: Floats) -> Floats:
         return np.zeros((16, 48), np.float32)
@@ -180,11 +180,14 @@ class ScriptedEngine:
 
     def prefill(self, embeddings: Floats, cache: KVCache) -> Floats:
         cache.length += len(embeddings)
-        return self.logits[min(self.step, len(self.logits) - 1)]
+        return self.logits[min(self.steps, len(self.logits) - 1)]
 
     def decode(self, token: int, cache: KVCache) -> Floats:
-        self.step += 1
+        self.steps += 1
         return self.prefill(self.embed([token]), cache)
+
+    def step(self, token: int, cache: KVCache) -> tuple[int, float]:
+        return likeliest(self.decode(token, cache))
 
 
 def logits_of(probabilities: dict[int, float]) -> Floats:

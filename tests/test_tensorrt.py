@@ -100,7 +100,9 @@ class Referee:
             **self._caches,
         }
         outputs: Any = self._decoder.run(None, inputs)
-        logits, tokens, *new = outputs
+        logits, tokens, logs, *new = outputs
+        shares = np.exp(logits - logits.max(-1, keepdims=True))
+        np.testing.assert_allclose(logs, -np.log(shares.sum(-1)), atol=1e-3)
         for (name, cache), update in zip(self._caches.items(), new, strict=True):
             if not self._plain:
                 self._caches[name] = update

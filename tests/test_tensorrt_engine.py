@@ -17,7 +17,7 @@ from ros2_llava_phi.assistant.load import load_assistant
 from ros2_llava_phi.assistant.question import Kind, Question
 from ros2_llava_phi.engine import plan_cache
 from ros2_llava_phi.engine.cuda import DeviceError
-from ros2_llava_phi.engine.engine import AnyEngine, Floats, NumericsError
+from ros2_llava_phi.engine.engine import AnyEngine, Floats, NumericsError, likeliest
 from ros2_llava_phi.engine.export import export
 from ros2_llava_phi.engine.golden import GOLDEN, check, record
 from ros2_llava_phi.engine.halves import from_half, to_half
@@ -86,6 +86,35 @@ def test_it_gives_what_the_network_does(
     for actual, *expected in zip(*(runs(e, shared) for e in (engine, exact, coarse)), strict=True):
         assert_as_close(actual, *expected)
     assert gpu.launched == 6  # every decoded token, in a graph
+
+
+def test_rows_that_are_not_aligned_are_copied(tmp_path: Path, gpu: Gpu) -> None:
+    """Rows of 192 bytes: TensorRT takes addresses that 256 divides."""
+    narrow = EVEN.model_copy(
+        update={'text': EVEN.text.model_copy(update={'hidden_size': 96, 'context_length': 63})}
+    )
+    folder = random_model(tmp_path / 'model', narrow)
+    export(open_checkpoint(folder), tmp_path / 'export', 'narrow', 'bf16', 'tensorrt')
+    plans = write_plans(tmp_path / 'export', tmp_path / 'plans', native=False)
+    engine = TensorrtEngine(plans, read_plan_manifest(plans))
+    exact, coarse = TorchEngine(load_network(folder)), TorchEngine(load_network(folder), 'bf16')
+    picture = exact.encode(pixels(narrow))
+    for actual, *expected in zip(
+        *(runs(e, picture) for e in (engine, exact, coarse)), strict=True
+    ):
+        assert_as_close(actual, *expected)
+
+
+def test_a_step_gives_the_likeliest_token(engine: TensorrtEngine) -> None:
+    cache, other = engine.new_cache(), engine.new_cache()
+    for token in (3, 200, 7):
+        following, log_probability = engine.step(token, cache)
+        likely, its_log = likeliest(engine.decode(token, other))
+        assert following == likely
+        assert log_probability == pytest.approx(its_log, abs=1e-3)
+    cache.length = cache.capacity
+    with pytest.raises(ValueError, match=r'64 \+ 1 tokens do not fit'):
+        engine.step(3, cache)
 
 
 def test_beyond_the_capacity_nothing_is_written(engine: TensorrtEngine, gpu: Gpu) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 
-from ros2_llava_phi.engine.engine import AnyEngine, Floats, KVCache
+from ros2_llava_phi.engine.engine import AnyEngine, Floats, KVCache, likeliest
 from ros2_llava_phi.model.prompt import answer_text
 from ros2_llava_phi.model.tokenizer import encode
 
@@ -83,14 +83,14 @@ def write_text(
     prompt.check_time()
     stream = DecodeStream(skip_special_tokens=True)
     room = min(max_tokens, prompt.cache.capacity - prompt.cache.length)
-    logits, text, log_probability = prompt.logits, '', 0.0
+    text, log_probability = '', 0.0
     said: list[int] = []
     tokens = 0
     cut_short = CutShort.COMPLETE
-    draw = _drawing(sampling)
+    draw = likeliest if sampling is None else _drawing(sampling)
+    token, its_log = draw(prompt.logits)
     while True:
-        token = draw(logits)
-        log_probability += float(np.log(softmax(logits)[token]))
+        log_probability += its_log
         tokens += 1
         if token == prompt.end_token:
             break
@@ -106,7 +106,10 @@ def write_text(
         if prompt.out_of_time():
             cut_short = CutShort.TIME_LIMIT
             break
-        logits = prompt.engine.decode(token, prompt.cache)
+        if sampling is None:
+            token, its_log = prompt.engine.step(token, prompt.cache)
+        else:
+            token, its_log = draw(prompt.engine.decode(token, prompt.cache))
     return Reply(
         text=text.strip(),
         confidence=float(np.exp(log_probability / tokens)),
@@ -117,19 +120,18 @@ def write_text(
     )
 
 
-def _drawing(sampling: Sampling | None) -> Callable[[Floats], int]:
-    """Return what takes the next token from logits [vocab]."""
-    if sampling is None:
-        return lambda logits: int(logits.argmax())
+def _drawing(sampling: Sampling) -> Callable[[Floats], tuple[int, float]]:
+    """Return what draws the next token from logits [vocab], with the log of its probability."""
     rng = np.random.default_rng(sampling.seed)
 
-    def draw(logits: Floats) -> int:
+    def draw(logits: Floats) -> tuple[int, float]:
         probabilities = softmax(logits / sampling.temperature)
         order = np.argsort(-probabilities, kind='stable')
         before = np.cumsum(probabilities[order]) - probabilities[order]
         nucleus = order[before < sampling.top_p]
         shares = probabilities[nucleus].astype(np.float64)
-        return int(rng.choice(nucleus, p=shares / shares.sum()))
+        token = int(rng.choice(nucleus, p=shares / shares.sum()))
+        return token, float(np.log(softmax(logits)[token]))
 
     return draw
 

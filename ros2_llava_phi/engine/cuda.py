@@ -117,7 +117,9 @@ class DeviceMemory:
         call('cudaMemcpyAsync', to, source, size, kind, self._stream.handle)
 
 
-def scatter_rows(source: int, to: int, size: int, pitch: int, rows: int, stream: Stream) -> None:
-    """Copy `rows` pieces of `size` bytes, one behind the other, to places `pitch` bytes apart."""
+def scatter(
+    source: int, apart: int, to: int, pitch: int, size: int, pieces: int, stream: Stream
+) -> None:
+    """Copy `pieces` of `size` bytes that are `apart` bytes apart to places `pitch` bytes apart."""
     kind = runtime().cudaMemcpyKind.cudaMemcpyDeviceToDevice
-    call('cudaMemcpy2DAsync', to, pitch, source, size, size, rows, kind, stream.handle)
+    call('cudaMemcpy2DAsync', to, pitch, source, apart, size, pieces, kind, stream.handle)

@@ -57,6 +57,15 @@ class Engine(Protocol[Cache]):
     def decode(self, token: int, cache: Cache) -> Floats:
         """Append one token to the cache; return its logits [vocab]."""
 
+    def step(self, token: int, cache: Cache) -> tuple[int, float]:
+        """Append one token; return the likeliest one to follow, and the log of its probability."""
+
+
+def likeliest(logits: Floats) -> tuple[int, float]:
+    """Return the token that logits [vocab] find likeliest, and the log of its probability."""
+    token = int(logits.argmax())
+    return token, -float(np.log(np.exp(logits - logits[token]).sum()))
+
 
 # For those who use an engine, and never look into its caches.
 AnyEngine = Engine[Any]

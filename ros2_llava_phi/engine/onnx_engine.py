@@ -8,7 +8,7 @@ import onnxruntime as ort
 
 from ros2_llava_phi.model.config import ModelConfig, ModelError, TextConfig, read_config
 
-from .engine import Floats, NumericsError
+from .engine import Floats, NumericsError, likeliest
 from .exported import DECODER, EMBEDDINGS, VISION, Manifest, check_files, read_embeddings
 
 
@@ -109,6 +109,10 @@ class OnnxEngine:
     def decode(self, token: int, cache: OnnxCache) -> Floats:
         """Append one token to the cache; return its logits [vocab]."""
         return self.prefill(self.embed([token]), cache)
+
+    def step(self, token: int, cache: OnnxCache) -> tuple[int, float]:
+        """Append one token; return the likeliest one to follow, and the log of its probability."""
+        return likeliest(self.decode(token, cache))
 
 
 def _session(path: Path) -> ort.InferenceSession:

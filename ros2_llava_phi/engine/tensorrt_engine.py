@@ -10,7 +10,7 @@ import numpy as np
 
 from ros2_llava_phi.model.config import ModelError, TextConfig, read_config
 
-from .cuda import DeviceError, DeviceMemory, Graph, Stream, gpu_name, scatter_rows
+from .cuda import DeviceError, DeviceMemory, Graph, Stream, gpu_name, scatter
 from .engine import Floats, NumericsError
 from .exported import EMBEDDINGS, check_files, read_embeddings
 from .halves import from_half, to_half
@@ -19,6 +19,11 @@ from .tensorrt_library import library_name, load_tensorrt
 
 BF16_BYTES = 2
 PREFILL, DECODE = 0, 1  # the plan's first two profiles
+
+
+def aligned(size: int) -> int:
+    """Return a number of bytes filled up to TensorRT's alignment of addresses, 256."""
+    return -(-size // 256) * 256
 
 
 class TensorrtCache:
@@ -32,7 +37,7 @@ class TensorrtCache:
         """Reserve places for the model's context."""
         self.capacity = config.context_length
         self.length = 0
-        self.layer_bytes = BF16_BYTES * config.context_length * config.hidden_size
+        self.layer_bytes = aligned(BF16_BYTES * config.context_length * config.hidden_size)
         self.memory = DeviceMemory(2 * config.layers * self.layer_bytes, stream)
         self.decode: Graph | None = None
 
@@ -56,8 +61,12 @@ class Buffers:
         self.last = DeviceMemory(4, stream)
         self.logits = DeviceMemory(4 * text.vocab_size, stream)
         self.tokens = DeviceMemory(4, stream)
-        # Rows of one token, until they are copied to where they belong in a cache.
-        self.rows = DeviceMemory(2 * text.layers * BF16_BYTES * text.hidden_size, stream)
+        self.log_probabilities = DeviceMemory(4, stream)
+        # Rows, until they are copied to where they belong in a cache: of one token, or of as many
+        # as there may be where rows are not aligned.
+        row = BF16_BYTES * text.hidden_size
+        longest = 1 if row == aligned(row) else text.context_length
+        self.rows = DeviceMemory(2 * text.layers * aligned(longest * row), stream)
 
 
 class TensorrtEngine:
@@ -149,6 +158,20 @@ class TensorrtEngine:
         """Append one token to the cache; return its logits [vocab]."""
         return self.prefill(self.embed([token]), cache)
 
+    def step(self, token: int, cache: TensorrtCache) -> tuple[int, float]:
+        """Append one token; return the likeliest one to follow, and the log of its probability.
+
+        Of what the GPU computes, these two numbers are all that is copied to the host.
+        """
+        if cache.length == cache.capacity:
+            raise ValueError(f'{cache.length} + 1 tokens do not fit a cache of {cache.capacity}')
+        self._run(self.embed([token]), cache)
+        following, log_probability = np.empty(1, np.int32), np.empty(1, np.float32)
+        self._buffers.tokens.read(following)
+        self._buffers.log_probabilities.read(log_probability)
+        cache.length += 1
+        return int(following[0]), float(_finite(log_probability, 'decoder')[0])
+
     def _run(self, embeddings: Floats, cache: TensorrtCache, graph: bool = True) -> None:
         """Put a run of the decoder into the stream; one token's is a graph from then on."""
         tokens = len(embeddings)
@@ -163,11 +186,25 @@ class TensorrtEngine:
                 context = self._bound(cache, 1)
                 cache.decode = self._stream.capture(lambda: self._execute(context))
             cache.decode.launch()
-        if tokens == 1 and not self._native:
+        if self._puts_rows_aside(tokens):
             row = BF16_BYTES * self.config.text.hidden_size
-            to = cache.memory.address + row * cache.length
-            count = 2 * self.config.text.layers
-            scatter_rows(buffers.rows.address, to, row, cache.layer_bytes, count, self._stream)
+            scatter(
+                buffers.rows.address,
+                aligned(tokens * row),
+                cache.memory.address + row * cache.length,
+                cache.layer_bytes,
+                tokens * row,
+                2 * self.config.text.layers,
+                self._stream,
+            )
+
+    def _puts_rows_aside(self, tokens: int) -> bool:
+        """Return whether new rows of the cache are put out elsewhere first, and copied.
+
+        So that a graph's addresses do not change; and where a row is not aligned in its cache.
+        """
+        row = BF16_BYTES * self.config.text.hidden_size
+        return not self._native and (tokens == 1 or row != aligned(row))
 
     def _bound(self, cache: TensorrtCache, tokens: int) -> Any:
         """Return the context for so many tokens with a cache's addresses."""
@@ -183,6 +220,7 @@ class TensorrtEngine:
             'last': buffers.last,
             'logits': buffers.logits,
             'tokens': buffers.tokens,
+            'log_probabilities': buffers.log_probabilities,
         }
         for name, memory in addresses.items():
             context.set_tensor_address(name, memory.address)
@@ -194,8 +232,8 @@ class TensorrtEngine:
             address = cache.memory.address + index * cache.layer_bytes
             context.set_input_shape(name, place)
             context.set_tensor_address(name, address)
-            if not self._native and tokens == 1:
-                address = buffers.rows.address + index * row
+            if self._puts_rows_aside(tokens):
+                address = buffers.rows.address + index * aligned(tokens * row)
             elif not self._native:
                 address += cache.length * row
             context.set_tensor_address(f'new_{name}', address)

@@ -209,9 +209,9 @@ class TensorrtDecoder(nn.Module):
         last: Tensor,
         keys: list[Tensor],
         values: list[Tensor],
-    ) -> tuple[Tensor, Tensor, list[Tensor], list[Tensor]]:
+    ) -> tuple[Tensor, Tensor, Tensor, list[Tensor], list[Tensor]]:
         """
-        Return logits [B, vocab], the likeliest tokens [B], and what the caches are to hold.
+        Return logits [B, vocab], likeliest tokens [B], logs of their probabilities, new caches.
 
         embeddings: [B, T, D] in the compute type; past: how many tokens each cache holds, int32
         [B]; last: which of its T tokens each sequence's logits are of, int32 [B]; keys, values: by
@@ -222,7 +222,9 @@ class TensorrtDecoder(nn.Module):
         index = last.long()[:, None, None].expand(-1, 1, hidden.shape[2])
         logits = self.decoder.lm_head(hidden.gather(1, index))[:, 0].float()
         tokens = logits.argmax(-1).int()
-        return logits, tokens, sequences.new_keys, sequences.new_values
+        ratios = (logits - logits.amax(-1, keepdim=True)).exp()
+        log_probabilities = -ratios.sum(-1).log()
+        return logits, tokens, log_probabilities, sequences.new_keys, sequences.new_values
 
 
 def trace_graphs(config: ModelConfig, precision: str) -> list[Graph]:
@@ -286,7 +288,7 @@ def _trace_decoder(decoder: Decoder, core: Core, place: tuple[int, ...], opset: 
         'keys': [torch.empty(3, *place, dtype=CACHE_TYPE) for _ in layers],
         'values': [torch.empty(3, *place, dtype=CACHE_TYPE) for _ in layers],
     }
-    outputs = ['logits', 'tokens', *(f'new_keys.{i}' for i in layers)]
+    outputs = ['logits', 'tokens', 'log_probabilities', *(f'new_keys.{i}' for i in layers)]
     outputs += [f'new_values.{i}' for i in layers]
     shapes = {
         'embeddings': {0: batch, 1: torch.export.Dim('tokens')},

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ros2_llava_phi.model.config import ModelError
 from ros2_llava_phi.model.network import KVCache, LlavaPhi, causal_mask
 
-from .engine import Floats, NumericsError
+from .engine import Floats, NumericsError, likeliest
 
 PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 
@@ -74,6 +74,10 @@ class TorchEngine:
     def decode(self, token: int, cache: KVCache) -> Floats:
         """Append one token to the cache; return its logits [vocab]."""
         return self.prefill(self.embed([token]), cache)
+
+    def step(self, token: int, cache: KVCache) -> tuple[int, float]:
+        """Append one token; return the likeliest one to follow, and the log of its probability."""
+        return likeliest(self.decode(token, cache))
 
     def _to_torch(self, array: Floats) -> torch.Tensor:
         return torch.from_numpy(array).to(self._device, self._dtype)
