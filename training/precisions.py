@@ -47,7 +47,7 @@ def print_precisions(scores: dict[str, Scores], console: Console) -> None:
     console.print(table)
 
 
-def main(model: str = 'llava-phi-tiny', scenes: int = 400, calibration_scenes: int = 64) -> None:
+def main(model: str, scenes: int = 400, calibration_scenes: int = 64) -> None:
     """Export a model in int8, and in int4 without and with calibration; evaluate all and fp32."""
     checkpoint, console = open_checkpoint(find_model(model)), Console()
     prompts = scene_prompts(calibration_scenes, checkpoint.config.vision)

@@ -72,7 +72,7 @@ def calibrate(
 
     bits_of, block: see Dialect. on_layer: hears how many of how many layers are done.
 
-    Raises ModelError if there are fewer than LEAST_PROMPTS prompts.
+    Raises ModelError if there are fewer than LEAST_PROMPTS prompts, or one exceeds the context.
     """
     if len(prompts) < LEAST_PROMPTS:
         raise ModelError(
@@ -106,7 +106,7 @@ def calibrate(
 def _embedded(
     network: LlavaPhi, tokenizer: Tokenizer, prompts: Sequence[Prompt]
 ) -> Iterator[Tensor]:
-    """Yield the embeddings of every prompt, float32 [1, T, D], cut where the context ends."""
+    """Yield the embeddings of every prompt, float32 [1, T, D]."""
     tower, projector = deepcopy(network.vision_tower).float(), deepcopy(network.projector).float()
     decoder = network.decoder
 
@@ -117,7 +117,12 @@ def _embedded(
     for prompt in prompts:
         picture = projector(tower(torch.from_numpy(prompt.pixels)[None]))
         whole = torch.cat([before, picture, embed(prompt.text)], dim=1)
-        yield whole[:, : decoder.config.context_length]
+        if whole.shape[1] > decoder.config.context_length:
+            raise ModelError(
+                f'a prompt takes {whole.shape[1]} tokens, but the model has room for '
+                f'{decoder.config.context_length}; calibrate with shorter questions'
+            )
+        yield whole
 
 
 def _run(network: LlavaPhi, layer: DecoderLayer, x: Tensor) -> Tensor:
