@@ -10,7 +10,9 @@ import re
 import shutil
 import signal
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -103,14 +105,12 @@ def _in_process(export: Path, out: Path, target: str, on_progress: Progress) -> 
     context = multiprocessing.get_context('spawn')
     hearing, telling = context.Pipe(duplex=False)
     process = context.Process(target=_build_all, args=(telling, export, out, target), daemon=True)
-    # Blocked while it starts, and so in it for good: whoever interrupts the command interrupts
-    # this process, which ends the other.
-    usual = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    process.start()
-    telling.close()
     error = None
     try:
-        signal.pthread_sigmask(signal.SIG_SETMASK, usual)
+        # In a thread, whose end an interrupt waits for: half started, the process would complain.
+        with ThreadPoolExecutor(1) as starter:
+            starter.submit(_start, process).result()
+        telling.close()
         while True:
             kind, *rest = hearing.recv()
             if kind == 'error':
@@ -120,8 +120,9 @@ def _in_process(export: Path, out: Path, target: str, on_progress: Progress) -> 
     except EOFError:
         process.join()
     finally:
-        process.kill()
-        process.join()
+        if process.pid is not None:
+            process.kill()
+            process.join()
     if error is not None:
         raise ModelError(error)
     if process.exitcode:
@@ -129,6 +130,12 @@ def _in_process(export: Path, out: Path, target: str, on_progress: Progress) -> 
             f'TensorRT ended with code {process.exitcode} (-9 is how the system ends what takes '
             'too much memory)'
         )
+
+
+def _start(process: BaseProcess) -> None:
+    """Start a process that signals do not reach: whoever interrupts the command ends it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    process.start()
 
 
 def _build_all(telling: Any, export: Path, out: Path, target: str) -> None:
