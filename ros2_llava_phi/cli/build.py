@@ -45,27 +45,25 @@ def build(
     ] = '',
 ) -> None:
     """Compile a model for a GPU with TensorRT; takes minutes, once for each machine."""
-    from rich.console import Console
-    from rich.progress import Progress
-
     from ..assistant.load import find_checkpoint, find_model
     from ..engine.exported import is_exported, read_manifest
     from ..engine.plans import read_plan_manifest
     from ..engine.tensorrt_build import build as write
+    from .progress import shown_progress
 
+    folder = find_model(model)
+    has = read_manifest(folder).precision if is_exported(folder) else None
+    if has and precision and precision.value != has:
+        raise ModelError(f'{folder} is exported in {has}, not in {precision.value}')
     # As a service manager ends it: by an exception, so that what was begun is removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with shown_progress() as progress:
         task = progress.add_task('starting TensorRT', total=None)
 
         def show(phase: str, done: int, total: int) -> None:
             progress.update(task, description=phase, completed=done, total=total)
 
-        folder = find_model(model)
-        if is_exported(folder):
-            has = read_manifest(folder).precision
-            if precision not in (None, has):
-                raise ModelError(f'{folder} is exported in {has}, not in {precision.value}')
+        if has:
             write(folder, out, target, show)
         else:
             kind = (precision or TensorrtPrecision.INT8).value

@@ -49,21 +49,16 @@ def export(
     """Export a model for an engine that needs no PyTorch."""
     if calibrate is not None and precision != Precision.INT4:
         raise typer.BadParameter(f'--calibrate is for --precision int4, not {precision.value}.')
-    import logging
-
-    from rich.console import Console
-    from rich.progress import Progress
-
     from ..assistant.load import find_checkpoint, model_name
     from ..engine.export import export as write
     from ..model.checkpoint import open_checkpoint
     from .calibration_folder import folder_prompts
+    from .progress import shown_progress
 
-    logging.getLogger('torch.onnx').setLevel(logging.ERROR)
     folder = find_checkpoint(model)
     checkpoint = open_checkpoint(folder)
     prompts = [] if calibrate is None else folder_prompts(calibrate, checkpoint.config)
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with shown_progress() as progress:
         task = progress.add_task(f'{precision.value}: tracing', total=None)
 
         def show(what: str, done: int, total: int) -> None:

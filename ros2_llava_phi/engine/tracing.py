@@ -1,5 +1,6 @@
 """From the network's code to a graph without weights, in the dialect of one engine."""
 
+import logging
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -75,8 +76,9 @@ def trace(
     Inputs that are lists come apart: `keys` to keys.0, keys.1 and so on.
     shapes: the dynamic dimensions of the inputs; None if there are none.
     """
+    # PyTorch's, of its own names and parts.
+    logging.getLogger('torch.onnx').setLevel(logging.ERROR)
     with warnings.catch_warnings():
-        # PyTorch's, of its own names and parts.
         warnings.simplefilter('ignore')
         program = torch.onnx.export(
             module.eval(),
