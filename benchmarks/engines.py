@@ -91,6 +91,7 @@ def measure_all(config: ModelConfig, folder: Path, rounds: int) -> Measurements:
 
     about = machine()
     about.pop('ros')
+    about['niceness'] = str(os.nice(0))
     packages = {package for contender in CONTENDERS for package in contender.packages}
     result = Measurements(
         machine=about, versions={name: installed(name) for name in sorted(packages)}
@@ -146,6 +147,7 @@ def main() -> None:
     parser.add_argument('--models', type=Path, help='keep the models in this folder')
     parser.add_argument('--out', type=Path, help='folder of the report [docs, or build if small]')
     parser.add_argument('--json', type=Path, help='write all figures to this file, too')
+    parser.add_argument('--figures', type=Path, help='only write the report, of such a file')
     chosen = parser.parse_args()
     os.environ.update(
         OMP_NUM_THREADS=str(THREADS), HF_HUB_OFFLINE='1', TRANSFORMERS_VERBOSITY='error'
@@ -153,15 +155,18 @@ def main() -> None:
     config = SMALL if chosen.small else ModelConfig()
     out = chosen.out or ROOT / ('build' if chosen.small else 'docs')
     kept = chosen.models
-    if kept is not None:
-        kept.mkdir(parents=True, exist_ok=True)
+    for each in (out, kept):
+        if each is not None:
+            each.mkdir(parents=True, exist_ok=True)
+    if chosen.figures is not None:
+        write_report(Measurements.from_json(chosen.figures.read_text()), config, out)
+        return
     with nullcontext(kept) if kept else tempfile.TemporaryDirectory() as folder:
         result = measure_all(config, Path(folder), chosen.rounds)
     if chosen.json is not None:
         chosen.json.write_text(result.to_json())
     if not chosen.rounds:
         return
-    out.mkdir(exist_ok=True)
     write_report(result, config, out)
     print(f'{out / "performance.md"} is written')
 

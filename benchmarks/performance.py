@@ -9,7 +9,16 @@ from pathlib import Path
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from peers.contender import CONTENDERS, OURS
-from peers.workload import ANSWER, BEFORE_PICTURE, QUESTION, QUESTIONS, THREADS, Outputs, Run
+from peers.workload import (
+    ANSWER,
+    BEFORE_PICTURE,
+    QUESTION,
+    QUESTIONS,
+    THREADS,
+    Outputs,
+    Run,
+    Times,
+)
 
 from ros2_llava_phi.engine.engine import Floats
 from ros2_llava_phi.model.config import ModelConfig
@@ -52,6 +61,17 @@ class Measurements:
         """Return everything as JSON."""
         return json.dumps(asdict(self), indent=2) + '\n'
 
+    @classmethod
+    def from_json(cls, text: str) -> 'Measurements':
+        """Return what to_json wrote."""
+        stored = json.loads(text)
+        stored['written'] = {name: Written(**each) for name, each in stored['written'].items()}
+        stored['rounds'] = [
+            {name: Run(**{**run, 'times': Times(**run['times'])}) for name, run in runs.items()}
+            for runs in stored['rounds']
+        ]
+        return cls(**stored)
+
     @property
     def names(self) -> list[str]:
         """Return who was measured in every round, in the contenders' order."""
@@ -62,11 +82,16 @@ class Measurements:
         """Return the median over the rounds of a contender's figure."""
         return statistics.median(figure(runs[name]) for runs in self.rounds)
 
-    def ratio(self, name: str, figure: Callable[[Run], float]) -> float:
-        """Return the median over the rounds of a contender's figure by ours (int8)."""
+    def spread(self, name: str, figure: Callable[[Run], float], digits: int) -> str:
+        """Return the median with, in brackets, the smallest and the largest of all rounds."""
+        found = [figure(runs[name]) for runs in self.rounds]
+        middle, least, most = (f'{f(found):.{digits}f}' for f in (statistics.median, min, max))
+        return middle if least == most else f'{middle} ({least} to {most})'
+
+    def ratio(self, name: str, figure: Callable[[Run], float], ours: str = OURS.name) -> float:
+        """Return the median over the rounds of a contender's figure by one of ours."""
         return statistics.median(
-            figure(runs[name]) / figure(_alike(runs[OURS.name], runs[name]))
-            for runs in self.rounds
+            figure(runs[name]) / figure(_alike(runs[ours], runs[name])) for runs in self.rounds
         )
 
 
@@ -112,20 +137,25 @@ def distance(found: Outputs, wanted: Outputs) -> tuple[float | None, float]:
 
 
 def goals(result: Measurements) -> list[Goal]:
-    """Hold our int8 export to what the project aims at."""
+    """Hold our int8 export to what the project aims at; the other precisions are told, too."""
     ours = OURS.name
+    own = [name for name in result.names if _is_ours(name)]
     peers = [name for name in result.names if not _is_ours(name)]
     found = []
     for what, figure, inverse in (
         ('decoding is ahead of every peer', decode, True),
         ('the first token comes before that of every peer', first_token, False),
     ):
-        ahead = {name: result.ratio(name, figure) for name in peers}
-        ahead = {name: 1 / ratio if inverse else ratio for name, ratio in ahead.items()}
-        if ahead:
-            closest = min(ahead, key=lambda name: ahead[name])
-            text = f'{ahead[closest]:.2f} times as fast as {closest}, the fastest of the others'
-            found.append(Goal(what, text, ahead[closest] > 1))
+        ahead = {
+            name: [result.ratio(peer, figure, name) ** (-1 if inverse else 1) for peer in peers]
+            for name in own
+        }
+        if peers:
+            closest = {name: peers[int(np.argmin(ratios))] for name, ratios in ahead.items()}
+            texts = [
+                f'{name} {min(ahead[name]):.2f} times as fast as {closest[name]}' for name in own
+            ]
+            found.append(Goal(what, ', '.join(texts), min(ahead[ours]) > 1))
     cheaper = result.median(ours, lambda run: first_token(run) / next_token(run))
     eight = result.median(ours, eight_over_one)
     load = result.median(ours, lambda run: run.load)
@@ -162,10 +192,9 @@ def rows(result: Measurements) -> list[dict[str, str]]:
             {
                 'Library': name,
                 'Encode [s]': f'{encode:.2f}' if picture else '-',
-                'First token [s]': f'{result.median(name, first_token):.2f}'
-                + ('' if picture else ' *'),
-                'Second question [s]': f'{result.median(name, next_token):.2f}',
-                'Decode [tok/s]': f'{speed:.1f}',
+                'First token [s]': result.spread(name, first_token, 1) + ('' if picture else ' *'),
+                'Second question [s]': result.spread(name, next_token, 2),
+                'Decode [tok/s]': result.spread(name, decode, 1),
                 f'{QUESTIONS} questions / 1': f'{result.median(name, eight_over_one):.2f}',
                 'Load [s]': f'{result.median(name, lambda run: run.load):.1f}',
                 'Memory [GiB]': f'{result.median(name, lambda run: run.memory) / GIB:.1f}',
@@ -244,20 +273,22 @@ def plot(result: Measurements, file: Path) -> None:
 
     names = result.names[::-1]
     colours = ['#c44e52' if _is_ours(name) else '#8c96a8' for name in names]
+    seen = result.rounds[0]
+    labels = [name if seen[name].times.encode is not None else f'{name} *' for name in names]
     panels: dict[str, Callable[[Run], float]] = {
         'First token [s], shorter is better': first_token,
         'Second question [s], shorter is better': next_token,
         'Decode [tok/s], longer is better': decode,
     }
-    figure, axes = pyplot.subplots(1, len(panels), figsize=(10, 2.8), sharey=True)
+    drawing, axes = pyplot.subplots(1, len(panels), figsize=(10, 2.8), sharey=True)
     for axis, (title, value) in zip(axes, panels.items(), strict=True):
-        bars = axis.barh(names, [result.median(name, value) for name in names], color=colours)
+        bars = axis.barh(labels, [result.median(name, value) for name in names], color=colours)
         axis.bar_label(bars, fmt='%.2f' if value is next_token else '%.1f', padding=2)
         axis.set_title(title, fontsize=9)
         axis.margins(x=0.15)
         axis.spines[['top', 'right']].set_visible(False)
-    figure.tight_layout()
-    figure.savefig(file, metadata={'Date': None})
+    drawing.tight_layout()
+    drawing.savefig(file, metadata={'Date': None})
 
 
 def _alike(ours: Run, theirs: Run) -> Run:

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_llava_phi.engine.engine import Floats
-from ros2_llava_phi.model.checkpoint import open_checkpoint
-from ros2_llava_phi.model.config import TextConfig
+from ros2_llava_phi.model.config import TextConfig, read_config, write_config
 
 from .contender import read_table
 from .workload import THREADS
@@ -47,7 +46,11 @@ def write(checkpoint: Path, out: Path, precision: str) -> None:
     """See Library. Head and embeddings keep 8 bits, as in our int4."""
     from gguf import GGMLQuantizationType, GGUFWriter, quants
 
+    # Here, because PyTorch is not to count as memory of the engine.
+    from ros2_llava_phi.model.checkpoint import open_checkpoint
+
     network = open_checkpoint(checkpoint).read(dtype=None)
+    write_config(network.config, out)
     weights, config = network.decoder.state_dict(), network.config.text
     writer = GGUFWriter(out / FILE, 'phi2')
     writer.add_context_length(config.context_length)
@@ -77,7 +80,7 @@ def write(checkpoint: Path, out: Path, precision: str) -> None:
 
 def load(checkpoint: Path, folder: Path, precision: str) -> 'LlamaCppEngine':
     """See Library."""
-    return LlamaCppEngine(checkpoint, folder / FILE, precision)
+    return LlamaCppEngine(checkpoint, folder, precision)
 
 
 def streamed(checkpoint: Path, folder: Path, precision: str) -> int:
@@ -109,22 +112,22 @@ class LlamaCppEngine:
 
     name, device = 'llama.cpp', 'cpu'
 
-    def __init__(self, checkpoint: Path, file: Path, precision: str) -> None:
+    def __init__(self, checkpoint: Path, folder: Path, precision: str) -> None:
         """Load a GGUF; without mapping it, which was slower."""
         import llama_cpp
 
         self._library = llama_cpp
         self.precision = precision
-        self.config = open_checkpoint(checkpoint).config
+        self.config = read_config(folder)
         self._table = read_table(checkpoint)
         self._silent = llama_cpp.llama_log_callback(lambda level, text, data: None)
         llama_cpp.llama_log_set(self._silent, None)
         llama_cpp.llama_backend_init()
         settings = llama_cpp.llama_model_default_params()
         settings.use_mmap = False
-        self._model = llama_cpp.llama_model_load_from_file(str(file).encode(), settings)
+        self._model = llama_cpp.llama_model_load_from_file(str(folder / FILE).encode(), settings)
         if not self._model:
-            raise RuntimeError(f'llama.cpp does not load {file.name}')
+            raise RuntimeError(f'llama.cpp does not load {folder / FILE}')
         options = llama_cpp.llama_context_default_params()
         text = self.config.text
         options.n_ctx = options.n_batch = text.context_length

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import DynamicCache, LlavaForConditionalGeneration
+from transformers import DynamicCache, LlavaForConditionalGeneration, PreTrainedConfig
 
 from ros2_llava_phi.engine.engine import Floats
 from ros2_llava_phi.model.checkpoint import open_checkpoint
@@ -18,7 +18,7 @@ class Cache:
 
     capacity = 2048
 
-    def __init__(self, config: object) -> None:
+    def __init__(self, config: PreTrainedConfig) -> None:
         """Begin with no tokens."""
         self.own = DynamicCache(config=config)
 
