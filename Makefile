@@ -12,7 +12,7 @@ ENV = VENV=$(VENV) tools/env.sh
 ALONE = ROS_DOMAIN_ID=$$($(PYTHON) tools/ros_domain.py) ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST $(ENV)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo test gpu lint format tiny clean
+.PHONY: help setup dev demo test gpu lint format tiny bench clean
 
 help:  ## list the targets
 	@echo 'make TARGET [ROS_DISTRO=jazzy|kilted] [PYTHON=python3.12] [ARGS=...]'
@@ -48,6 +48,14 @@ format: dev  ## put the code into the project's format
 
 tiny: dev  ## regenerate the scenes, and train the packaged model from scratch
 	@$(ENV) python -m ros2_llava_phi.training.tiny $(ARGS)
+
+bench: dev  ## measure the full-size model beside other libraries, and write docs/performance.md
+	@# One by one: whichever cannot be installed is not measured.
+	@sed '/^#/d' requirements/bench.txt | while read package; do \
+		$(ENV) pip install --quiet --constraint requirements/run.txt --constraint requirements/train.txt \
+			--constraint requirements/dev.txt "$$package" </dev/null || true; \
+	done
+	@$(ENV) python benchmarks/engines.py $(ARGS)
 
 clean:  ## remove what setup made for this ROS_DISTRO
 	rm -rf $(VENV) *.egg-info

@@ -41,10 +41,9 @@ STEPS = 4
 BEHIND_PICTURE = 8  # tokens before it
 
 
-def write_checkpoint(folder: Path) -> None:
+def write_checkpoint(folder: Path, config: ModelConfig) -> None:
     """Write random weights, drawn as transformers draws them, in the fused layout of 4.36."""
     torch.manual_seed(0)
-    config = ModelConfig()
     with torch.device('meta'):
         network = LlavaPhi(config)
     network.to(torch.bfloat16).to_empty(device='cpu')
@@ -168,7 +167,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         fused, hf = Path(name, 'fused'), Path(name, 'hf')
         print('writing 6 GB of random weights', flush=True)
-        write_checkpoint(fused)
+        write_checkpoint(fused, ModelConfig())
         print('converting them', flush=True)
         start = time.perf_counter()
         convert(open_checkpoint(fused), hf, 'hf')

@@ -16,6 +16,7 @@ import pytest
 
 # Not as pytest's option `pythonpath`, which Humble's pytest does not know.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / 'tools'))
+sys.path.insert(1, str(Path(__file__).resolve().parent.parent / 'benchmarks'))
 
 from ros_domain import free_domain
 

@@ -1,0 +1,1 @@
+"""Libraries that run LLaVA-Phi on a CPU, ours among them, behind one interface: engine.Engine."""
