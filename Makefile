@@ -58,4 +58,4 @@ bench: dev  ## measure the full-size model beside other libraries, and write doc
 	@$(ENV) python benchmarks/engines.py $(ARGS)
 
 clean:  ## remove what setup made for this ROS_DISTRO
-	rm -rf $(VENV) *.egg-info
+	rm -rf $(VENV) $(GPU_VENV) *.egg-info

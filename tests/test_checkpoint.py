@@ -81,5 +81,5 @@ def test_bad_settings_are_named(tmp_path: Path, field: str, value: object, messa
 def test_unknown_model_and_engine(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match='no model folder'):
         load_assistant('no-such-model')
-    with pytest.raises(ModelError, match="no engine 'abacus'; engines: auto, onnxruntime, torch"):
+    with pytest.raises(ModelError, match="no engine 'abacus'; engines: auto, onnxruntime, tens"):
         load_assistant(str(make_model(tmp_path)), engine='abacus')

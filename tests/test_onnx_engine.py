@@ -242,7 +242,7 @@ def signed(folder: Path) -> Path:
         ({'heads': 6}, r'decoder.onnx takes keys.0 of \[1, 3, 128, 16\]'),
         ({'context_length': 100}, r'asks for \[1, 3, 100, 16\]'),
         ({'image_size': 64}, r'vision.onnx takes pixels of \[1, 3, 32, 32\]'),
-        ({'vocab_size': 500}, r'decoder.onnx gives \[1, 400\], but config.json asks for \[1, 500'),
+        ({'vocab_size': 500}, r'embeddings.npy gives \[400, 48\], but config.json asks for \[500'),
     ],
 )
 def test_settings_that_do_not_fit_the_graphs_are_refused(

@@ -67,12 +67,14 @@ def load_assistant(
         raise ModelError(f'precision {precision!r} is unknown; use {", ".join(PRECISIONS)}')
     folder = find_model(model)
     if holds_plans(folder):
-        return _load_plans(folder, engine, device, precision)
+        _check_plans(folder, read_plan_manifest(folder).export, engine, device, precision)
+        return _load_plans(folder)
     for_tensorrt = is_exported(folder) and read_manifest(folder).engine == 'tensorrt'
     if for_tensorrt and engine in ('auto', 'tensorrt'):
         from ros2_llava_phi.engine.plan_cache import plans_of
 
-        return _load_plans(plans_of(folder), engine, device, precision)
+        _check_plans(folder, read_manifest(folder), engine, device, precision)
+        return _load_plans(plans_of(folder))
     if engine == 'tensorrt':
         raise ModelError(
             f'{folder} holds no plans; use `llava-phi export --engine tensorrt`, and then '
@@ -102,20 +104,25 @@ def load_assistant(
     return _load_export(export, manifest)
 
 
-def _load_plans(folder: Path, engine: str, device: str, precision: str) -> Assistant:
-    from ros2_llava_phi.engine.tensorrt_engine import TensorrtEngine
-
-    manifest = read_plan_manifest(folder)
-    runs = manifest.export.precision
+def _check_plans(
+    folder: Path, manifest: Manifest, engine: str, device: str, precision: str
+) -> None:
+    runs = manifest.precision
     if (
         engine not in ('auto', 'tensorrt')
         or device not in ('auto', 'cuda', 'cuda:0')
         or precision not in ('auto', runs)
     ):
         raise ModelError(
-            f'{folder} holds plans, which run on tensorrt and the first cuda device in {runs}, '
+            f'{folder} runs on tensorrt and the first cuda device in {runs}, '
             f'not on {engine} and {device} in {precision}'
         )
+
+
+def _load_plans(folder: Path) -> Assistant:
+    from ros2_llava_phi.engine.tensorrt_engine import TensorrtEngine
+
+    manifest = read_plan_manifest(folder)
     loaded = TensorrtEngine(folder, manifest)
     tokenizer = load_tokenizer(folder, loaded.config.text.vocab_size)
     export = manifest.export

@@ -1,7 +1,5 @@
 """llava-phi build: compile a model for a GPU with TensorRT."""
 
-import signal
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,8 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-
-from ..model.config import ModelError
 
 
 class TensorrtPrecision(str, Enum):
@@ -49,14 +45,13 @@ def build(
     from ..engine.exported import is_exported, read_manifest
     from ..engine.plans import read_plan_manifest
     from ..engine.tensorrt_build import build as write
+    from ..model.config import ModelError
     from .progress import shown_progress
 
     folder = find_model(model)
     has = read_manifest(folder).precision if is_exported(folder) else None
     if has and precision and precision.value != has:
         raise ModelError(f'{folder} is exported in {has}, not in {precision.value}')
-    # As a service manager ends it: by an exception, so that what was begun is removed.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with shown_progress() as progress:
         task = progress.add_task('starting TensorRT', total=None)
 

@@ -1,6 +1,5 @@
 """What to calibrate an export with: a folder of pictures, and questions about them."""
 
-from itertools import cycle
 from pathlib import Path
 
 from ..assistant.question import Kind, Question, QuestionError
@@ -44,8 +43,10 @@ def folder_prompts(folder: Path, config: ModelConfig) -> list[Prompt]:
             f'{LEAST_PROMPTS} or more'
         )
     prompts = []
-    kinds = cycle([Kind.FREE_TEXT, Kind.YES_NO])
-    for path, text, kind in zip(paths, cycle(_questions(folder)), kinds, strict=False):
+    questions, kinds = _questions(folder), (Kind.FREE_TEXT, Kind.YES_NO)
+    for i, path in enumerate(paths):
+        rounds, place = divmod(i, len(questions))
+        text, kind = questions[place], kinds[(rounds + place) % 2]
         pixels = preprocess(read_picture(path), config.vision.image_size, config.fit)
         prompts.append(Prompt(pixels, after_picture(request_text(Question(text, kind)))))
     return prompts

@@ -1,5 +1,6 @@
 """The command llava-phi: register the verbs, and say what went wrong in one line."""
 
+import signal
 import sys
 from typing import Annotated, Any, NoReturn
 
@@ -57,6 +58,11 @@ def _options(
 
 def main() -> None:
     """Run the command; exit code 2 and one line on stderr where the user can put it right."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # Not under nohup, which has it ignored.
+        if signal.getsignal(number) == signal.SIG_DFL:
+            # By an exception, so that what was begun is removed.
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
         sys.exit(app(standalone_mode=False))
     except typer.Abort:

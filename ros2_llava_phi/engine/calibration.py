@@ -78,7 +78,9 @@ def calibrate(
         raise ModelError(
             f'{len(prompts)} prompts are too few to calibrate with; give {LEAST_PROMPTS} or more'
         )
-    states = list(_embedded(network, tokenizer, prompts))
+    # Or those kept apart might all ask the same, where questions go around.
+    order = np.random.default_rng(0).permutation(len(prompts))
+    states = list(_embedded(network, tokenizer, [prompts[i] for i in order]))
     exact = states[::KEPT_APART]
     apart, used = list(exact), [x for i, x in enumerate(states) if i % KEPT_APART]
     del states

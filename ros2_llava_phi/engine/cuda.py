@@ -39,9 +39,7 @@ def gpu_name() -> str:
     try:
         properties = call('cudaGetDeviceProperties', 0)
     except DeviceError as error:
-        raise ModelError(
-            f'there is no GPU here ({error}); to build for another, give a target such as sm86'
-        ) from error
+        raise ModelError(f'there is no GPU here ({error})') from error
     name = properties.name.rstrip(b'\0').decode()
     return f'{name} sm{properties.major}{properties.minor}'
 

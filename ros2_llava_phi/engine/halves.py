@@ -9,9 +9,13 @@ Bits = NDArray[np.uint16]
 
 
 def to_half(array: NDArray[np.float32], kind: str) -> Bits:
-    """Return finite numbers rounded to fp16 or bf16, to nearest, ties to even, as their bits."""
+    """Return numbers rounded to fp16 or bf16, to nearest, ties to even, as their bits.
+
+    What exceeds fp16 is infinity.
+    """
     if kind == 'fp16':
-        return array.astype(np.float16).view(np.uint16)
+        with np.errstate(over='ignore'):
+            return array.astype(np.float16).view(np.uint16)
     bits = np.ascontiguousarray(array, np.float32).view(np.uint32)
     rounded: NDArray[Any] = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
     return rounded.astype(np.uint16)

@@ -9,7 +9,7 @@ from ros2_llava_phi.model.config import ModelError
 from ros2_llava_phi.model.files_hash import files_hash
 
 from .cuda import gpu_name
-from .exported import MANIFEST, check_files, read_manifest
+from .exported import MANIFEST, check_files
 from .plans import holds_plans, mismatch, read_plan_manifest
 from .tensorrt_build import build
 from .tensorrt_library import library_name, load_tensorrt
@@ -22,7 +22,6 @@ def plans_of(export: Path) -> Path:
 
     Raises ModelError as `build` does.
     """
-    manifest = read_manifest(export)
     folder = user_cache() / 'plans' / files_hash([export / MANIFEST])
     reason = _unfit(folder)
     if not reason:
@@ -38,7 +37,7 @@ def plans_of(export: Path) -> Path:
 
     folder.parent.mkdir(mode=0o700, exist_ok=True)
     # Built beside its place: whoever else starts meanwhile sees whole plans or none.
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f'{manifest.name}-') as name:
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix='building-') as name:
         build(export, Path(name, 'plans'), on_progress=hear)
         shutil.rmtree(folder, ignore_errors=True)
         Path(name, 'plans').rename(folder)

@@ -3,15 +3,18 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
-from ros2_llava_phi.model.config import read_json
+from ros2_llava_phi.model.config import CONFIG_FILE, read_json
 from ros2_llava_phi.model.files_hash import files_hash
+from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE
 
-from .exported import Manifest
+from .exported import EMBEDDINGS, Manifest
+from .golden import GOLDEN
 
 PLAN_MANIFEST = 'plans.json'
 VISION_PLAN, DECODER_PLAN = 'vision.plan', 'decoder.plan'
+FILES = {VISION_PLAN, DECODER_PLAN, EMBEDDINGS, GOLDEN, TOKENIZER_FILE, CONFIG_FILE}
 
 
 class PlanManifest(BaseModel):
@@ -32,6 +35,14 @@ class PlanManifest(BaseModel):
     gpu: str
     native: bool
     files: dict[str, str]
+
+    @field_validator('files')
+    @classmethod
+    def _all_are_listed(cls, files: dict[str, str]) -> dict[str, str]:
+        if set(files) != FILES:
+            different = ', '.join(sorted(FILES ^ set(files)))
+            raise ValueError(f'it must list {len(FILES)} files; different: {different}')
+        return files
 
 
 def write_plan_manifest(

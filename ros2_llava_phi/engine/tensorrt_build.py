@@ -134,7 +134,7 @@ def _in_process(export: Path, out: Path, target: str, on_progress: Progress) -> 
 
 def _start(process: BaseProcess) -> None:
     """Start a process that signals do not reach: whoever interrupts the command ends it."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
     process.start()
 
 
@@ -169,6 +169,8 @@ def _build_all(telling: Any, export: Path, out: Path, target: str) -> None:
         telling.send(('error', str(error)))
     except OSError as error:
         telling.send(('error', f'{out} cannot be written: {error.strerror}'))
+    except Exception as error:  # whatever else TensorRT's bindings raise
+        telling.send(('error', f'TensorRT failed: {type(error).__name__}: {error}'))
 
 
 def _timings(library: str, gpu: str) -> Path:

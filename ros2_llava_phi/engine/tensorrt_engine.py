@@ -258,5 +258,5 @@ def _finite(result: Floats, part: str) -> Floats:
     if np.isfinite(result).all():
         return result
     raise NumericsError(
-        f'the {part} computed NaN or infinity; look at the checkpoint, or export it as bf16'
+        f'the {part} computed NaN or infinity; look at the checkpoint, or try another precision'
     )

@@ -65,9 +65,13 @@ class VqaNode(LifecycleNode):
 
         Raises ParameterError if a parameter is wrong.
         """
-        super().__init__(
-            node_name, automatically_declare_parameters_from_overrides=True, **options
-        )
+        try:
+            super().__init__(
+                node_name, automatically_declare_parameters_from_overrides=True, **options
+            )
+        except ValueError as error:
+            # rclpy cannot tell the type of an empty list.
+            raise ParameterError(f'a parameter is an empty list: {error}') from error
         self._load = load
         self._state = 'unconfigured'
         self._cameras: dict[str, Camera] = {}
