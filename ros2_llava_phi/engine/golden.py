@@ -10,8 +10,8 @@ from .engine import AnyEngine, Floats
 
 GOLDEN = 'golden.npz'
 BEFORE, BEHIND, STEPS = 8, 12, 3  # tokens around the picture, and decoded after them
-# Of the recorded logits' size; what is not the same network differs by more than all of it.
-LARGEST_ERROR = {'fp32': 0.01, 'fp16': 0.1, 'bf16': 0.1, 'int8': 0.15, 'int4': 0.5}
+# Of the recorded logits' size, by what a plan can be of.
+LARGEST_ERROR = {'fp16': 0.1, 'bf16': 0.1, 'int8': 0.15, 'int4': 0.5}
 
 
 def record(engine: AnyEngine, path: Path) -> None:

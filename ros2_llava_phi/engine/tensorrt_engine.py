@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ros2_llava_phi.model.config import ModelError, TextConfig, read_config
+from ros2_llava_phi.model.config import ModelConfig, ModelError, TextConfig, read_config
 
 from .cuda import DeviceError, DeviceMemory, Graph, Stream, gpu_name, scatter
 from .engine import Floats, NumericsError
@@ -51,11 +51,11 @@ class TensorrtCache:
 class Buffers:
     """What a run reads and writes on the GPU, apart from caches."""
 
-    def __init__(self, text: TextConfig, pixels: int, image_tokens: int, stream: Stream) -> None:
-        """Reserve memory for the largest run. pixels: of a picture, all channels."""
-        half = 2
-        self.pixels = DeviceMemory(half * pixels, stream)
-        self.picture = DeviceMemory(half * image_tokens * text.hidden_size, stream)
+    def __init__(self, config: ModelConfig, stream: Stream) -> None:
+        """Reserve memory for the largest run."""
+        half, text, vision = 2, config.text, config.vision
+        self.pixels = DeviceMemory(half * 3 * vision.image_size**2, stream)
+        self.picture = DeviceMemory(half * vision.image_tokens * text.hidden_size, stream)
         self.embeddings = DeviceMemory(half * text.context_length * text.hidden_size, stream)
         self.past = DeviceMemory(4, stream)
         self.last = DeviceMemory(4, stream)
@@ -94,14 +94,14 @@ class TensorrtEngine:
         self.precision: str = manifest.export.precision
         self._half = 'bf16' if self.precision == 'bf16' else 'fp16'
         self._native = manifest.native
-        self._embeddings = read_embeddings(folder / EMBEDDINGS, self.config.text)
-        text, vision = self.config.text, self.config.vision
+        text = self.config.text
+        self._embeddings = read_embeddings(folder / EMBEDDINGS, text)
         try:
             self._stream = Stream()
-            self._pixels = 3 * vision.image_size**2
-            self._buffers = Buffers(text, self._pixels, vision.image_tokens, self._stream)
-            self._runtime, encoder = _deserialise(trt, folder / VISION_PLAN)
-            _, decoder = _deserialise(trt, folder / DECODER_PLAN, self._runtime)
+            self._buffers = Buffers(self.config, self._stream)
+            self._runtime = trt.Runtime(trt.Logger(trt.Logger.WARNING))
+            encoder = _deserialise(self._runtime, folder / VISION_PLAN)
+            decoder = _deserialise(self._runtime, folder / DECODER_PLAN)
             size = max(encoder.device_memory_size_v2, decoder.device_memory_size_v2)
             self._activations = DeviceMemory(size, self._stream)
             self._vision = self._context(trt, encoder)
@@ -244,14 +244,13 @@ class TensorrtEngine:
             raise DeviceError('TensorRT did not run the plan; its log has the reason')
 
 
-def _deserialise(trt: ModuleType, file: Path, runtime: Any = None) -> tuple[Any, Any]:
-    """Return the runtime and a plan's engine; the file is mapped, and so not held twice."""
-    runtime = runtime or trt.Runtime(trt.Logger(trt.Logger.WARNING))
+def _deserialise(runtime: Any, file: Path) -> Any:
+    """Return a plan's engine; the file is mapped, and so not held twice."""
     with file.open('rb') as plan, mmap.mmap(plan.fileno(), 0, access=mmap.ACCESS_READ) as data:
         engine = runtime.deserialize_cuda_engine(data)
     if engine is None:
         raise ModelError(f'{file} cannot be loaded by TensorRT; build it again')
-    return runtime, engine
+    return engine
 
 
 def _finite(result: Floats, part: str) -> Floats:

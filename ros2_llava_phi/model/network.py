@@ -233,7 +233,7 @@ def gelu(x: Tensor) -> Tensor:
     Return Phi's GELU, by tanh, of any tensor.
 
     An inference in half precision rounds after each step, as transformers' gelu_new does: with
-    that, and rotations that round as theirs, logits in bf16 are theirs to the bit. Training and
+    that, and rotations that round as theirs, logits in bf16 are practically theirs. Training and
     exported graphs keep the one fused operation.
     """
     if x.dtype == torch.float32 or not torch.is_inference_mode_enabled():
