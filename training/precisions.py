@@ -48,7 +48,7 @@ def print_precisions(scores: dict[str, Scores], console: Console) -> None:
 
 
 def main(model: str, scenes: int = 400, calibration_scenes: int = 64) -> None:
-    """Export a model in int8, and in int4 without and with calibration; evaluate all and fp32."""
+    """Export a model in integers, 4 bits without and with calibration; evaluate all and fp32."""
     checkpoint, console = open_checkpoint(find_model(model)), Console()
     prompts = scene_prompts(calibration_scenes, checkpoint.config.vision)
     scores = {'fp32': evaluate(load_assistant(model, 'torch'), scenes)}
@@ -57,6 +57,8 @@ def main(model: str, scenes: int = 400, calibration_scenes: int = 64) -> None:
             ('int8', 'int8', []),
             ('int4', 'int4', []),
             ('int4, calibrated', 'int4', prompts),
+            ('mixed', 'mixed', []),
+            ('mixed, calibrated', 'mixed', prompts),
         ):
             out = Path(folder) / name
             loss = export(checkpoint, out, name, precision, prompts=given)

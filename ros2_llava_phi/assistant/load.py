@@ -15,7 +15,7 @@ from .answer import ModelIdentity
 from .assistant import Assistant
 
 ENGINES = ('auto', 'onnxruntime', 'tensorrt', 'torch')
-OF_EXPORTS, OF_CHECKPOINTS = ('int8', 'int4'), ('bf16', 'fp16')
+OF_EXPORTS, OF_CHECKPOINTS = ('int8', 'int4', 'mixed'), ('bf16', 'fp16')
 PRECISIONS = ('auto', 'fp32', *OF_EXPORTS, *OF_CHECKPOINTS)
 # Where a checkpoint's folder may hold its export.
 EXPORT_FOLDER = 'onnx'

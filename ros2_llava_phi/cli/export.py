@@ -15,13 +15,14 @@ class Engine(str, Enum):
 
 
 class Precision(str, Enum):
-    """The precisions of both; fp32 is ONNX Runtime's alone, fp16 and bf16 TensorRT's."""
+    """The precisions of both; fp32 and mixed are ONNX Runtime's alone, fp16 and bf16 TensorRT's."""
 
     FP32 = 'fp32'
     FP16 = 'fp16'
     BF16 = 'bf16'
     INT8 = 'int8'
     INT4 = 'int4'
+    MIXED = 'mixed'
 
 
 def export(
@@ -30,8 +31,8 @@ def export(
     precision: Annotated[
         Precision,
         typer.Option(
-            help='fp32 (onnxruntime), fp16, bf16 (tensorrt), int8, int4 (both); int4 keeps 8 '
-            'bits in tower and head.'
+            help='fp32 (onnxruntime), fp16, bf16 (tensorrt), int8, int4 (both), mixed '
+            '(onnxruntime: reads in int8, writes in int4); int4 keeps 8 bits in tower and head.'
         ),
     ] = Precision.INT8,
     engine: Annotated[
@@ -41,14 +42,16 @@ def export(
         Path | None,
         typer.Option(
             metavar='FOLDER',
-            help='For int4: round for pictures like those in this folder (8 or more), and for '
+            help='For int4 and mixed: round for pictures like those in this folder (8 or more), and for '
             'the questions in its questions.txt, if there is one.',
         ),
     ] = None,
 ) -> None:
     """Export a model for an engine that needs no PyTorch."""
-    if calibrate is not None and precision != Precision.INT4:
-        raise typer.BadParameter(f'--calibrate is for --precision int4, not {precision.value}.')
+    if calibrate is not None and precision not in (Precision.INT4, Precision.MIXED):
+        raise typer.BadParameter(
+            f'--calibrate is for --precision int4 or mixed, not {precision.value}.'
+        )
     from ..assistant.load import find_checkpoint, model_name
     from ..engine.export import export as write
     from ..model.checkpoint import open_checkpoint
@@ -69,7 +72,7 @@ def export(
         loss = write(checkpoint, out, name, precision.value, engine.value, show, prompts)
     size = sum(path.stat().st_size for path in out.iterdir())
     typer.echo(f'{out}: {precision.value}, {size / 1e6:.1f} MB')
-    if precision in (Precision.INT8, Precision.INT4):
+    if loss.weights:
         typer.echo(f'rounding moved the weights by {loss.weights:.2%} of their size (rms)')
     if loss.logits is not None:
         typer.echo(

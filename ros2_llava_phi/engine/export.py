@@ -34,7 +34,7 @@ from .onnx_parts import ONNXRUNTIME
 from .quantise import QuantisedWeight, quantise
 from .tensorrt_parts import TENSORRT
 from .torch_engine import TorchEngine
-from .tracing import Dialect, linear_bits
+from .tracing import Dialect, Graph, linear_bits
 
 DIALECTS = {dialect.engine: dialect for dialect in (ONNXRUNTIME, TENSORRT)}
 FLOATS: dict[ir.DataType, Any] = {
@@ -49,7 +49,8 @@ class Loss:
     """
     What rounding to integers cost.
 
-    weights: how far it moved them, as a share of their size (rms); 0 without integers.
+    weights: how far it moved those of a graph, as a share of their size (rms), in the graph that
+    lost most; 0 without integers.
     logits: see Calibrated.error; None where nothing was calibrated.
     """
 
@@ -71,7 +72,7 @@ def export(
 
     name: what to call the model. precision: one that the engine has, see DIALECTS.
     on_step: hears what is being done, and how many of how many steps of it are.
-    prompts: for int4, what to calibrate the rounding with (see calibrate); plain without.
+    prompts: for int4 and mixed, what to calibrate the rounding with (see calibrate); plain without.
 
     Raises ModelError if the engine lacks the precision, there are prompts but too few or for
     another precision, the folder is not empty or cannot be written, or the checkpoint cannot be
@@ -83,7 +84,7 @@ def export(
             f'precision {precision!r} is unknown to {engine}; use {", ".join(dialect.bits)}'
         )
     if prompts and dialect.bits[precision] != 4:
-        raise ModelError(f'only int4 is calibrated, not {precision}')
+        raise ModelError(f'only 4 bits are calibrated, not {precision}')
     with new_folder(out):
         return _write(checkpoint, out, name, precision, dialect, on_step, prompts)
 
@@ -100,17 +101,18 @@ def _write(
     config, network = checkpoint.config, checkpoint.read(dtype=None)
     tokenizer = load_tokenizer(checkpoint.tokenizer_folder, config.text.vocab_size)
     weights = dict(network.named_parameters())
-    bits_of = linear_bits(network, dialect.bits[precision])
     graphs = dialect.trace(config, precision)
     calibrated = None
     if prompts:
+        bits_of = linear_bits(network, dialect.bits[precision])
         calibrated = calibrate(
             network, tokenizer, prompts, bits_of, dialect.block, partial(on_step, 'calibrating')
         )
-    rounding = _Rounding(weights, bits_of, dialect.block, calibrated.weights if calibrated else {})
+    errors = []
     written: dict[str, dict[str, ir.TensorProtocol | None]] = {}
     for graph in graphs:
         shared = written.get(graph.weights)
+        rounding = _Rounding(weights, graph, calibrated.weights if calibrated else {})
         fill(graph.model, weights, rounding, shared)
         optimize_ir(graph.model)
         # Stack traces, with the paths of whoever exports.
@@ -125,6 +127,7 @@ def _write(
         ir.save(graph.model, out / graph.file, external_data=graph.weights, callback=hear)
         initializers = ir.load(out / graph.file).graph.initializers
         written[graph.weights] = {key: place.const_value for key, place in initializers.items()}
+        errors.append(rounding.error)
     np.save(out / EMBEDDINGS, _table(network.decoder.embed_tokens.weight, precision))
     tokenizer.encode_special_tokens = False
     (out / TOKENIZER_FILE).write_text(tokenizer.to_str(pretty=True))
@@ -136,7 +139,7 @@ def _write(
         record(reference, out / GOLDEN)
     # Last, so that what was interrupted is not taken for whole.
     write_manifest(out, name, checkpoint.files, dialect.engine, precision)
-    return Loss(rounding.error, calibrated.error if calibrated else None)
+    return Loss(max(errors), calibrated.error if calibrated else None)
 
 
 def _table(weight: Tensor, precision: str) -> NDArray[Any]:
@@ -214,13 +217,12 @@ class _Rounding:
     def __init__(
         self,
         weights: dict[str, nn.Parameter],
-        bits_of: dict[str, int | None],
-        block: Callable[[int, int], int],
+        graph: Graph,
         rounded: Mapping[str, QuantisedWeight],
     ) -> None:
-        self.bits_of = bits_of
+        self.bits_of = graph.bits_of
         self._weights = weights
-        self._block = block
+        self._block = graph.block
         self._rounded = rounded
         self._last: tuple[str, QuantisedWeight] | None = None
         self._squares: dict[str, tuple[float, float]] = {}
@@ -238,9 +240,9 @@ class _Rounding:
             bits = self.bits_of[path]
             assert bits is not None
             weight = _to_numpy(self._weights[f'{path}.weight'])
-            rounded = self._rounded.get(path) or quantise(
-                weight, bits, self._block(bits, weight.shape[1])
-            )
+            rounded = self._rounded.get(path)
+            if rounded is None or rounded.bits != bits:
+                rounded = quantise(weight, bits, self._block(bits, weight.shape[1]))
             self._last = path, rounded
             wrong = rounded.dequantised() - weight
             self._squares[path] = float(np.square(wrong).sum()), float(np.square(weight).sum())

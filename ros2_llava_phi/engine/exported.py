@@ -17,10 +17,13 @@ from .golden import GOLDEN
 MANIFEST = 'export.json'
 VISION, DECODER, EMBEDDINGS = 'vision.onnx', 'decoder.onnx', 'embeddings.npy'
 PLAIN_DECODER = 'decoder_plain.onnx'  # for a TensorRT that lacks the layers of the other one
-WEIGHTS = {graph: f'{graph}.data' for graph in (VISION, DECODER)}
-FILES = {VISION, DECODER, *WEIGHTS.values(), EMBEDDINGS, TOKENIZER_FILE, CONFIG_FILE}
+PREFILL = 'prefill.onnx'  # the decoder once more, for many tokens at once
+WEIGHTS = {graph: f'{graph}.data' for graph in (VISION, DECODER, PREFILL)}
+FILES = {EMBEDDINGS, TOKENIZER_FILE, CONFIG_FILE} | {
+    file for graph in (VISION, DECODER) for file in (graph, WEIGHTS[graph])
+}
+WITH_PREFILL = ('int8', 'mixed')  # ONNX Runtime's precisions that have a graph for it
 MOST_SEQUENCES = 8  # that TensorRT's decoders take at once
-FILES_FOR = {'onnxruntime': FILES, 'tensorrt': FILES | {PLAIN_DECODER, GOLDEN}}
 
 
 class Manifest(BaseModel):
@@ -40,17 +43,24 @@ class Manifest(BaseModel):
     weights_hash: str
     weight_files: list[str]
     engine: Literal['onnxruntime', 'tensorrt'] = 'onnxruntime'
-    precision: Literal['fp32', 'fp16', 'bf16', 'int8', 'int4']
+    precision: Literal['fp32', 'fp16', 'bf16', 'int8', 'int4', 'mixed']
     files: dict[str, str]
 
     @field_validator('files')
     @classmethod
     def _all_are_listed(cls, files: dict[str, str], info: ValidationInfo) -> dict[str, str]:
-        wanted = FILES_FOR.get(info.data.get('engine', ''), FILES)
+        wanted = files_of(info.data.get('engine', ''), info.data.get('precision', ''))
         if set(files) != wanted:
             different = ', '.join(sorted(wanted ^ set(files)))
             raise ValueError(f'it must list {len(wanted)} files; different: {different}')
         return files
+
+
+def files_of(engine: str, precision: str) -> set[str]:
+    """Return the files that an export for an engine consists of, but for its manifest."""
+    if engine == 'tensorrt':
+        return FILES | {PLAIN_DECODER, GOLDEN}
+    return FILES | {PREFILL, WEIGHTS[PREFILL]} if precision in WITH_PREFILL else FILES
 
 
 def is_exported(folder: Path) -> bool:

@@ -9,17 +9,26 @@ import onnxruntime as ort
 from ros2_llava_phi.model.config import ModelConfig, ModelError, TextConfig, read_config
 
 from .engine import Floats, NumericsError, likeliest
-from .exported import DECODER, EMBEDDINGS, VISION, Manifest, check_files, read_embeddings
+from .exported import (
+    DECODER,
+    EMBEDDINGS,
+    PREFILL,
+    VISION,
+    Manifest,
+    check_files,
+    read_embeddings,
+)
+from .processor import multiplies_int8
 
 
 class OnnxCache:
-    """Keys and values in buffers that the decoder's graph reads and writes in place."""
+    """Keys and values in buffers that the decoder's graphs read and write in place."""
 
-    def __init__(self, config: TextConfig, session: ort.InferenceSession) -> None:
-        """Reserve places for the model's context."""
+    def __init__(self, config: TextConfig, sessions: Sequence[ort.InferenceSession]) -> None:
+        """Reserve places for the model's context, for sessions that take turns with it."""
         self.capacity = config.context_length
         self.length = 0
-        self.binding = session.io_binding()
+        self.bindings = [session.io_binding() for session in sessions]
         self._places: list[Floats] = []
         shape = (1, config.heads, config.context_length, config.head_dim)
         for layer in range(config.layers):
@@ -27,8 +36,9 @@ class OnnxCache:
                 places = np.zeros(shape, np.float32)
                 self._places.append(places)
                 buffer = ort.OrtValue.ortvalue_from_numpy(places)
-                self.binding.bind_ortvalue_input(f'{kind}.{layer}', buffer)
-                self.binding.bind_ortvalue_output(f'new_{kind}.{layer}', buffer)
+                for binding in self.bindings:
+                    binding.bind_ortvalue_input(f'{kind}.{layer}', buffer)
+                    binding.bind_ortvalue_output(f'new_{kind}.{layer}', buffer)
 
     def rewind(self, length: int) -> None:
         """Forget all but the first `length` tokens."""
@@ -53,26 +63,21 @@ class OnnxEngine:
         self.config: ModelConfig = read_config(folder)
         self.precision: str = manifest.precision
         self._vision = _session(folder / VISION)
-        self._decoder = _session(folder / DECODER)
+        graphs = [DECODER]
+        if PREFILL in manifest.files and multiplies_int8():
+            graphs.append(PREFILL)
+        # The last for many tokens, the first for one.
+        self._decoders = [_session(folder / graph) for graph in graphs]
         self._embeddings = read_embeddings(folder / EMBEDDINGS, self.config.text)
         vision, text = self.config.vision, self.config.text
         cache = [1, text.heads, text.context_length, text.head_dim]
         caches = {f'{kind}.{i}': cache for kind in ('keys', 'values') for i in range(text.layers)}
         _check(folder / VISION, self._vision, {'pixels': [1, 3, *2 * [vision.image_size]]})
-        _check(folder / DECODER, self._decoder, {'past': [1], **caches})
-        found = {
-            VISION: self._vision.get_outputs()[0].shape,
-            DECODER: self._decoder.get_outputs()[0].shape,
-        }
-        wanted = {
-            VISION: [1, vision.image_tokens, text.hidden_size],
-            DECODER: [1, text.vocab_size],
-        }
-        for file, shape in found.items():
-            if shape != wanted[file]:
-                raise ModelError(
-                    f'{folder / file} gives {shape}, but config.json asks for {wanted[file]}'
-                )
+        embeddings = [1, vision.image_tokens, text.hidden_size]
+        _check_output(folder / VISION, self._vision, embeddings)
+        for graph, session in zip(graphs, self._decoders, strict=True):
+            _check(folder / graph, session, {'past': [1], **caches})
+            _check_output(folder / graph, session, [1, text.vocab_size])
 
     def encode(self, pixels: Floats) -> Floats:
         """Turn normalised pixels [3, side, side] into embeddings [image_tokens, hidden]."""
@@ -86,13 +91,15 @@ class OnnxEngine:
 
     def new_cache(self) -> OnnxCache:
         """Return an empty cache for the model's context length."""
-        return OnnxCache(self.config.text, self._decoder)
+        return OnnxCache(self.config.text, self._decoders)
 
     def prefill(self, embeddings: Floats, cache: OnnxCache) -> Floats:
         """Append embeddings [T, hidden] to the cache; return the last one's logits [vocab]."""
         tokens, past = len(embeddings), cache.length
         if past + tokens > cache.capacity:
             raise ValueError(f'{past} + {tokens} tokens do not fit a cache of {cache.capacity}')
+        which = 0 if tokens == 1 else -1
+        binding = cache.bindings[which]
         # Held until the run is over: a binding does not keep its arrays alive in every version.
         inputs = {
             'embeddings': np.ascontiguousarray(embeddings[None]),
@@ -100,9 +107,9 @@ class OnnxEngine:
         }
         logits = np.empty((1, self.config.text.vocab_size), np.float32)
         for name, array in inputs.items():
-            cache.binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(array))
-        cache.binding.bind_ortvalue_output('logits', ort.OrtValue.ortvalue_from_numpy(logits))
-        self._decoder.run_with_iobinding(cache.binding)
+            binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(array))
+        binding.bind_ortvalue_output('logits', ort.OrtValue.ortvalue_from_numpy(logits))
+        self._decoders[which].run_with_iobinding(binding)
         cache.length = past + tokens
         return _finite(logits[0], 'decoder')
 
@@ -135,6 +142,12 @@ def _check(path: Path, session: ort.InferenceSession, wanted: dict[str, list[int
             f'{path} takes {name} of {found.get(name, "no shape")}, but config.json asks for '
             f'{wanted.get(name, "none")}'
         )
+
+
+def _check_output(path: Path, session: ort.InferenceSession, wanted: list[int]) -> None:
+    found = session.get_outputs()[0].shape
+    if found != wanted:
+        raise ModelError(f'{path} gives {found}, but config.json asks for {wanted}')
 
 
 def _finite(result: Floats, part: str) -> Floats:

@@ -3,9 +3,14 @@ The network in the dialect that ONNX Runtime runs fast, for tracing only.
 
 Linear layers become MatMul or MatMulNBits, the decoder's attention GroupQueryAttention, which
 reads and writes a cache of fixed capacity in place. All else is the network's own code.
+
+MatMulNBits is fast for one token, when all time goes into reading weights. Many tokens are
+multiplied nearly twice as fast in integers, by MatMulInteger: int8 and mixed have a second graph of
+the decoder for them, with weights of its own.
 Operators: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
 """
 
+import onnx_ir as ir
 import torch
 from torch import Tensor, nn
 from torch._subclasses import FakeTensorMode
@@ -13,14 +18,15 @@ from torch._subclasses import FakeTensorMode
 from ros2_llava_phi.model.config import ModelConfig, TextConfig
 from ros2_llava_phi.model.network import Decoder, LlavaPhi, rotary, rotate
 
-from .exported import DECODER, VISION, WEIGHTS
+from .exported import DECODER, PREFILL, VISION, WEIGHTS, WITH_PREFILL
 from .quantise import block_size
 from .tracing import Dialect, Graph, linear_bits, replace_linears, trace
 
 # How MatMulNBits multiplies: with activations rounded to 8 bits, block by block.
 ACCURACY_LEVEL = 4
-BITS: dict[str, int | None] = {'fp32': None, 'int8': 8, 'int4': 4}
+BITS: dict[str, int | None] = {'fp32': None, 'int8': 8, 'int4': 4, 'mixed': 4}
 OPSET = 21
+LARGEST = 127  # of the integers to which MatMulInteger's activations are rounded
 
 
 class TransposedLinear(nn.Module):
@@ -73,6 +79,41 @@ class QuantisedLinear(nn.Module):
             version=1,
         )
         return product + self.bias
+
+
+class IntegerLinear(nn.Module):
+    """A linear layer that multiplies integers of 8 bits: each token by its own scale."""
+
+    integers: Tensor
+    scale: Tensor
+
+    def __init__(self, linear: nn.Linear) -> None:
+        """Take a linear layer's place; the weights are filled in after tracing."""
+        super().__init__()
+        shape = linear.in_features, linear.out_features
+        self.register_buffer('integers', torch.empty(shape, dtype=torch.int8))
+        self.register_buffer('scale', torch.empty(linear.out_features))
+        self.bias = linear.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [B, T, in] to [B, T, out]."""
+        largest = x.abs().amax(-1, keepdim=True).clamp(min=torch.finfo(x.dtype).tiny * LARGEST)
+        grid = largest / LARGEST
+        # Unsigned, since that times signed weights is what processors have an instruction for.
+        zero = torch.full((), LARGEST + 1, dtype=torch.uint8)
+        rounded = torch.onnx.ops.symbolic(
+            '::QuantizeLinear',
+            (x / grid, torch.ones(()), zero),
+            dtype=torch.uint8,
+            shape=x.shape,
+        )
+        product = torch.onnx.ops.symbolic(
+            '::MatMulInteger',
+            (rounded, self.integers, zero),
+            dtype=torch.int32,
+            shape=(*x.shape[:-1], len(self.scale)),
+        )
+        return product.float() * self.scale * grid + self.bias
 
 
 class OnnxAttention:
@@ -161,36 +202,56 @@ def trace_graphs(config: ModelConfig, precision: str) -> list[Graph]:
     """Return the graphs of vision tower with projector and of decoder, weights left out."""
     with FakeTensorMode():
         network = LlavaPhi(config)
-        replace_linears(
-            network,
-            linear_bits(network, BITS[precision]),
-            lambda linear, bits: (
-                QuantisedLinear(linear, bits) if bits else TransposedLinear(linear)
-            ),
-        )
-        text, side = config.text, config.vision.image_size
-        pixels = torch.empty(1, 3, side, side)
+        bits_of = linear_bits(network, BITS[precision])
+        replace_linears(network, bits_of, _for_one_token)
+        pixels = torch.empty(1, 3, *2 * [config.vision.image_size])
         vision = trace(OnnxVision(network), {'pixels': pixels}, ['embeddings'], None, OPSET)
-        layers = range(text.layers)
-        place = (1, text.heads, text.context_length, text.head_dim)
-        inputs = {
-            'embeddings': torch.empty(1, 7, text.hidden_size),
-            'past': torch.empty(1, dtype=torch.int64),
-            # Each a tensor of its own, or they would be taken for one and the same.
-            'keys': [torch.empty(place) for _ in layers],
-            'values': [torch.empty(place) for _ in layers],
-        }
-        outputs = ['logits', *(f'new_keys.{i}' for i in layers)]
-        outputs += [f'new_values.{i}' for i in layers]
-        fixed = [None] * text.layers
-        shapes = {
-            'embeddings': {1: torch.export.Dim('tokens')},
-            'past': None,
-            'keys': fixed,
-            'values': fixed,
-        }
-        decoder = trace(OnnxDecoder(network.decoder), inputs, outputs, shapes, OPSET)
-    return [Graph(VISION, WEIGHTS[VISION], vision), Graph(DECODER, WEIGHTS[DECODER], decoder)]
+        graphs = [
+            Graph(VISION, WEIGHTS[VISION], vision, bits_of, _block),
+            Graph(DECODER, WEIGHTS[DECODER], _trace_decoder(network.decoder), bits_of, _block),
+        ]
+        if precision in WITH_PREFILL:
+            network = LlavaPhi(config)
+            bits_of = linear_bits(network, 8)
+            replace_linears(network, bits_of, lambda linear, _: IntegerLinear(linear))
+            prefill = _trace_decoder(network.decoder)
+            graphs.append(Graph(PREFILL, WEIGHTS[PREFILL], prefill, bits_of, _all_inputs))
+    return graphs
 
 
-ONNXRUNTIME = Dialect('onnxruntime', BITS, lambda bits, inputs: block_size(inputs), trace_graphs)
+def _for_one_token(linear: nn.Linear, bits: int | None) -> nn.Module:
+    return QuantisedLinear(linear, bits) if bits else TransposedLinear(linear)
+
+
+def _block(bits: int, inputs: int) -> int:
+    return block_size(inputs)
+
+
+def _all_inputs(bits: int, inputs: int) -> int:
+    return inputs
+
+
+def _trace_decoder(decoder: Decoder) -> ir.Model:
+    text = decoder.config
+    layers = range(text.layers)
+    place = (1, text.heads, text.context_length, text.head_dim)
+    inputs = {
+        'embeddings': torch.empty(1, 7, text.hidden_size),
+        'past': torch.empty(1, dtype=torch.int64),
+        # Each a tensor of its own, or they would be taken for one and the same.
+        'keys': [torch.empty(place) for _ in layers],
+        'values': [torch.empty(place) for _ in layers],
+    }
+    outputs = ['logits', *(f'new_keys.{i}' for i in layers)]
+    outputs += [f'new_values.{i}' for i in layers]
+    fixed = [None] * text.layers
+    shapes = {
+        'embeddings': {1: torch.export.Dim('tokens')},
+        'past': None,
+        'keys': fixed,
+        'values': fixed,
+    }
+    return trace(OnnxDecoder(decoder), inputs, outputs, shapes, OPSET)
+
+
+ONNXRUNTIME = Dialect('onnxruntime', BITS, _block, trace_graphs)

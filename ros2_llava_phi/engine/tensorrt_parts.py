@@ -237,7 +237,8 @@ def trace_graphs(config: ModelConfig, precision: str) -> list[Graph]:
     text, side = config.text, config.vision.image_size
     with FakeTensorMode():
         network = _empty_network(config, kind)
-        replace_linears(network, linear_bits(network, BITS[precision]), _replacement)
+        bits_of = linear_bits(network, BITS[precision])
+        replace_linears(network, bits_of, _replacement)
         vision = trace(
             OnnxVision(network),
             {'pixels': torch.empty(1, 3, side, side, dtype=kind)},
@@ -250,9 +251,9 @@ def trace_graphs(config: ModelConfig, precision: str) -> list[Graph]:
         rows = (text.context_length, text.hidden_size)
         plain = _trace_decoder(network.decoder, PlainAttention, rows, PLAIN_OPSET)
     return [
-        Graph(VISION, WEIGHTS[VISION], vision),
-        Graph(DECODER, WEIGHTS[DECODER], native),
-        Graph(PLAIN_DECODER, WEIGHTS[DECODER], plain),
+        Graph(VISION, WEIGHTS[VISION], vision, bits_of, _inputs_per_scale),
+        Graph(DECODER, WEIGHTS[DECODER], native, bits_of, _inputs_per_scale),
+        Graph(PLAIN_DECODER, WEIGHTS[DECODER], plain, bits_of, _inputs_per_scale),
     ]
 
 

@@ -18,11 +18,19 @@ HEAD = 'decoder.lm_head'
 
 @dataclass(frozen=True)
 class Graph:
-    """A graph without weights, the file that it goes to, and the file that its weights go to."""
+    """
+    A graph without weights.
+
+    file, weights: where it goes, and where its weights go.
+    bits_of: the bits of every linear layer that it may hold, by path; None for no integers.
+    block: how many inputs share a scale, from the bits and the number of inputs of a layer.
+    """
 
     file: str
     weights: str
     model: ir.Model
+    bits_of: dict[str, int | None]
+    block: Callable[[int, int], int]
 
 
 @dataclass(frozen=True)
@@ -30,8 +38,9 @@ class Dialect:
     """
     What an engine reads.
 
-    bits: of the decoder's linear layers, by precision; None where they are no integers.
-    block: how many inputs share a scale, from the bits and the number of inputs of a layer.
+    bits: of the linear layers with which the decoder decodes, by precision; None where they are
+    no integers.
+    block: as a Graph has it, for decoding.
     trace: returns the graphs of a network in a precision. Raises ModelError if they would not do.
     """
 
