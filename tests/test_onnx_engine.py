@@ -18,12 +18,14 @@ from ros2_llava_phi.engine.engine import AnyEngine, Floats, NumericsError
 from ros2_llava_phi.engine.export import export
 from ros2_llava_phi.engine.exported import MANIFEST, read_manifest
 from ros2_llava_phi.engine.onnx_engine import OnnxEngine
+from ros2_llava_phi.engine.processor import multiplies_int8
 from ros2_llava_phi.engine.quantise import block_size, quantise
 from ros2_llava_phi.engine.torch_engine import TorchEngine
 from ros2_llava_phi.engine.tracing import linear_bits
 from ros2_llava_phi.model.checkpoint import load_network, open_checkpoint
 from ros2_llava_phi.model.config import ModelConfig, ModelError, TextConfig, VisionConfig
 from ros2_llava_phi.model.files_hash import files_hash
+from ros2_llava_phi.model.network import LlavaPhi
 from ros2_llava_phi.model.weights import save_network
 from ros2_llava_phi.training.evaluate import HELD_OUT_SEED, said
 from ros2_llava_phi.training.scene_shards import question_of
@@ -135,29 +137,89 @@ def test_a_cache_can_be_filled_to_its_last_place(pair: tuple[TorchEngine, OnnxEn
     )
 
 
-@pytest.mark.parametrize(('precision', 'most'), [('int8', 0.02), ('int4', 0.02)])
-@pytest.mark.parametrize('name', ['small', "Phi-2's width"])
-def test_integers_are_what_was_rounded(
-    tmp_path: Path, name: str, precision: str, most: float
-) -> None:
-    """What is left between the two is the rounding of activations within the operator."""
-    folder = random_model(tmp_path / 'model', CONFIGS[name])
-    engine = exported(folder, tmp_path / 'export', precision)
+def rounded_network(folder: Path, bits: int, for_many: bool) -> LlavaPhi:
+    """Return a checkpoint's network with its weights rounded as an export rounds them."""
     network = load_network(folder)
-    for path, bits in linear_bits(network, 8 if precision == 'int8' else 4).items():
-        assert bits == (8 if precision == 'int8' or not path.startswith('decoder.layers') else 4)
+    for path, layer_bits in linear_bits(network, bits).items():
+        assert layer_bits == (8 if bits == 8 or not path.startswith('decoder.layers') else 4)
         linear = network.get_submodule(path)
         assert isinstance(linear, torch.nn.Linear)
         weight = linear.weight
-        rounded = quantise(weight.detach().numpy(), bits, block_size(weight.shape[1]))
+        in_columns = for_many and path.startswith('decoder.')
+        size = weight.shape[1] if in_columns else block_size(weight.shape[1])
+        rounded = quantise(weight.detach().numpy(), layer_bits, size)
         weight.data = torch.from_numpy(rounded.dequantised())
-    reference = TorchEngine(network)
-    picture = reference.encode(pixels(reference.config))
-    prompt = np.concatenate([reference.embed(list(range(30))), picture])
+    return network
+
+
+def assert_within(share: float, actual: Floats, expected: Floats) -> None:
+    assert np.sqrt(np.square(actual - expected).mean() / np.square(expected).mean()) < share
+
+
+@pytest.mark.parametrize('precision', ['int8', 'int4', 'mixed'])
+@pytest.mark.parametrize('name', ['small', "Phi-2's width"])
+def test_integers_are_what_was_rounded(tmp_path: Path, name: str, precision: str) -> None:
+    """What is left between the two is the rounding of activations within the operator."""
+    folder = random_model(tmp_path / 'model', CONFIGS[name])
+    engine = exported(folder, tmp_path / 'export', precision)
+    many = TorchEngine(
+        rounded_network(folder, 4 if precision == 'int4' else 8, precision != 'int4')
+    )
+    one = TorchEngine(rounded_network(folder, 8 if precision == 'int8' else 4, for_many=False))
+    picture = many.encode(pixels(many.config))
+    assert_within(0.02, engine.encode(pixels(engine.config)), picture)
+    prompt = np.concatenate([many.embed(list(range(30))), picture])
+    caches = engine.new_cache(), many.new_cache()
+    assert_within(0.02, engine.prefill(prompt, caches[0]), many.prefill(prompt, caches[1]))
+    for token in range(4):
+        expected = one.decode(token, caches[1])
+        assert_within(0.02, engine.decode(token, caches[0]), expected)
+
+
+def test_a_token_is_rounded_by_its_own_size(tmp_path: Path) -> None:
+    """Whatever comes with it, a thousand times as large."""
+    folder = random_model(tmp_path / 'model', CONFIGS["Phi-2's width"])
+    engine = exported(folder, tmp_path / 'export', 'int8')
+    few = engine.embed(list(range(10)))
+    huge = np.concatenate([few[:5], 1000 * few[5:7], few[7:]])
+    logits = []
+    for prompt in (few, huge):
+        cache = engine.new_cache()
+        engine.prefill(prompt, cache)
+        cache.rewind(5)
+        logits.append(engine.prefill(few[5:], cache))
+    np.testing.assert_array_equal(*logits)
+
+
+@pytest.mark.parametrize(
+    ('machine', 'flags', 'multiplies'),
+    [
+        ('x86_64', 'fpu avx2 avx512f', False),
+        ('x86_64', 'fpu avx2 avx512f avx512_vnni', True),
+        ('x86_64', 'avx2 avx_vnni', True),
+        ('aarch64', '', True),
+        ('riscv64', '', False),
+    ],
+)
+def test_only_processors_that_multiply_int8_exactly_do(
+    tmp_path: Path, machine: str, flags: str, multiplies: bool
+) -> None:
+    cpu_info = tmp_path / 'cpuinfo'
+    cpu_info.write_text(f'processor : 0\nflags\t\t: {flags}\n' if flags else 'processor : 0\n')
+    assert multiplies_int8(machine, cpu_info) is multiplies
+    assert multiplies_int8(machine, tmp_path / 'none') is (machine == 'aarch64')
+
+
+def test_a_processor_that_does_not_multiply_int8_prefills_as_it_decodes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = random_model(tmp_path / 'model', CONFIGS['small'])
+    monkeypatch.setattr('ros2_llava_phi.engine.onnx_engine.multiplies_int8', lambda: False)
+    engine = exported(folder, tmp_path / 'export', 'mixed')
+    reference = TorchEngine(rounded_network(folder, 4, for_many=False))
+    prompt = reference.embed(list(range(30)))
     expected = reference.prefill(prompt, reference.new_cache())
-    actual = engine.prefill(prompt, engine.new_cache())
-    for ours, theirs in ((engine.encode(pixels(engine.config)), picture), (actual, expected)):
-        assert np.sqrt(np.square(ours - theirs).mean() / np.square(theirs).mean()) < most
+    assert_within(0.02, engine.prefill(prompt, engine.new_cache()), expected)
 
 
 def test_a_network_that_computes_nan_is_an_error(tmp_path: Path) -> None:
@@ -202,8 +264,8 @@ def test_what_is_damaged_is_not_loaded(good: Path, tmp_path: Path) -> None:
     [
         ({'format': 2}, 'format'),
         ({'precision': 'fp8'}, 'precision'),
-        ({'files': {'../../secret': '0'}}, 'it must list 7 files; different: ../../secret'),
-        ({'files': {}}, 'it must list 7 files; different: config.json, decoder.onnx'),
+        ({'files': {'../../secret': '0'}}, 'it must list 9 files; different: ../../secret'),
+        ({'files': {}}, 'it must list 9 files; different: config.json, decoder.onnx'),
         ({'files': None}, 'files'),
     ],
 )

@@ -15,7 +15,7 @@ class Engine(str, Enum):
 
 
 class Precision(str, Enum):
-    """The precisions of both; fp32 and mixed are ONNX Runtime's alone, fp16 and bf16 TensorRT's."""
+    """What both have; fp32 and mixed are ONNX Runtime's alone, fp16 and bf16 TensorRT's."""
 
     FP32 = 'fp32'
     FP16 = 'fp16'
@@ -42,8 +42,8 @@ def export(
         Path | None,
         typer.Option(
             metavar='FOLDER',
-            help='For int4 and mixed: round for pictures like those in this folder (8 or more), and for '
-            'the questions in its questions.txt, if there is one.',
+            help='For int4 and mixed: round for pictures like those in this folder (8 or more), '
+            'and for the questions in its questions.txt, if there is one.',
         ),
     ] = None,
 ) -> None:

@@ -72,7 +72,7 @@ def export(
 
     name: what to call the model. precision: one that the engine has, see DIALECTS.
     on_step: hears what is being done, and how many of how many steps of it are.
-    prompts: for int4 and mixed, what to calibrate the rounding with (see calibrate); plain without.
+    prompts: for 4 bits, what to calibrate the rounding with (see calibrate); plain without.
 
     Raises ModelError if the engine lacks the precision, there are prompts but too few or for
     another precision, the folder is not empty or cannot be written, or the checkpoint cannot be

@@ -5,8 +5,8 @@ Linear layers become MatMul or MatMulNBits, the decoder's attention GroupQueryAt
 reads and writes a cache of fixed capacity in place. All else is the network's own code.
 
 MatMulNBits is fast for one token, when all time goes into reading weights. Many tokens are
-multiplied nearly twice as fast in integers, by MatMulInteger: int8 and mixed have a second graph of
-the decoder for them, with weights of its own.
+multiplied nearly twice as fast in integers, by MatMulIntegerToFloat: int8 and mixed have a second
+graph of the decoder for them, with weights of its own.
 Operators: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
 """
 
@@ -26,7 +26,7 @@ from .tracing import Dialect, Graph, linear_bits, replace_linears, trace
 ACCURACY_LEVEL = 4
 BITS: dict[str, int | None] = {'fp32': None, 'int8': 8, 'int4': 4, 'mixed': 4}
 OPSET = 21
-LARGEST = 127  # of the integers to which MatMulInteger's activations are rounded
+LARGEST = 127  # of the integers to which IntegerLinear rounds activations
 
 
 class TransposedLinear(nn.Module):
@@ -101,19 +101,18 @@ class IntegerLinear(nn.Module):
         grid = largest / LARGEST
         # Unsigned, since that times signed weights is what processors have an instruction for.
         zero = torch.full((), LARGEST + 1, dtype=torch.uint8)
+        one = torch.ones(())
         rounded = torch.onnx.ops.symbolic(
-            '::QuantizeLinear',
-            (x / grid, torch.ones(()), zero),
-            dtype=torch.uint8,
-            shape=x.shape,
+            '::QuantizeLinear', (x / grid, one, zero), dtype=torch.uint8, shape=x.shape
         )
         product = torch.onnx.ops.symbolic(
-            '::MatMulInteger',
-            (rounded, self.integers, zero),
-            dtype=torch.int32,
+            'com.microsoft::MatMulIntegerToFloat',
+            (rounded, self.integers, one, self.scale, zero),
+            dtype=x.dtype,
             shape=(*x.shape[:-1], len(self.scale)),
+            version=1,
         )
-        return product.float() * self.scale * grid + self.bias
+        return product * grid + self.bias
 
 
 class OnnxAttention:

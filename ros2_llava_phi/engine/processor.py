@@ -10,7 +10,7 @@ SUMS_OF_INT8 = {'avx512_vnni', 'avx_vnni', 'amx_int8'}
 
 def multiplies_int8(machine: str = platform.machine(), cpu_info: Path = CPU_INFO) -> bool:
     """
-    Return whether ONNX Runtime's MatMulInteger is exact, and fast, on this processor.
+    Return whether ONNX Runtime's products of 8-bit integers are exact, and fast, on this one.
 
     On x86 without these instructions it adds products in 16 bits, where they saturate:
     https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
