@@ -62,8 +62,10 @@ class Contender:
 
 
 OURS = Contender('llava_phi', 'int8', 'ours', ('onnxruntime',), ours=True)
+FASTEST = Contender('llava_phi', 'mixed', 'ours', ('onnxruntime',), ours=True)
 CONTENDERS = (
     OURS,
+    FASTEST,
     Contender('llava_phi', 'int4', 'ours', ('onnxruntime',), ours=True),
     Contender('OpenVINO', 'int4', 'openvino', ('openvino', 'nncf')),
     Contender('OpenVINO', 'int8', 'openvino', ('openvino', 'nncf')),
