@@ -49,6 +49,7 @@ class Gpu:
         self.captured: list[Callable[[], object]] | None = None
         self.launched = 0
         self.bytes_left = 1 << 40
+        self.can_capture = True
 
     def put(self, work: Callable[[], object]) -> None:
         (self.queue if self.captured is None else self.captured).append(work)
@@ -86,6 +87,14 @@ def cuda_runtime(gpu: Gpu) -> Any:
         gpu.put(partial(ctypes.memset, address, value, size))
         return (ok,)
 
+    def memset_2d(
+        address: int, pitch: int, value: int, width: int, height: int, stream: int
+    ) -> tuple[Any]:
+        for row in range(height):
+            assert gpu.is_inside(address + row * pitch, width)
+            gpu.put(partial(ctypes.memset, address + row * pitch, value, width))
+        return (ok,)
+
     def copy(to: int, source: int, size: int, kind: str, stream: int) -> tuple[Any]:
         on_gpu = to if kind == 'to device' else source
         assert gpu.is_inside(on_gpu, size)
@@ -108,7 +117,7 @@ def cuda_runtime(gpu: Gpu) -> Any:
 
     def end(_: Any) -> tuple[Any, ...]:
         captured, gpu.captured = gpu.captured, None
-        return (ok, captured)
+        return (ok, captured) if gpu.can_capture else (Status.cudaErrorInvalidValue, 0)
 
     def launch(graph: list[Callable[[], object]], _: Any) -> tuple[Any]:
         gpu.launched += 1
@@ -132,6 +141,7 @@ def cuda_runtime(gpu: Gpu) -> Any:
         cudaMalloc=malloc,
         cudaFree=free,
         cudaMemsetAsync=memset,
+        cudaMemset2DAsync=memset_2d,
         cudaMemcpyAsync=copy,
         cudaMemcpy2DAsync=copy_2d,
         cudaStreamCreate=lambda: (ok, 7),

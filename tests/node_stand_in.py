@@ -152,7 +152,9 @@ class Robot:
         self.transitions.start()
         assert self.client.wait_for_service(20)
 
-    def _load(self, *_: str) -> Any:
+    def _load(self, *arguments: Any) -> Any:
+        if on_build := arguments[-1]:
+            on_build('decoder: Building', 3, 12)
         assert self.load.wait(60)
         return self.stand_in
 
@@ -222,7 +224,7 @@ def response(future: Any) -> Any:
 if __name__ == '__main__':
     from ros2_llava_phi.node.main import main
 
-    def load(model: str, *_: str) -> Any:
+    def load(model: str, *_: object) -> Any:
         """Return the stand-in; what loads for ever can only be interrupted."""
         if model == 'loads for ever':
             threading.Event().wait()

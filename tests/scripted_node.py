@@ -49,7 +49,9 @@ class ScriptedNode(Node):
             )
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self.model_info = self.create_publisher(ModelInfo, '~/model_info', latched)
-        self.model_info.publish(ModelInfo(name='scripted', weights_hash='0123456789abcdef'))
+        self.model_info.publish(
+            ModelInfo(status='ready', name='scripted', weights_hash='0123456789abcdef')
+        )
         self.create_service(GetState, '~/get_state', self.get_state)
         self.create_service(Ask, '~/ask', self.ask, callback_group=ReentrantCallbackGroup())
 

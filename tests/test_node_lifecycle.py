@@ -65,6 +65,29 @@ def test_model_info_reaches_who_comes_late(make: Callable[..., Robot]) -> None:
     late.destroy_node()
 
 
+def test_who_waits_sees_plans_being_built(make: Callable[..., Robot]) -> None:
+    robot = make(model='/exports/road')
+    robot.load.clear()
+    change_state = robot.peer.create_client(ChangeState, 'vqa_node/change_state')
+    assert change_state.wait_for_service(20)
+    configure = Transition(id=Transition.TRANSITION_CONFIGURE)
+    configured = change_state.call_async(ChangeState.Request(transition=configure))
+    wait_for(lambda: robot.infos, 20, 'the model info')
+    assert robot.infos[-1].name == '/exports/road'
+    assert robot.infos[-1].status == 'building plans: decoder: Building, 3 of 12'
+    robot.load.set()
+    assert response(configured).success
+    wait_for(lambda: robot.infos[-1].status == 'ready', 20, 'the model')
+    assert robot.infos[-1].name == IDENTITY.name
+
+
+def test_plans_are_not_built_where_they_must_not(make: Callable[..., Robot]) -> None:
+    robot = make(build_plans=False)
+    assert robot.node.bring_up()
+    wait_for(lambda: robot.infos, 20, 'the model info')
+    assert [info.status for info in robot.infos] == ['ready']
+
+
 def test_every_state_answers(make: Callable[..., Robot]) -> None:
     robot = make()
     get_state = robot.peer.create_client(GetState, 'vqa_node/get_state')
@@ -127,7 +150,7 @@ def test_nobody_waits_while_the_model_loads(make: Callable[..., Robot]) -> None:
 def test_a_model_that_does_not_load(
     ros: Any, capfd: pytest.CaptureFixture[str], error: Exception, shown: str
 ) -> None:
-    def load(*_: str) -> Any:
+    def load(*_: object) -> Any:
         raise error
 
     node = VqaNode(load)

@@ -216,6 +216,35 @@ def test_numbers_that_are_none_are_an_error(model: Path, tmp_path: Path, gpu: Gp
         engine.prefill(np.full((2, 128), np.inf, np.float32), engine.new_cache())
 
 
+def test_numbers_that_are_none_leave_nothing_behind(engine: TensorrtEngine) -> None:
+    cache, fresh = engine.new_cache(), engine.new_cache()
+    tokens = engine.embed([3, 4, 5])
+    engine.prefill(tokens, cache)
+    with pytest.raises(NumericsError):
+        engine.prefill(np.full((2, 128), np.nan, np.float32), cache)
+    with pytest.raises(NumericsError):
+        engine.prefill(np.full((1, 128), np.nan, np.float32), cache)
+    assert cache.length == 3
+    engine.prefill(tokens, fresh)
+    np.testing.assert_array_equal(engine.decode(7, cache), engine.decode(7, fresh))
+
+
+def test_what_cannot_be_a_graph_is_run_without(
+    plans: Path,
+    gpu: Gpu,
+    references: tuple[TorchEngine, TorchEngine],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    gpu.can_capture = False
+    engine = TensorrtEngine(plans, read_plan_manifest(plans))
+    (record,) = (r for r in caplog.records if r.levelno == logging.WARNING)
+    assert 'without a CUDA graph' in record.getMessage()
+    picture = references[0].encode(pixels(EVEN))
+    for actual, *expected in zip(*(runs(e, picture) for e in (engine, *references)), strict=True):
+        assert_as_close(actual, *expected)
+    assert gpu.launched == 0
+
+
 def test_plans_are_built_when_first_needed(
     exported: Path,
     tmp_path: Path,
@@ -240,11 +269,19 @@ def test_plans_are_built_when_first_needed(
     assert first.endswith('there are none for this model yet')
     assert reasons() == []
     (folder,) = (tmp_path / 'llava_phi' / 'plans').iterdir()
+    heard: list[tuple[str, int, int]] = []
+    load_assistant(str(exported), on_build=lambda *step: heard.append(step))
+    assert heard == []
     assert (tmp_path / 'llava_phi').stat().st_mode & 0o777 == 0o700
     plan = folder / DECODER_PLAN
     plan.write_bytes(plan.read_bytes()[:-1])
     (second,) = reasons()
     assert 'decoder.plan is damaged' in second
+    plan.unlink()
+    with pytest.raises(ModelError, match=r'decoder\.plan is missing.*allow to build them'):
+        load_assistant(str(exported), on_build=None)
+    load_assistant(str(exported), on_build=lambda *step: heard.append(step))
+    assert heard == [('compiling', 0, 2)]
     manifest = read_plan_manifest(folder).model_copy(update={'library': 'tensorrt 10.0.1'})
     (folder / PLAN_MANIFEST).write_text(manifest.model_dump_json())
     (third,) = reasons()

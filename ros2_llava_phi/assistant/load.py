@@ -1,6 +1,7 @@
 """From a model's folder or name to an assistant that is ready."""
 
 import logging
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
@@ -19,6 +20,8 @@ OF_EXPORTS, OF_CHECKPOINTS = ('int8', 'int4', 'mixed'), ('bf16', 'fp16')
 PRECISIONS = ('auto', 'fp32', *OF_EXPORTS, *OF_CHECKPOINTS)
 # Where a checkpoint's folder may hold its export.
 EXPORT_FOLDER = 'onnx'
+# Hears the phase while plans are built, and how many of how many of its steps are done.
+OnBuild = Callable[[str, int, int], None]
 
 
 def find_model(model: str) -> Path:
@@ -47,7 +50,11 @@ def model_name(folder: Path) -> str:
 
 
 def load_assistant(
-    model: str, engine: str = 'auto', device: str = 'auto', precision: str = 'auto'
+    model: str,
+    engine: str = 'auto',
+    device: str = 'auto',
+    precision: str = 'auto',
+    on_build: OnBuild | None = lambda phase, done, total: None,
 ) -> Assistant:
     """
     Load a model and make an assistant of it.
@@ -58,6 +65,7 @@ def load_assistant(
     two onnxruntime where it can do what is asked.
     device: cpu, cuda or cuda:N; auto is cuda for plans, and else cpu.
     precision: auto is that of the plans or the export, and fp32 in torch.
+    on_build: None if an export for tensorrt is to be refused where it has no plans yet.
 
     Raises ModelError in one sentence if any of them cannot be used.
     """
@@ -74,7 +82,7 @@ def load_assistant(
         from ros2_llava_phi.engine.plan_cache import plans_of
 
         _check_plans(folder, read_manifest(folder), engine, device, precision)
-        return _load_plans(plans_of(folder))
+        return _load_plans(plans_of(folder, on_build))
     if engine == 'tensorrt':
         raise ModelError(
             f'{folder} holds no plans; use `llava-phi export --engine tensorrt`, and then '

@@ -56,12 +56,19 @@ def ask(
     asked = Question(question, kind, allowed, max_tokens, sampling)
     from ..assistant.frame import Frame
     from .picture import read_picture
+    from .progress import shown_progress
 
     frame = Frame(read_picture(image))
     from ..assistant.load import load_assistant
     from ..assistant.reply import OutOfTimeError
 
-    assistant = load_assistant(model, engine, device, precision)
+    with shown_progress() as progress:
+        task = progress.add_task('loading', total=None)
+
+        def show(phase: str, done: int, total: int) -> None:
+            progress.update(task, description=f'plans: {phase}', completed=done, total=total)
+
+        assistant = load_assistant(model, engine, device, precision, show)
     start = time.monotonic()
     try:
         answer = assistant.ask(

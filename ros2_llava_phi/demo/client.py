@@ -107,7 +107,7 @@ class AskClient:
             self._executor.spin()
 
     def _take_model_info(self, message: ModelInfo) -> None:
-        if not self._model_info.done():
+        if message.status == 'ready' and not self._model_info.done():
             self._model_info.set_result(message)
 
     def _call(self, client: Client, request: Any, patience_s: float) -> Any:

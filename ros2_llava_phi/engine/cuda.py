@@ -121,3 +121,8 @@ def scatter(
     """Copy `pieces` of `size` bytes that are `apart` bytes apart to places `pitch` bytes apart."""
     kind = runtime().cudaMemcpyKind.cudaMemcpyDeviceToDevice
     call('cudaMemcpy2DAsync', to, pitch, source, apart, size, pieces, kind, stream.handle)
+
+
+def zero(to: int, pitch: int, size: int, pieces: int, stream: Stream) -> None:
+    """Set `pieces` of `size` bytes to zero that are `pitch` bytes apart."""
+    call('cudaMemset2DAsync', to, pitch, 0, size, pieces, stream.handle)

@@ -11,21 +11,28 @@ from ros2_llava_phi.model.files_hash import files_hash
 from .cuda import gpu_name
 from .exported import MANIFEST, check_files
 from .plans import holds_plans, mismatch, read_plan_manifest
-from .tensorrt_build import build
+from .tensorrt_build import Progress, build
 from .tensorrt_library import library_name, load_tensorrt
 from .user_cache import user_cache
 
 
-def plans_of(export: Path) -> Path:
+def plans_of(export: Path, on_progress: Progress | None) -> Path:
     """
     Return a folder with plans of an export for this machine; build it, and log why, if need be.
 
-    Raises ModelError as `build` does.
+    on_progress: as for `build`; None if nothing is to be built.
+
+    Raises ModelError as `build` does, and if plans that must not be built are missing.
     """
     folder = user_cache() / 'plans' / files_hash([export / MANIFEST])
     reason = _unfit(folder)
     if not reason:
         return folder
+    if on_progress is None:
+        raise ModelError(
+            f'{export} cannot be run without plans for this machine ({reason}); allow to build '
+            'them, or use `llava-phi build`'
+        )
     log = logging.getLogger(__name__)
     log.warning('building plans for TensorRT, which takes minutes: %s', reason)
     heard = ['']
@@ -34,6 +41,7 @@ def plans_of(export: Path) -> Path:
         if phase != heard[0]:
             heard[0] = phase
             log.info('building plans for TensorRT: %s', phase)
+        on_progress(phase, done, total)
 
     folder.parent.mkdir(mode=0o700, exist_ok=True)
     # Built beside its place: whoever else starts meanwhile sees whole plans or none.

@@ -1,5 +1,6 @@
 """Plans on a GPU, run by TensorRT: needs neither PyTorch nor transformers."""
 
+import logging
 import mmap
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 
 from ros2_llava_phi.model.config import ModelConfig, ModelError, TextConfig, read_config
 
-from .cuda import DeviceError, DeviceMemory, Graph, Stream, gpu_name, scatter
+from .cuda import DeviceError, DeviceMemory, Graph, Stream, gpu_name, scatter, zero
 from .engine import Floats, NumericsError
 from .exported import EMBEDDINGS, check_files, read_embeddings
 from .halves import from_half, to_half
@@ -107,7 +108,10 @@ class TensorrtEngine:
             self._vision = self._context(trt, encoder)
             self._phases = [self._context(trt, decoder, profile) for profile in (PREFILL, DECODE)]
             # What TensorRT puts off until the first run must not happen while a graph is captured.
-            self._run(np.zeros((1, text.hidden_size), np.float32), self.new_cache(), graph=False)
+            self._captures = False
+            token, cache = np.zeros((1, text.hidden_size), np.float32), self.new_cache()
+            self._run(token, cache)
+            self._captures = self._can_capture(cache)
         except DeviceError as error:
             raise ModelError(f'{folder} cannot be loaded: {error}') from error
 
@@ -151,8 +155,8 @@ class TensorrtEngine:
         self._run(embeddings, cache)
         logits = np.empty(self.config.text.vocab_size, np.float32)
         self._buffers.logits.read(logits)
-        cache.length = past + tokens
-        return _finite(logits, 'decoder')
+        self._keep(logits, cache, tokens)
+        return logits
 
     def decode(self, token: int, cache: TensorrtCache) -> Floats:
         """Append one token to the cache; return its logits [vocab]."""
@@ -169,17 +173,43 @@ class TensorrtEngine:
         following, log_probability = np.empty(1, np.int32), np.empty(1, np.float32)
         self._buffers.tokens.read(following)
         self._buffers.log_probabilities.read(log_probability)
-        cache.length += 1
-        return int(following[0]), float(_finite(log_probability, 'decoder')[0])
+        self._keep(log_probability, cache, 1)
+        return int(following[0]), float(log_probability[0])
 
-    def _run(self, embeddings: Floats, cache: TensorrtCache, graph: bool = True) -> None:
+    def _keep(self, result: Floats, cache: TensorrtCache, tokens: int) -> None:
+        """Count a run's tokens to the cache; raises NumericsError if its result is not finite."""
+        if not self._native and not np.isfinite(result).all():
+            # What a mask hides is still multiplied, by zero, and NaN would stay NaN.
+            row = BF16_BYTES * self.config.text.hidden_size
+            zero(
+                cache.memory.address + row * cache.length,
+                cache.layer_bytes,
+                tokens * row,
+                2 * self.config.text.layers,
+                self._stream,
+            )
+        _finite(result, 'decoder')
+        cache.length += tokens
+
+    def _can_capture(self, cache: TensorrtCache) -> bool:
+        """Return whether a decoded token can be a graph: not every plan's kernels allow it."""
+        context = self._bound(cache, 1)
+        try:
+            self._stream.capture(lambda: self._execute(context))
+        except DeviceError as error:
+            log = logging.getLogger(__name__)
+            log.warning('decoding without a CUDA graph, and so slower: %s', error)
+            return False
+        return True
+
+    def _run(self, embeddings: Floats, cache: TensorrtCache) -> None:
         """Put a run of the decoder into the stream; one token's is a graph from then on."""
         tokens = len(embeddings)
         buffers = self._buffers
         buffers.embeddings.write(to_half(embeddings, self._half))
         buffers.past.write(np.array([cache.length], np.int32))
         buffers.last.write(np.array([tokens - 1], np.int32))
-        if tokens > 1 or not graph:
+        if tokens > 1 or not self._captures:
             self._execute(self._bound(cache, tokens))
         else:
             if cache.decode is None:

@@ -14,7 +14,7 @@ from rclpy.signals import SignalHandlerOptions
 from ros2_llava_phi.assistant.assistant import Assistant
 
 from .parameters import ParameterError
-from .vqa_node import Load, VqaNode
+from .vqa_node import Load, OnBuild, VqaNode
 
 # How long the last responses may take to be sent, in seconds.
 LAST_RESPONSES = 2.0
@@ -23,11 +23,13 @@ LAST_RESPONSES = 2.0
 SAME_SIGNAL = 1.0
 
 
-def load_assistant(model: str, engine: str, device: str, precision: str) -> Assistant:
+def load_assistant(
+    model: str, engine: str, device: str, precision: str, on_build: OnBuild | None
+) -> Assistant:
     """Load an assistant; what runs the model is imported only now, so that the node is up soon."""
     from ros2_llava_phi.assistant.load import load_assistant as load
 
-    return load(model, engine, device, precision)
+    return load(model, engine, device, precision, on_build)
 
 
 def main(args: list[str] | None = None, load: Load = load_assistant) -> int:

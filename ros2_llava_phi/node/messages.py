@@ -115,6 +115,7 @@ def refused(code: int, sentence: str, question: str) -> Any:
 def model_info_message(identity: ModelIdentity) -> ModelInfo:
     """Return the ModelInfo message of a model."""
     return ModelInfo(
+        status='ready',
         name=safe_text(identity.name),
         weights_hash=identity.weights_hash,
         engine=identity.engine,

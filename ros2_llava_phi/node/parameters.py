@@ -62,6 +62,9 @@ class Parameters(BaseModel):
         'Precision of the weights: that of the export, or fp32, bf16, fp16 in torch',
         min_length=1,
     )
+    build_plans: bool = fixed(
+        True, "Build TensorRT's plans for this machine where the model has none; takes minutes"
+    )
     cameras: list[CameraName] = fixed(
         ['front'], 'Names of the cameras; the first one is the default', min_length=1
     )

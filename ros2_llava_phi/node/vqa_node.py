@@ -27,7 +27,7 @@ from .answering import Answering
 from .cameras import Camera
 from .cv_bridge_seam import find_cv_bridge
 from .diagnostics import PERIOD, Diagnostics
-from .messages import model_info_message, read_request, refused
+from .messages import model_info_message, read_request, refused, safe_text
 from .parameter_server import ParameterServer
 from .parameters import ParameterError
 from .refusal import Reason, RefusalError
@@ -42,7 +42,8 @@ REQUESTS = QoSProfile(depth=100)
 
 NO_CLOCK = 'use_sim_time is true, but nobody has published a time on /clock yet'
 
-Load = Callable[[str, str, str, str], Assistant]
+OnBuild = Callable[[str, int, int], None]
+Load = Callable[[str, str, str, str, OnBuild | None], Assistant]
 
 
 class VqaNode(LifecycleNode):
@@ -60,7 +61,8 @@ class VqaNode(LifecycleNode):
         """
         Make the node, unconfigured.
 
-        load: makes an Assistant of model, engine, device and precision; raises ModelError.
+        load: makes an Assistant of model, engine, device and precision; its last argument hears
+        how far TensorRT's plans are, and is None if they must not be built. Raises ModelError.
         options: those of rclpy's Node.
 
         Raises ParameterError if a parameter is wrong.
@@ -191,13 +193,24 @@ class VqaNode(LifecycleNode):
             find_cv_bridge()  # takes seconds on a small computer: not within the first question
             chosen = settings.node
             self.get_logger().info(f'loading the model {chosen.model}')
-            assistant = self._load(chosen.model, chosen.engine, chosen.device, chosen.precision)
+            assistant = self._load(
+                chosen.model,
+                chosen.engine,
+                chosen.device,
+                chosen.precision,
+                self._say_building if chosen.build_plans else None,
+            )
             self._answering = Answering(assistant, self._cameras, self._now_ns)
         except BaseException:
             self.close()
             raise
         self._model_info.publish(model_info_message(assistant.identity))
         self.get_logger().info(f'the model {assistant.identity} is loaded')
+
+    def _say_building(self, phase: str, done: int, total: int) -> None:
+        model = self._parameter_server.settings.node.model
+        status = f'building plans: {phase}, {done} of {total}'
+        self._model_info.publish(ModelInfo(name=safe_text(model), status=status))
 
     def _activate(self) -> None:
         for camera in self._cameras.values():
