@@ -1,0 +1,41 @@
+"""Which conversations train, and which validate: by scene, never by question."""
+
+import hashlib
+from collections.abc import Iterable
+
+from .conversation import Conversation, DataError
+
+
+def split_by_scene(
+    conversations: Iterable[Conversation], share: float, seed: int
+) -> tuple[list[Conversation], list[Conversation]]:
+    """
+    Return the conversations for training, and those for validation, both in their order.
+
+    share: the share of the scenes that validate, 0..1; about that, for a scene's side is decided
+    by a hash of its name and the seed alone. So it stays where it is when others come or go, and
+    two data sets about the same scene never stand on both sides. At least one scene validates,
+    and at least one trains; with a share of 0 all train.
+
+    Raises DataError if there is only one scene to divide.
+    """
+    conversations = list(conversations)
+    if not share or not conversations:
+        return conversations, []
+    numbers = {each.scene: scene_number(each.scene, seed) for each in conversations}
+    if len(numbers) < 2:
+        raise DataError(
+            f'all {len(conversations)} conversations are of the scene {next(iter(numbers))!r}, '
+            'so none can be held out; give more scenes, or a validation share of 0'
+        )
+    ranked = sorted(numbers, key=numbers.__getitem__)
+    held_out = {scene for scene in ranked if numbers[scene] < share} | {ranked[0]}
+    held_out.discard(ranked[-1])
+    training = [each for each in conversations if each.scene not in held_out]
+    return training, [each for each in conversations if each.scene in held_out]
+
+
+def scene_number(scene: str, seed: int) -> float:
+    """Return a number, 0 up to 1, that is always the same for a scene and a seed."""
+    digest = hashlib.sha256(f'{seed}:{scene}'.encode(errors='backslashreplace')).digest()
+    return int.from_bytes(digest[:8], 'big') / 2**64
