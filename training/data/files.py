@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,17 @@ def csv_records(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, dic
                 yield f'line {reader.line_num}', row
     except csv.Error as error:
         raise DataError(f'{path}, line {reader.line_num}: {error}') from error
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file, replacing an older one; whatever happens, a whole file is there or none."""
+    part = path.with_name(f'.{path.name}.{os.getpid()}')
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def kind_of(content: Any) -> str:

@@ -1,0 +1,62 @@
+"""Which frames of a recording are worth keeping: at a rate, on a change, none of them twice."""
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+# A picture is compared by the mean colours of 16 x 16 cells. In levels of 0..255: noise and JPEG
+# move a cell's mean by less than SAME, anything that a person would point at by more than MOVED.
+CELLS = 16
+SAME = 8
+MOVED = 24
+
+
+@dataclass
+class FrameChoice:
+    """
+    Decides about the frames of one camera, in the order of recording.
+
+    rate_hz: at most so many frames a second.
+    change: the share of the picture, 0..1, that must have changed since the last frame kept.
+    duplicates: how many frames were dropped because one like them had been kept.
+    """
+
+    rate_hz: float | None = None
+    change: float = 0.0
+    duplicates: int = 0
+    _last_ns: int | None = None
+    _kept: list[NDArray[np.int16]] = field(default_factory=list)
+
+    def is_due(self, recorded_ns: int) -> bool:
+        """Return whether it is time for a frame; a clock that was set back starts anew."""
+        if self.rate_hz is None:
+            return True
+        if self._last_ns is not None and (
+            0 <= recorded_ns - self._last_ns < 1e9 / self.rate_hz * (1 - 1e-6)
+        ):
+            return False
+        self._last_ns = recorded_ns
+        return True
+
+    def is_new(self, picture: NDArray[np.uint8]) -> bool:
+        """
+        Return whether a frame is to be kept, and remember it then.
+
+        picture: uint8 [height, width, 3]. It is not new if nothing in it differs from some frame
+        that was kept, nor if less than `change` of it differs from the last.
+        """
+        cells = cv2.resize(picture, (CELLS, CELLS), interpolation=cv2.INTER_AREA).astype(np.int16)
+        if any(np.abs(cells - each).max() < SAME for each in reversed(self._kept)):
+            self.duplicates += 1
+            return False
+        if self._kept and _changed(cells, self._kept[-1]) < self.change:
+            return False
+        self._kept.append(cells)
+        return True
+
+
+def _changed(cells: NDArray[np.int16], before: NDArray[np.int16]) -> float:
+    """Return the share of cells that differ, 0..1."""
+    return float((np.abs(cells - before).max(axis=2) >= MOVED).mean())

@@ -1,0 +1,153 @@
+"""Make a data set of recordings: pictures, and a sheet with the questions to answer."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ros2_llava_phi.engine.new_folder import new_folder
+from ros2_llava_phi.replay.bag import BagError
+from ros2_llava_phi.replay.bag_reader import CameraMessage, picture, read_camera_messages
+from ros2_llava_phi.replay.frame_choice import FrameChoice
+
+from .conversation import DataError
+from .sheet import Row, write_sheet
+
+FRAMES, SHEET = 'frames', 'questions.csv'
+JPEG_QUALITY = 95
+NO_QUESTION = (('', '', ''),)
+
+
+@dataclass
+class Extracted:
+    """What became of the frames of the recordings."""
+
+    seen: int = 0
+    kept: Counter[str] = field(default_factory=Counter)
+    duplicates: int = 0
+    undecodable: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """
+    How to make a data set of recordings.
+
+    topics: only these; all that carry pictures if there are none.
+    rate_hz: at most so many frames a second and camera; None for no limit.
+    change: the share of the picture, 0..1, that must have changed.
+    scene_s: cut recordings into scenes of so many seconds; None for a scene each.
+    questions: question, kind and choices of the rows of each frame.
+    suffix: '.jpg' or '.png'.
+    """
+
+    topics: Collection[str] = ()
+    rate_hz: float | None = None
+    change: float = 0.0
+    scene_s: float | None = None
+    questions: Sequence[tuple[str, str, str]] = NO_QUESTION
+    suffix: str = '.jpg'
+
+
+def extract(
+    bags: Sequence[Path],
+    out: Path,
+    how: Extraction,
+    seen: Callable[[], object] = lambda: None,
+) -> Extracted:
+    """
+    Write the frames of recordings into a new folder, with a questions sheet.
+
+    seen: called after each camera message.
+
+    Raises BagError for a recording that is missing or has no pictures on the topics, and DataError
+    if no frame was kept; then nothing is written. Of a recording that is damaged further on, what
+    can be read is kept, and BagError says how much that is.
+    """
+    result = Extracted()
+    rows: list[Row] = []
+    damage: BagError | None = None
+    with new_folder(out):
+        try:
+            for bag in bags:
+                for row in _frames(bag, out, how, result, seen):
+                    rows += [_asked(row, *question) for question in how.questions]
+        except BagError as error:
+            damage = error
+        if damage and not rows:
+            raise damage
+        if not rows:
+            raise DataError(_why_none(bags, result))
+        write_sheet(out / SHEET, rows)
+    if damage:
+        raise BagError(f'{damage}; the {result.kept.total()} frames before that are in {out}')
+    return result
+
+
+def _frames(
+    bag: Path, out: Path, how: Extraction, result: Extracted, seen: Callable[[], object]
+) -> Iterator[Row]:
+    name = bag.resolve().name if bag.is_dir() else bag.stem
+    choices: dict[str, FrameChoice] = {}
+    first_ns: int | None = None
+    for message in read_camera_messages(bag, how.topics):
+        result.seen += 1
+        seen()
+        first_ns = message.recorded_ns if first_ns is None else first_ns
+        choice = choices.setdefault(message.topic, FrameChoice(how.rate_hz, how.change))
+        if not choice.is_due(message.recorded_ns):
+            continue
+        try:
+            pixels = picture(message)
+        except BagError as error:
+            result.undecodable.append(str(error))
+            continue
+        duplicates = choice.duplicates
+        if not choice.is_new(pixels):
+            result.duplicates += choice.duplicates - duplicates
+            continue
+        number = result.kept.total()
+        result.kept[message.topic] += 1
+        path = Path(FRAMES, _slug(message.topic), f'{number:06}{how.suffix}')
+        _write_picture(out / path, pixels)
+        yield Row(
+            path.as_posix(), _scene(name, message, first_ns, how), message.topic, _s(message)
+        )
+
+
+def _asked(row: Row, question: str, kind: str, choices: str) -> Row:
+    return Row(row.frame, row.scene, row.camera, row.stamp, question, kind, choices)
+
+
+def _scene(name: str, message: CameraMessage, first_ns: int, how: Extraction) -> str:
+    if how.scene_s is None:
+        return name
+    return f'{name}-{max(0, message.recorded_ns - first_ns) / 1e9 // how.scene_s:04.0f}'
+
+
+def _s(message: CameraMessage) -> str:
+    # Without a float, which would not hold all of the milliseconds' digits for ever.
+    return f'{message.stamp_ns // 10**9}.{message.stamp_ns % 10**9 // 10**6:03}'
+
+
+def _slug(topic: str) -> str:
+    return re.sub(r'\W+', '_', topic).strip('_')
+
+
+def _write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
+    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    _, content = cv2.imencode(path.suffix, bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.tobytes())
+
+
+def _why_none(bags: Sequence[Path], result: Extracted) -> str:
+    names = ', '.join(str(bag) for bag in bags)
+    if result.undecodable:
+        return f'{names}: no frame can be decoded; the first: {result.undecodable[0]}'
+    return f'{names}: there are no frames on the image topics'
