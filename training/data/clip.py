@@ -1,9 +1,10 @@
 """Pictures out of videos and record files: written once as JPEG, beside the data."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
+from PIL import Image
 
 from ros2_llava_phi.replay.video import Video, VideoError, open_video
 
@@ -45,6 +46,6 @@ def write_once(path: Path, content: bytes) -> None:
 
 def _write_pictures(video: Video, times_s: Sequence[float], paths: Sequence[Path]) -> None:
     for picture, path in zip(video.pictures_at(times_s), paths, strict=True):
-        bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-        _, jpeg = cv2.imencode('.jpg', bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-        write_once(path, jpeg.tobytes())
+        jpeg = io.BytesIO()
+        Image.fromarray(picture).save(jpeg, 'JPEG', quality=JPEG_QUALITY)
+        write_once(path, jpeg.getvalue())

@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from ros2_llava_phi.engine.new_folder import new_folder
 from ros2_llava_phi.replay.bag import BagError
@@ -140,10 +140,8 @@ def _slug(topic: str) -> str:
 
 
 def _write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
-    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-    _, content = cv2.imencode(path.suffix, bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content.tobytes())
+    Image.fromarray(pixels).save(path, quality=JPEG_QUALITY)
 
 
 def _why_none(bags: Sequence[Path], result: Extracted) -> str:

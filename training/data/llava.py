@@ -108,7 +108,7 @@ def _turns(record: _LlavaRecord) -> tuple[Turn, ...]:
         )
     pairs = zip(islice(messages, 0, None, 2), islice(messages, 1, None, 2), strict=True)
     places = sum(message.value.count(PICTURE_TEXT) for message in messages[::2])
-    each = len(record.image) if places == 1 else 1
+    each = max(1, len(record.image)) if places == 1 else 1
     if places * each != len(record.image):
         raise RecordError(
             'image: there must be as many pictures as <image> in the requests',
