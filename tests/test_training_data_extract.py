@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 from training_records import as_text, conversations
@@ -23,7 +24,7 @@ SECOND = 10**9
 START_NS = 1_760_000_000 * SECOND
 
 
-def view(x: int) -> np.ndarray:
+def view(x: int) -> NDArray[np.uint8]:
     """Return a grey picture with a white box of an eighth of its width."""
     image = np.full((96, 128, 3), 90, np.uint8)
     image[40:60, x : x + 16] = 255
@@ -166,7 +167,7 @@ def test_a_filled_sheet_becomes_training_data(tmp_path: Path, run: Run) -> None:
     assert 'Answer with one of: left, right.' in as_text(found[2].turns[0])
     assert {each.scene for each in found} == {'bag'}
     assert all(each.pictures[0].is_file() for each in found)
-    in_sheet = [each for each in read_sheet(out / 'filled.csv', out)][:4]
+    in_sheet = list(read_sheet(out / 'filled.csv', out))[:4]
     assert [each.turns for each in conversations(in_sheet)] == [each.turns for each in found]
 
     code, _, complained = run('import', out / 'filled.csv', '-o', out / 'data.json')
@@ -228,6 +229,7 @@ def test_recordings_without_frames_are_refused_in_one_line(tmp_path: Path, run: 
         ('frame,question,answer\n', 'holds no records'),
         ('frame,question,answer\na.jpg,"What', 'unexpected end of data'),
         ('frame,question,answer,kind\na.jpg,What?,That.,riddle\n', 'kind: it must be one of'),
+        ('frame,question,answer\na.jpg,What?,Yes, a box\n', 'more cells than names'),
         ('frame,question,answer\n../a.jpg,What?,That.\n', 'outside the folder'),
     ],
 )

@@ -1,12 +1,14 @@
 """Mixtures see each set as often as their weight says; scenes never stand on both sides."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from ros2_llava_phi.model.prompt import turn
 from ros2_llava_phi.training.data.conversation import Conversation, DataError
-from ros2_llava_phi.training.data.mixture import epoch
+from ros2_llava_phi.training.data.data_set import DataSet
+from ros2_llava_phi.training.data.mixture import divide, epoch
 from ros2_llava_phi.training.data.split import split_by_scene
 
 
@@ -60,6 +62,29 @@ def test_neither_side_is_empty(share: float) -> None:
 
 
 def test_one_scene_cannot_be_divided() -> None:
-    with pytest.raises(DataError, match="all 5 conversations are of the scene 'scene 0'"):
+    with pytest.raises(DataError, match="all conversations are of the scene 'scene 0'"):
         split_by_scene(about('a', 1, questions=5), 0.1, seed=0)
     assert split_by_scene(about('a', 1, questions=5), 0, seed=0)[1] == []
+
+
+def a_set(part: str, weight: float = 1.0) -> DataSet:
+    return DataSet.model_validate({'name': part, 'path': Path(), 'part': part, 'weight': weight})
+
+
+def test_official_splits_hold_in_all_sets() -> None:
+    few, many = about('official', 5, questions=3), about('divided', 100)
+    train, held_out = divide(
+        [(a_set('validation'), few), (a_set('split', 2.0), many)], share=0.1, seed=0
+    )
+    assert [weight for _, weight in train] == [1.0, 2.0]
+    assert not train[0][0] and len(train[1][0]) > 80
+    scenes = {each.scene for each in held_out}
+    assert {each.scene for each in few} < scenes
+    assert not scenes & {each.scene for each in train[1][0]}
+
+    (kept, _), held_out = divide([(a_set('train'), few), (a_set('split'), many)], 0.1, seed=0)
+    assert len(kept[0]) == 15 and held_out
+    with pytest.raises(DataError, match="the scene 'scene 0' is in a set for training"):
+        divide([(a_set('train'), few), (a_set('validation'), few)], 0.1, seed=0)
+    with pytest.raises(DataError, match='all of the data is for validation'):
+        divide([(a_set('validation'), few)], 0.1, seed=0)

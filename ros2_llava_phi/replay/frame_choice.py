@@ -27,7 +27,9 @@ class FrameChoice:
     change: float = 0.0
     duplicates: int = 0
     _last_ns: int | None = None
-    _kept: list[NDArray[np.int16]] = field(default_factory=list)
+    _kept: NDArray[np.int16] = field(
+        default_factory=lambda: np.empty((0, CELLS, CELLS, 3), np.int16)
+    )
 
     def is_due(self, recorded_ns: int) -> bool:
         """Return whether it is time for a frame; a clock that was set back starts anew."""
@@ -48,12 +50,12 @@ class FrameChoice:
         that was kept, nor if less than `change` of it differs from the last.
         """
         cells = cv2.resize(picture, (CELLS, CELLS), interpolation=cv2.INTER_AREA).astype(np.int16)
-        if any(np.abs(cells - each).max() < SAME for each in reversed(self._kept)):
+        if (np.abs(self._kept - cells).max(axis=(1, 2, 3)) < SAME).any():
             self.duplicates += 1
             return False
-        if self._kept and _changed(cells, self._kept[-1]) < self.change:
+        if len(self._kept) and _changed(cells, self._kept[-1]) < self.change:
             return False
-        self._kept.append(cells)
+        self._kept = np.concatenate([self._kept, cells[np.newaxis]])
         return True
 
 

@@ -15,7 +15,8 @@ from ros2_llava_phi.model.prompt import Turn
 
 from .clip import clip_pictures
 from .conversation import Conversation, Sample
-from .files import Records, csv_records
+from .csv_file import csv_records
+from .files import Records
 from .record import RecordError, samples
 from .views import about_frames
 
@@ -70,6 +71,9 @@ def read_bddx(path: Path, pictures: Path, frames: int) -> Iterator[Sample]:
 def _stretches(path: Path) -> Records:
     needed = ('Input.Video', *(f'Answer.1{field}' for field in FIELDS))
     for place, row in csv_records(path, needed):
+        if isinstance(row, RecordError):
+            yield place, row
+            continue
         for number in range(1, MOST_ANSWERS + 1):
             fields = {field: row.get(f'Answer.{number}{field}', '') for field in FIELDS}
             if any(fields.values()):

@@ -28,7 +28,8 @@ from ros2_llava_phi.model.prompt import PICTURE_TEXT, turn
 from ros2_llava_phi.replay.ground_truth import CANNOT_TELL
 
 from .conversation import Conversation, DataError, Sample
-from .files import csv_records, read_text
+from .csv_file import csv_records
+from .files import read_text
 from .record import RecordError, samples
 
 NEEDED = ('frame', 'question', 'answer')
@@ -102,6 +103,8 @@ def read_questions(path: Path) -> list[tuple[str, str, str]]:
         asked = [(f'line {number}', {'question': line}) for number, line in lines if line.strip()]
     for place, row in asked:
         try:
+            if isinstance(row, RecordError):
+                raise row
             _question(row)
         except RecordError as error:
             raise DataError(f'{path}, {place}: {error.reason} ({error.detail})') from error

@@ -12,27 +12,37 @@ def split_by_scene(
     """
     Return the conversations for training, and those for validation, both in their order.
 
-    share: the share of the scenes that validate, 0..1; about that, for a scene's side is decided
-    by a hash of its name and the seed alone. So it stays where it is when others come or go, and
-    two data sets about the same scene never stand on both sides. At least one scene validates,
-    and at least one trains; with a share of 0 all train.
+    share: the share of the scenes that validate, 0..1; with 0 all train.
 
     Raises DataError if there is only one scene to divide.
     """
     conversations = list(conversations)
-    if not share or not conversations:
-        return conversations, []
-    numbers = {each.scene: scene_number(each.scene, seed) for each in conversations}
+    held_out = held_out_scenes((each.scene for each in conversations), share, seed)
+    training = [each for each in conversations if each.scene not in held_out]
+    return training, [each for each in conversations if each.scene in held_out]
+
+
+def held_out_scenes(scenes: Iterable[str], share: float, seed: int) -> set[str]:
+    """
+    Return the scenes that validate: about the share of them, 0..1.
+
+    A scene's side is decided by a hash of its name and the seed alone. So it stays where it is
+    when others come or go, and in every data set. At least one scene validates, and at least one
+    trains, unless the share is 0.
+
+    Raises DataError if there is only one scene to divide.
+    """
+    numbers = {scene: scene_number(scene, seed) for scene in scenes}
+    if not share or not numbers:
+        return set()
     if len(numbers) < 2:
         raise DataError(
-            f'all {len(conversations)} conversations are of the scene {next(iter(numbers))!r}, '
-            'so none can be held out; give more scenes, or a validation share of 0'
+            f'all conversations are of the scene {next(iter(numbers))!r}, so none can be held '
+            'out; give more scenes, or a validation share of 0'
         )
     ranked = sorted(numbers, key=numbers.__getitem__)
     held_out = {scene for scene in ranked if numbers[scene] < share} | {ranked[0]}
-    held_out.discard(ranked[-1])
-    training = [each for each in conversations if each.scene not in held_out]
-    return training, [each for each in conversations if each.scene in held_out]
+    return held_out - {ranked[-1]}
 
 
 def scene_number(scene: str, seed: int) -> float:
