@@ -8,8 +8,8 @@ import pytest
 from ros2_llava_phi.model.prompt import turn
 from ros2_llava_phi.training.data.conversation import Conversation, DataError
 from ros2_llava_phi.training.data.data_set import DataSet
-from ros2_llava_phi.training.data.mixture import divide, epoch
-from ros2_llava_phi.training.data.split import split_by_scene
+from ros2_llava_phi.training.data.mixture import epoch
+from ros2_llava_phi.training.data.split import divide, split_by_scene
 
 
 def about(source: str, scenes: int, questions: int = 1) -> list[Conversation]:
@@ -67,24 +67,20 @@ def test_one_scene_cannot_be_divided() -> None:
     assert split_by_scene(about('a', 1, questions=5), 0, seed=0)[1] == []
 
 
-def a_set(part: str, weight: float = 1.0) -> DataSet:
-    return DataSet.model_validate({'name': part, 'path': Path(), 'part': part, 'weight': weight})
+def a_set(part: str) -> DataSet:
+    return DataSet.model_validate({'name': part, 'path': Path(), 'part': part})
 
 
 def test_official_splits_hold_in_all_sets() -> None:
     few, many = about('official', 5, questions=3), about('divided', 100)
-    train, held_out = divide(
-        [(a_set('validation'), few), (a_set('split', 2.0), many)], share=0.1, seed=0
-    )
-    assert [weight for _, weight in train] == [1.0, 2.0]
-    assert not train[0][0] and len(train[1][0]) > 80
+    train, held_out = divide([(a_set('validation'), few), (a_set('split'), many)], 0.1, seed=0)
+    assert len(train) > 80 and len(train) + len(held_out) == 115
     scenes = {each.scene for each in held_out}
     assert {each.scene for each in few} < scenes
-    assert not scenes & {each.scene for each in train[1][0]}
+    assert not scenes & {each.scene for each in train}
 
-    (kept, _), held_out = divide([(a_set('train'), few), (a_set('split'), many)], 0.1, seed=0)
-    assert len(kept[0]) == 15 and held_out
+    train, held_out = divide([(a_set('train'), few), (a_set('split'), many)], 0.99, seed=0)
+    assert {each.scene for each in few} < {each.scene for each in train}
+    assert not {each.scene for each in train} & {each.scene for each in held_out}
     with pytest.raises(DataError, match="the scene 'scene 0' is in a set for training"):
         divide([(a_set('train'), few), (a_set('validation'), few)], 0.1, seed=0)
-    with pytest.raises(DataError, match='all of the data is for validation'):
-        divide([(a_set('validation'), few)], 0.1, seed=0)

@@ -1,9 +1,10 @@
 """Which conversations train, and which validate: by scene, never by question."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from .conversation import Conversation, DataError
+from .data_set import DataSet
 
 
 def split_by_scene(
@@ -18,6 +19,38 @@ def split_by_scene(
     """
     conversations = list(conversations)
     held_out = held_out_scenes((each.scene for each in conversations), share, seed)
+    training = [each for each in conversations if each.scene not in held_out]
+    return training, [each for each in conversations if each.scene in held_out]
+
+
+def divide(
+    sets: Sequence[tuple[DataSet, Sequence[Conversation]]], share: float, seed: int
+) -> tuple[list[Conversation], list[Conversation]]:
+    """
+    Return the conversations of several sets for training, and those for validation.
+
+    A scene is on the same side in all of the sets: where one of them is for validation alone, its
+    scenes validate in those that are divided, too.
+
+    share: the share of the scenes that validate, 0..1, of the sets that are divided.
+
+    Raises DataError for a scene that is in a set for training alone and in one for validation
+    alone, and where there is only one scene to divide.
+    """
+    scenes = {
+        part: {each.scene for data_set, found in sets if data_set.part == part for each in found}
+        for part in ('split', 'train', 'validation')
+    }
+    held_out, kept = scenes['validation'], scenes['train']
+    if both := held_out & kept:
+        raise DataError(
+            f'the scene {min(both)!r} is in a set for training and in one for validation; take '
+            'it out of one of them, or have both sets split'
+        )
+    free = scenes['split'] - held_out - kept
+    if len(free) > 1 or not (held_out or kept):
+        held_out = held_out | held_out_scenes(free, share, seed)
+    conversations = [each for _, found in sets for each in found]
     training = [each for each in conversations if each.scene not in held_out]
     return training, [each for each in conversations if each.scene in held_out]
 
