@@ -16,6 +16,7 @@ from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.cli.main import main
 from ros2_llava_phi.replay.bag import IMAGE, Storage, Transport
 from ros2_llava_phi.replay.bag_writer import write_bag
+from ros2_llava_phi.replay.frame_choice import FrameChoice
 from ros2_llava_phi.training.data.llava import read_llava
 from ros2_llava_phi.training.data.picture import load_picture
 from ros2_llava_phi.training.data.sheet import read_sheet
@@ -181,8 +182,28 @@ def test_a_recording_that_breaks_off_keeps_what_there_is(tmp_path: Path, run: Ru
     metadata.write_text(metadata.read_text().replace('message_count: 30', 'message_count: 90'))
     code, _, complained = run('extract', bag, '-o', tmp_path / 'out')
     assert code == 2 and complained.count('\n') == 1
-    assert 'holds 30 of 90' in complained and 'the 30 frames before that are in' in complained
+    assert (
+        'holds 30 of 90' in complained and 'the 30 frames that could be read are in' in complained
+    )
     assert len(rows(tmp_path / 'out')) == 30
+
+
+def test_the_other_recordings_are_read_all_the_same(tmp_path: Path, run: Run) -> None:
+    places = [4 * step for step in range(30)]
+    write_bag(tmp_path / 'a', Storage.MCAP, frames(places, rate=1))
+    write_bag(tmp_path / 'b', Storage.MCAP, frames(places[::-1], rate=1))
+    bags = [tmp_path / name for name in ('a', 'gone', 'b')]
+    code, _, complained = run('extract', *bags, '-o', tmp_path / 'out')
+    assert code == 2 and 'gone does not exist' in complained and 'the 60 frames' in complained
+    assert {row['scene'] for row in rows(tmp_path / 'out')} == {'a', 'b'}
+
+
+def test_a_rate_that_does_not_divide_the_cameras_is_kept_on_average() -> None:
+    choice = FrameChoice(rate_hz=10.0)
+    due = [choice.is_due(START_NS + index * SECOND // 30) for index in range(300)]
+    assert due[0] and sum(due) in (99, 100, 101)
+    # A clock that is set back does not stop it.
+    assert any(choice.is_due(index * SECOND // 30) for index in range(4))
 
 
 def write_topics(path: Path, topics: dict[str, str], message: object = None) -> None:

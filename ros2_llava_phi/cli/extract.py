@@ -72,8 +72,8 @@ def extract(
         task = progress.add_task('frames', total=None)
         result = extract_frames(bags, out, how, lambda: progress.advance(task))
     typer.echo(f'{out}: {_summary(result)}')
-    for sentence in result.undecodable[:3]:
-        typer.echo(f'left out: {sentence}', err=True)
+    for camera, count in result.undecodable.items():
+        typer.echo(f'{count} of {camera} are left out: {result.why[camera]}', err=True)
     typer.echo(
         f'Fill in {out / SHEET}, then: llava-phi import {out / SHEET} -o {out / "data.json"}'
     )
@@ -82,7 +82,4 @@ def extract(
 def _summary(result: 'Extracted') -> str:
     cameras = ', '.join(f'{count} of {camera}' for camera, count in result.kept.items())
     text = f'{result.kept.total()} of {result.seen} frames ({cameras})'
-    text += f', {result.duplicates} near duplicates left out'
-    if result.undecodable:
-        text += f', {len(result.undecodable)} that cannot be decoded'
-    return text
+    return f'{text}, {result.duplicates} near duplicates left out'

@@ -32,5 +32,7 @@ def import_sheet(
     write_llava(out, sheet.parent, records.conversations)
     scenes = len({each.scene for each in records.conversations})
     typer.echo(f'{out}: {len(records.conversations)} questions about {scenes} scenes')
+    if out.resolve().parent != sheet.resolve().parent:
+        typer.echo(f'Its pictures are relative to {sheet.parent}: name that as `pictures`.')
     if records.dropped:
         Console(stderr=True).print(dropped_table(records.dropped))

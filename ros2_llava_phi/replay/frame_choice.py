@@ -26,21 +26,22 @@ class FrameChoice:
     rate_hz: float | None = None
     change: float = 0.0
     duplicates: int = 0
-    _last_ns: int | None = None
+    _first_ns: int | None = None
+    _period: float | None = None
     _kept: NDArray[np.int16] = field(
         default_factory=lambda: np.empty((0, CELLS, CELLS, 3), np.int16)
     )
 
     def is_due(self, recorded_ns: int) -> bool:
-        """Return whether it is time for a frame; a clock that was set back starts anew."""
+        """Return whether a frame is the first of its period, whatever way the clock goes."""
         if self.rate_hz is None:
             return True
-        if self._last_ns is not None and (
-            0 <= recorded_ns - self._last_ns < 1e9 / self.rate_hz * (1 - 1e-6)
-        ):
-            return False
-        self._last_ns = recorded_ns
-        return True
+        if self._first_ns is None:
+            self._first_ns = recorded_ns
+        period = (recorded_ns - self._first_ns) * self.rate_hz // 1e9
+        is_first = period != self._period
+        self._period = period
+        return is_first
 
     def is_new(self, picture: NDArray[np.uint8]) -> bool:
         """

@@ -5,6 +5,7 @@ A CSV file with a row for each video: Input.Video, an address, then up to fiftee
 Answer.1start, Answer.1end (seconds), Answer.1action, Answer.1justification.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
@@ -84,7 +85,9 @@ def _video(folder: Path, address: str) -> Path:
     name = PurePosixPath(address).stem
     if not name:
         raise RecordError('Input.Video: it is empty')
-    for suffix in SUFFIXES:
-        if (folder / f'{name}{suffix}').is_file():
-            return folder / f'{name}{suffix}'
+    paths = [folder / f'{name}{suffix}' for suffix in SUFFIXES]
+    for path in paths:
+        # Not Path.is_file, which raises for a name that is too long.
+        if os.path.isfile(path):  # noqa: PTH113
+            return path
     raise RecordError(f'Input.Video: there is no such file ({", ".join(SUFFIXES)})', name)

@@ -40,7 +40,6 @@ def write_once(path: Path, content: bytes) -> None:
     """Write a file that other processes may be writing too; afterwards it is there, and whole."""
     if path.is_file() and path.stat().st_size == len(content):
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, content)
 
 

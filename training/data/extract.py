@@ -25,12 +25,17 @@ NO_QUESTION = (('', '', ''),)
 
 @dataclass
 class Extracted:
-    """What became of the frames of the recordings."""
+    """
+    What became of the frames of the recordings.
+
+    kept, undecodable: how many, by topic. why: what the first that cannot be decoded has.
+    """
 
     seen: int = 0
     kept: Counter[str] = field(default_factory=Counter)
     duplicates: int = 0
-    undecodable: list[str] = field(default_factory=list)
+    undecodable: Counter[str] = field(default_factory=Counter)
+    why: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,27 +70,28 @@ def extract(
 
     seen: called after each camera message.
 
-    Raises BagError for a recording that is missing or has no pictures on the topics, and DataError
-    if no frame was kept; then nothing is written. Of a recording that is damaged further on, what
-    can be read is kept, and BagError says how much that is.
+    Raises BagError for recordings that are missing, damaged, or without pictures on the topics;
+    what can be read of them, and of the others, is written all the same. Raises DataError if there
+    is no frame at all; nothing is written then.
     """
     result = Extracted()
     rows: list[Row] = []
-    damage: BagError | None = None
+    damages: list[BagError] = []
     with new_folder(out):
-        try:
-            for bag in bags:
+        for bag in bags:
+            try:
                 for row in _frames(bag, out, how, result, seen):
                     rows += [_asked(row, *question) for question in how.questions]
-        except BagError as error:
-            damage = error
-        if damage and not rows:
-            raise damage
+            except BagError as error:
+                damages.append(error)
         if not rows:
-            raise DataError(_why_none(bags, result))
+            raise damages[0] if damages else DataError(_why_none(bags, result))
         write_sheet(out / SHEET, rows)
-    if damage:
-        raise BagError(f'{damage}; the {result.kept.total()} frames before that are in {out}')
+    if damages:
+        problems = '; '.join(map(str, damages))
+        raise BagError(
+            f'{problems}; the {result.kept.total()} frames that could be read are in {out}'
+        )
     return result
 
 
@@ -105,7 +111,8 @@ def _frames(
         try:
             pixels = picture(message)
         except BagError as error:
-            result.undecodable.append(str(error))
+            result.undecodable[message.topic] += 1
+            result.why.setdefault(message.topic, str(error))
             continue
         duplicates = choice.duplicates
         if not choice.is_new(pixels):
@@ -146,6 +153,6 @@ def _write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
 
 def _why_none(bags: Sequence[Path], result: Extracted) -> str:
     names = ', '.join(str(bag) for bag in bags)
-    if result.undecodable:
-        return f'{names}: no frame can be decoded; the first: {result.undecodable[0]}'
+    if result.why:
+        return f'{names}: no frame can be decoded; {"; ".join(result.why.values())}'
     return f'{names}: there are no frames on the image topics'

@@ -51,6 +51,7 @@ def list_records(content: Any, path: Path) -> Records:
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file, replacing an older one; whatever happens, a whole file is there or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f'.{path.name}.{os.getpid()}')
     try:
         part.write_bytes(content)

@@ -59,15 +59,17 @@ def _rows(path: Path) -> Records:
         raise DataError(f'{path}: reading Parquet needs `pip install pyarrow`') from error
     try:
         with parquet.ParquetFile(path) as file:
-            for column in COLUMNS:
-                if column not in file.schema_arrow.names:
-                    raise DataError(
-                        f'{path}: there is no column {column!r}; it must have {", ".join(COLUMNS)}'
-                    )
+            missing = [column for column in COLUMNS if column not in file.schema_arrow.names]
+            if missing:
+                raise DataError(
+                    f'{path}: there is no column {missing[0]!r}; it must have {", ".join(COLUMNS)}'
+                )
             number = 0
             for batch in file.iter_batches(columns=list(COLUMNS)):
                 for row in batch.to_pylist():
                     yield f'row {number}', row
                     number += 1
-    except (ArrowException, OSError) as error:
+    except DataError:
+        raise
+    except (ArrowException, OSError, ValueError) as error:
         raise DataError(f'{path}: no Parquet file that can be read: {error}') from error

@@ -71,7 +71,7 @@ def _scenes(folder: Path) -> dict[str, str]:
     for path in _tables(folder, 'sample.json'):
         for place, sample in list_records(read_json(path), path):
             try:
-                scenes[sample['token']] = sample['scene_token']
+                scenes[str(sample['token'])] = str(sample['scene_token'])
             except (KeyError, TypeError) as error:
                 raise DataError(f'{path}, {place}: it must have token, scene_token') from error
     return scenes
@@ -83,10 +83,10 @@ def _files(folder: Path) -> dict[str, dict[str, str]]:
 
     def keep(entry: dict[str, Any]) -> None:
         # While reading: all of this table, of 2.6 million entries, would not fit into memory.
-        name = entry.get('filename', '')
+        name = str(entry.get('filename'))
         if entry.get('is_key_frame') and '/CAM_' in name:
             camera = name.split('/')[-2]
-            files.setdefault(entry.get('sample_token', ''), {})[camera] = name
+            files.setdefault(str(entry.get('sample_token')), {})[camera] = name
 
     for path in _tables(folder, 'sample_data.json'):
         read_json(path, object_hook=keep)

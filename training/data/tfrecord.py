@@ -24,6 +24,7 @@ def read_tfrecord(path: Path) -> Iterator[bytes]:
     """Yield the records of a TFRecord file; raises DataError if it is missing or damaged."""
     try:
         with path.open('rb') as file:
+            size = path.stat().st_size
             number = 0
             while header := file.read(HEADER.size):
                 where = f'{path}, record {number}'
@@ -32,10 +33,10 @@ def read_tfrecord(path: Path) -> Iterator[bytes]:
                 length, crc = HEADER.unpack(header)
                 if crc != _masked_crc(header[:8]):
                     raise DataError(f'{where}: its length has a wrong checksum; no TFRecord file?')
-                data = file.read(length + CRC_BYTES)
-                if len(data) < length + CRC_BYTES:
+                if length + CRC_BYTES > size - file.tell():
                     raise DataError(f'{where}: the file is cut off')
-                yield data[:length]
+                yield file.read(length)
+                file.read(CRC_BYTES)
                 number += 1
     except OSError as error:
         raise DataError(f'{path} cannot be read: {error.strerror}') from error
