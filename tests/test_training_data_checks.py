@@ -112,6 +112,9 @@ def test_only_the_scenes_listed(folder: Path) -> None:
     (folder / 'scenes.txt').write_text('a\nc\n')
     read = read_data_set(data_set(folder, list(records), scenes=folder / 'scenes.txt'))
     assert [each.scene for each in read.conversations] == ['a', 'c']
+    (folder / 'scenes.txt').write_text('d\n')
+    with pytest.raises(DataError, match='no records of the scenes in'):
+        read_data_set(data_set(folder, list(records), scenes=folder / 'scenes.txt'))
 
 
 def test_pictures_load_whole_or_not_at_all(folder: Path) -> None:

@@ -82,4 +82,4 @@ def extract(
 def _summary(result: 'Extracted') -> str:
     cameras = ', '.join(f'{count} of {camera}' for camera, count in result.kept.items())
     text = f'{result.kept.total()} of {result.seen} frames ({cameras})'
-    return f'{text}, {result.duplicates} near duplicates left out'
+    return f'{text}, {result.alike} left out that look alike'

@@ -20,12 +20,10 @@ class FrameChoice:
 
     rate_hz: at most so many frames a second.
     change: the share of the picture, 0..1, that must have changed since the last frame kept.
-    duplicates: how many frames were dropped because one like them had been kept.
     """
 
     rate_hz: float | None = None
     change: float = 0.0
-    duplicates: int = 0
     _first_ns: int | None = None
     _period: float | None = None
     _kept: NDArray[np.int16] = field(
@@ -52,7 +50,6 @@ class FrameChoice:
         """
         cells = cv2.resize(picture, (CELLS, CELLS), interpolation=cv2.INTER_AREA).astype(np.int16)
         if (np.abs(self._kept - cells).max(axis=(1, 2, 3)) < SAME).any():
-            self.duplicates += 1
             return False
         if len(self._kept) and _changed(cells, self._kept[-1]) < self.change:
             return False

@@ -84,7 +84,7 @@ def read_data_set(data_set: DataSet, checked: Callable[[], object] = lambda: Non
         raise DataError(f'{data_set.name}: there is no folder of pictures {folder}')
     samples = _named(_samples(data_set, folder), data_set.name)
     if data_set.scenes is not None:
-        samples = _only(samples, set(read_text(data_set.scenes).split()))
+        samples = _only(samples, _lines(data_set.scenes))
     all_checked = check(samples, folder, checked)
     conversations = tuple(each for each in all_checked if isinstance(each, Conversation))
     dropped = tuple(each for each in all_checked if isinstance(each, Dropped))
@@ -96,7 +96,8 @@ def read_data_set(data_set: DataSet, checked: Callable[[], object] = lambda: Non
             f'{len(dropped)} of {len(all_checked)} records cannot be used'
         )
     if not conversations:
-        raise DataError(f'{data_set.path} holds no records')
+        of_these = f' of the scenes in {data_set.scenes}' if data_set.scenes else ''
+        raise DataError(f'{data_set.path} holds no records{of_these}')
     return Records(conversations, dropped)
 
 
@@ -123,6 +124,10 @@ def _samples(data_set: DataSet, folder: Path) -> Iterator[Sample]:
 
 def _named(samples: Iterable[Sample], name: str) -> Iterator[Sample]:
     return (replace(each, source=name) for each in samples)
+
+
+def _lines(path: Path) -> set[str]:
+    return {line.strip() for line in read_text(path).splitlines()}
 
 
 def _only(samples: Iterable[Sample], scenes: set[str]) -> Iterator[Sample]:

@@ -1,8 +1,8 @@
 """Make a data set of recordings: pictures, and a sheet with the questions to answer."""
 
 import re
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,11 +29,12 @@ class Extracted:
     What became of the frames of the recordings.
 
     kept, undecodable: how many, by topic. why: what the first that cannot be decoded has.
+    alike: those that looked like one that was kept, or had not changed enough.
     """
 
     seen: int = 0
     kept: Counter[str] = field(default_factory=Counter)
-    duplicates: int = 0
+    alike: int = 0
     undecodable: Counter[str] = field(default_factory=Counter)
     why: dict[str, str] = field(default_factory=dict)
 
@@ -77,11 +78,15 @@ def extract(
     result = Extracted()
     rows: list[Row] = []
     damages: list[BagError] = []
+    choices: dict[str, FrameChoice] = defaultdict(lambda: FrameChoice(how.rate_hz, how.change))
     with new_folder(out):
         for bag in bags:
             try:
-                for row in _frames(bag, out, how, result, seen):
-                    rows += [_asked(row, *question) for question in how.questions]
+                for message, scene, pixels in _chosen(bag, how, choices, result, seen):
+                    path = _path(message.topic, result.kept.total(), how.suffix)
+                    _write_picture(out / path, pixels)
+                    result.kept[message.topic] += 1
+                    rows += _rows(path, message, scene, how.questions)
             except BagError as error:
                 damages.append(error)
         if not rows:
@@ -95,18 +100,21 @@ def extract(
     return result
 
 
-def _frames(
-    bag: Path, out: Path, how: Extraction, result: Extracted, seen: Callable[[], object]
-) -> Iterator[Row]:
+def _chosen(
+    bag: Path,
+    how: Extraction,
+    choices: Mapping[str, FrameChoice],
+    result: Extracted,
+    seen: Callable[[], object],
+) -> Iterator[tuple[CameraMessage, str, NDArray[np.uint8]]]:
+    """Yield the frames to keep, each with its scene and its picture."""
     name = bag.resolve().name if bag.is_dir() else bag.stem
-    choices: dict[str, FrameChoice] = {}
     first_ns: int | None = None
     for message in read_camera_messages(bag, how.topics):
         result.seen += 1
         seen()
         first_ns = message.recorded_ns if first_ns is None else first_ns
-        choice = choices.setdefault(message.topic, FrameChoice(how.rate_hz, how.change))
-        if not choice.is_due(message.recorded_ns):
+        if not choices[message.topic].is_due(message.recorded_ns):
             continue
         try:
             pixels = picture(message)
@@ -114,36 +122,30 @@ def _frames(
             result.undecodable[message.topic] += 1
             result.why.setdefault(message.topic, str(error))
             continue
-        duplicates = choice.duplicates
-        if not choice.is_new(pixels):
-            result.duplicates += choice.duplicates - duplicates
-            continue
-        number = result.kept.total()
-        result.kept[message.topic] += 1
-        path = Path(FRAMES, _slug(message.topic), f'{number:06}{how.suffix}')
-        _write_picture(out / path, pixels)
-        yield Row(
-            path.as_posix(), _scene(name, message, first_ns, how), message.topic, _s(message)
-        )
+        if choices[message.topic].is_new(pixels):
+            yield message, _scene(name, message.recorded_ns - first_ns, how.scene_s), pixels
+        else:
+            result.alike += 1
 
 
-def _asked(row: Row, question: str, kind: str, choices: str) -> Row:
-    return Row(row.frame, row.scene, row.camera, row.stamp, question, kind, choices)
+def _scene(recording: str, since_ns: int, scene_s: float | None) -> str:
+    if scene_s is None:
+        return recording
+    return f'{recording}-{int(max(0, since_ns) / 1e9 / scene_s):04}'
 
 
-def _scene(name: str, message: CameraMessage, first_ns: int, how: Extraction) -> str:
-    if how.scene_s is None:
-        return name
-    return f'{name}-{max(0, message.recorded_ns - first_ns) / 1e9 // how.scene_s:04.0f}'
+def _rows(
+    path: Path, message: CameraMessage, scene: str, questions: Sequence[tuple[str, str, str]]
+) -> Iterator[Row]:
+    seconds, rest_ns = divmod(message.stamp_ns, 10**9)
+    stamp = f'{seconds}.{rest_ns // 10**6:03}'
+    for asked in questions:
+        yield Row(path.as_posix(), scene, message.topic, stamp, *asked)
 
 
-def _s(message: CameraMessage) -> str:
-    # Without a float, which would not hold all of the milliseconds' digits for ever.
-    return f'{message.stamp_ns // 10**9}.{message.stamp_ns % 10**9 // 10**6:03}'
-
-
-def _slug(topic: str) -> str:
-    return re.sub(r'\W+', '_', topic).strip('_')
+def _path(topic: str, number: int, suffix: str) -> Path:
+    camera = re.sub(r'\W+', '_', topic).strip('_')
+    return Path(FRAMES, camera, f'{number:06}{suffix}')
 
 
 def _write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
