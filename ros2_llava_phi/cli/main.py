@@ -38,10 +38,10 @@ app.command()(ask)
 app.command()(convert)
 app.command()(export)
 app.command()(build)
-app.command()(inspect)
-app.command()(bag_from_video)
 app.command()(extract)
 app.command('import')(import_sheet)
+app.command()(inspect)
+app.command()(bag_from_video)
 
 
 def _show_version(wanted: bool) -> None:
