@@ -12,6 +12,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 from training_records import as_text, conversations
 
+from ros2_llava_phi.assistant.assistant import YES_NO
 from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.cli.main import main
 from ros2_llava_phi.replay.bag import IMAGE, Storage, Transport
@@ -155,8 +156,9 @@ def test_a_filled_sheet_becomes_training_data(tmp_path: Path, run: Run) -> None:
     assert 'maybe' in complained and 'line 7' in complained
     found = conversations(read_llava(out / 'data.json', out))
     assert [each.kind for each in found] == ['yes_no', 'number', 'choice', 'free_text']
+    # As the assistant expects answers, whatever way people write them.
     assert [each.turns[0].answer for each in found] == [
-        'yes',
+        YES_NO[0],
         '1',
         'right',
         'Ein weißes Kästchen; sonst nichts',

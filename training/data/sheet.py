@@ -22,6 +22,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from ros2_llava_phi.assistant.assistant import YES_NO
 from ros2_llava_phi.assistant.question import Kind, Question, QuestionError
 from ros2_llava_phi.assistant.request import request_text
 from ros2_llava_phi.model.prompt import PICTURE_TEXT, turn
@@ -132,7 +133,7 @@ def _question(row: dict[str, str]) -> Question:
 def _answer(question: Question, answer: str) -> str:
     """Return an answer as the model is to say it."""
     allowed = {
-        Kind.YES_NO: ('yes', 'no'),
+        Kind.YES_NO: YES_NO,
         Kind.CHOICE: question.choices,
         Kind.NUMBER: (answer,) if answer.isdecimal() and len(answer) <= LONGEST_NUMBER else (),
     }.get(question.kind)
