@@ -26,6 +26,8 @@ OnBuild = Callable[[str, int, int], None]
 
 def find_model(model: str) -> Path:
     """Return the folder of a model: a path, or the name of a packaged one; raises ModelError."""
+    if not model:
+        raise ModelError('the model has no name; give a folder, or the name of a packaged model')
     packaged = Path(str(files('ros2_llava_phi'))) / 'data'
     for folder in (Path(model).expanduser(), packaged / model):
         if folder.is_dir():

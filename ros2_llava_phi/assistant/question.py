@@ -118,7 +118,7 @@ def _check_choices(choices: tuple[str, ...]) -> None:
         _check_unicode('choice', choice)
     stripped = [choice.strip() for choice in choices]
     if '' in stripped:
-        raise QuestionError(f'choice {stripped.index("")} is empty; every choice needs a text')
+        raise QuestionError(f'choice {stripped.index("") + 1} is empty; every choice needs a text')
     if (longest := max(map(len, stripped))) > LONGEST_CHOICE:
         raise QuestionError(f'a choice has {longest} characters; at most {LONGEST_CHOICE} fit')
     if len(set(stripped)) < len(stripped):

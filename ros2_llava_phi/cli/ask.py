@@ -21,19 +21,24 @@ def ask(
     yes_no: Annotated[bool, typer.Option('--yes-no', help='Answer yes or no.')] = False,
     number: Annotated[bool, typer.Option('--number', help='Answer with a number.')] = False,
     choices: Annotated[
-        str, typer.Option(metavar='A,B,...', help='Answer with one of these.')
-    ] = '',
+        str | None, typer.Option(metavar='A,B,...', help='Answer with one of these.')
+    ] = None,
     max_tokens: Annotated[int, typer.Option(help='The most tokens of a free text.')] = 128,
     seconds: Annotated[
         float | None,
-        typer.Option(help='Cut a free text short after this time, and give up on anything else.'),
+        typer.Option(
+            min=0, help='Cut a free text short after this time, and give up on anything else.'
+        ),
     ] = None,
     temperature: Annotated[
         float,
         typer.Option(help='Draw the tokens of a free text at random; 0 takes the likeliest.'),
     ] = 0.0,
     top_p: Annotated[
-        float, typer.Option(help='Draw among the likeliest tokens of this probability in all.')
+        float,
+        typer.Option(
+            min=0, max=1, help='Draw among the likeliest tokens of this probability in all.'
+        ),
     ] = 0.95,
     seed: Annotated[int, typer.Option(help='Of the random numbers.')] = 0,
     engine: Annotated[
@@ -89,10 +94,10 @@ def ask(
         _explain(answer)
 
 
-def _kind(yes_no: bool, number: bool, choices: str) -> tuple[Kind, tuple[str, ...]]:
-    if yes_no + number + bool(choices) > 1:
+def _kind(yes_no: bool, number: bool, choices: str | None) -> tuple[Kind, tuple[str, ...]]:
+    if yes_no + number + (choices is not None) > 1:
         raise QuestionError('only one of --yes-no, --number and --choices can be given')
-    if choices:
+    if choices is not None:
         return Kind.CHOICE, tuple(choice.strip() for choice in choices.split(','))
     return Kind.YES_NO if yes_no else Kind.NUMBER if number else Kind.FREE_TEXT, ()
 

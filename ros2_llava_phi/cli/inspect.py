@@ -57,6 +57,6 @@ def inspect(
     for remark in inspection.remarks:
         console.print(f'[bold yellow]note[/]     {escape(remark)}')
     for problem in inspection.problems:
-        console.print(f'[bold red]problem[/]  {escape(problem)}')
+        Console(stderr=True).print(f'[bold red]problem[/]  {escape(problem)}')
     if inspection.problems:
         raise typer.Exit(2)

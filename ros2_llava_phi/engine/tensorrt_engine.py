@@ -178,18 +178,20 @@ class TensorrtEngine:
 
     def _keep(self, result: Floats, cache: TensorrtCache, tokens: int) -> None:
         """Count a run's tokens to the cache; raises NumericsError if its result is not finite."""
-        if not self._native and not np.isfinite(result).all():
-            # What a mask hides is still multiplied, by zero, and NaN would stay NaN.
-            row = BF16_BYTES * self.config.text.hidden_size
-            zero(
-                cache.memory.address + row * cache.length,
-                cache.layer_bytes,
-                tokens * row,
-                2 * self.config.text.layers,
-                self._stream,
-            )
+        if not np.isfinite(result).all():
+            # What a mask hides may still be multiplied, by zero, and NaN would stay NaN.
+            self._clear(cache, tokens)
         _finite(result, 'decoder')
         cache.length += tokens
+
+    def _clear(self, cache: TensorrtCache, tokens: int) -> None:
+        """Set the places of the next tokens in a cache to zero."""
+        text = self.config.text
+        heads = text.heads if self._native else 1
+        row = BF16_BYTES * text.hidden_size // heads
+        for index in range(2 * text.layers):
+            start = cache.memory.address + index * cache.layer_bytes + cache.length * row
+            zero(start, cache.capacity * row, tokens * row, heads, self._stream)
 
     def _can_capture(self, cache: TensorrtCache) -> bool:
         """Return whether a decoded token can be a graph: not every plan's kernels allow it."""

@@ -47,20 +47,16 @@ class Parameters(BaseModel):
     model: str = fixed(
         'llava-phi-tiny', 'Folder of the model, or name of a packaged model', min_length=1
     )
-    engine: str = fixed(
-        'auto',
-        'What runs the model: onnxruntime, tensorrt, torch, or what fits the folder',
-        min_length=1,
+    engine: Literal['auto', 'onnxruntime', 'tensorrt', 'torch'] = fixed(
+        'auto', 'What runs the model: onnxruntime, tensorrt, torch, or what fits the folder'
     )
     device: str = fixed(
         'auto',
         'Device that the engine runs on: cpu, cuda, cuda:1, or cuda for plans and else cpu',
-        min_length=1,
+        pattern=r'^(auto|cpu|cuda(:\d+)?)$',
     )
-    precision: str = fixed(
-        'auto',
-        'Precision of the weights: that of the export, or fp32, bf16, fp16 in torch',
-        min_length=1,
+    precision: Literal['auto', 'fp32', 'bf16', 'fp16', 'int8', 'int4', 'mixed'] = fixed(
+        'auto', 'Precision of the weights: that of the export, or fp32, bf16, fp16 in torch'
     )
     build_plans: bool = fixed(
         True, "Build TensorRT's plans for this machine where the model has none; takes minutes"
