@@ -150,13 +150,13 @@ def test_a_pool_that_does_not_divide_is_refused(tmp_path: Path) -> None:
         open_checkpoint(tmp_path)
 
 
+ONE_LAYER = CONFIG.text.model_copy(
+    update={'hidden_size': 96, 'intermediate_size': 96, 'layers': 1, 'rotary_dim': 16}
+)
 CASES = {
-    'SigLIP': WITH_SIGLIP,
-    'SigLIP, pooled': WITH_SIGLIP.model_copy(update={'pool': 2}),
-    'CLIP, pooled': CONFIG.model_copy(update={'pool': 2}),
-    'CLIP with gelu': CONFIG.model_copy(
-        update={'vision': CONFIG.vision.model_copy(update={'activation': 'gelu'})}
-    ),
+    'SigLIP': ModelConfig(vision=SIGLIP, text=ONE_LAYER),
+    'SigLIP, pooled': ModelConfig(vision=SIGLIP, text=ONE_LAYER, pool=2),
+    'CLIP, pooled': ModelConfig(vision=CONFIG.vision, text=ONE_LAYER, pool=2),
 }
 
 
@@ -165,31 +165,31 @@ def apart(actual: Floats, expected: Floats) -> float:
     return float(np.sqrt(np.square(actual - expected).mean() / np.square(expected).mean()))
 
 
-@pytest.mark.parametrize('name', CASES)
-def test_onnx_runtime_is_the_reference(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ('name', 'precision', 'most'),
+    [
+        ('SigLIP', 'fp32', 1e-5),
+        ('SigLIP', 'int4', 0.05),  # of which the tower keeps 8
+        ('SigLIP, pooled', 'fp32', 1e-5),
+        ('CLIP, pooled', 'fp32', 1e-5),
+    ],
+)
+def test_onnx_runtime_is_the_reference(
+    tmp_path: Path, name: str, precision: str, most: float
+) -> None:
     config = CASES[name]
     folder = random_model(tmp_path / 'model', config)
-    reference = TorchEngine(load_network(folder))
-    seen = reference.encode(pixels(config))
+    export(open_checkpoint(folder), tmp_path / 'out', name, precision)
+    engine = OnnxEngine(tmp_path / 'out', read_manifest(tmp_path / 'out'))
+    assert engine.config == config
+    seen = TorchEngine(load_network(folder)).encode(pixels(config))
     assert seen.shape == (config.image_tokens, config.text.hidden_size)
-    for precision, most in {'fp32': 1e-5, 'int8': 0.05}.items():
-        out = tmp_path / precision
-        export(open_checkpoint(folder), out, name, precision)
-        engine = OnnxEngine(out, read_manifest(out))
-        assert engine.config == config
-        assert apart(engine.encode(pixels(config)), seen) < most
-        prompt = np.concatenate([reference.embed([3, 4, 5]), seen, reference.embed([6, 7])])
-        expected = reference.prefill(prompt, reference.new_cache())
-        assert apart(engine.prefill(prompt, engine.new_cache()), expected) < most
+    assert apart(engine.encode(pixels(config)), seen) < most
 
 
-@pytest.mark.parametrize('precision', ['fp16', 'bf16', 'int8'])
-@pytest.mark.parametrize('name', ['SigLIP', 'SigLIP, pooled'])
+@pytest.mark.parametrize(('name', 'precision'), [('SigLIP', 'int8'), ('SigLIP, pooled', 'bf16')])
 def test_tensorrts_graph_is_the_network(tmp_path: Path, name: str, precision: str) -> None:
     config = CASES[name]
-    config = config.model_copy(
-        update={'text': config.text.model_copy(update={'hidden_size': 96, 'rotary_dim': 16})}
-    )
     folder = random_model(tmp_path / 'model', config)
     export(open_checkpoint(folder), tmp_path / 'out', name, precision, 'tensorrt')
     vision = ReferenceEvaluator(onnx.load(tmp_path / 'out' / VISION), new_ops=OPERATORS)
