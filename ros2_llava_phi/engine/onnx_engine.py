@@ -73,7 +73,7 @@ class OnnxEngine:
         cache = [1, text.heads, text.context_length, text.head_dim]
         caches = {f'{kind}.{i}': cache for kind in ('keys', 'values') for i in range(text.layers)}
         _check(folder / VISION, self._vision, {'pixels': [1, 3, *2 * [vision.image_size]]})
-        embeddings = [1, vision.image_tokens, text.hidden_size]
+        embeddings = [1, self.config.image_tokens, text.hidden_size]
         _check_output(folder / VISION, self._vision, embeddings)
         for graph, session in zip(graphs, self._decoders, strict=True):
             _check(folder / graph, session, {'past': [1], **caches})
