@@ -1,0 +1,124 @@
+"""A training from its recipe to a finished model folder."""
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from accelerate import Accelerator
+from rich.console import Console
+from torch import Tensor
+
+from ros2_llava_phi.model.config import CONFIG_FILE
+from ros2_llava_phi.model.weights import save_network
+
+from .batches import Plan
+from .parts import merge, save_adapter
+from .recipe import Recipe, TrainingError
+from .samples import Samples, print_samples, read_samples
+from .saves import RUN, last_save, new_folder, open_run, save
+from .start import Origin, open_start, save_tokenizer
+from .trainer import Step, Trainer, start_accelerator
+from .watch import Watch
+
+ADAPTER = 'adapter'
+
+
+def train(recipe: Recipe, console: Console) -> None:
+    """
+    Train, or go on where an earlier call was interrupted, and write the model folder.
+
+    Several processes, as torchrun starts them, share the work; the first one writes.
+
+    Raises TrainingError, DataError or ModelError in one line.
+    """
+    accelerator = start_accelerator(recipe)
+    first = accelerator.is_main_process
+    quiet = console if first else Console(file=Path(os.devnull).open('w'))  # noqa: SIM115
+    if first:
+        open_run(recipe.out, recipe)
+    accelerator.wait_for_everyone()
+    run = recipe.out / RUN
+    origin = open_start(recipe.start, recipe.seed)
+    samples = read_samples(recipe, origin.tokenizer, origin.config)
+    print_samples(samples, quiet)
+    trainer = make_trainer(recipe, origin, samples, accelerator)
+    _restore(trainer, run, samples)
+    if trainer.done:
+        quiet.print(f'going on from step {trainer.done} of {trainer.steps}')
+    if first:
+        with Watch(run, console, trainer.steps, trainer.done) as watch:
+            _loop(trainer, run, samples, accelerator, watch.show)
+    else:
+        _loop(trainer, run, samples, accelerator, lambda step: None)
+    learned = trainer.state().weights
+    if first:
+        finish(recipe, origin, learned)
+        console.print(f'{recipe.out}: a model folder, ready to run')
+    accelerator.end_training()
+
+
+def make_trainer(
+    recipe: Recipe, origin: Origin, samples: Samples, accelerator: Accelerator
+) -> Trainer:
+    """Read the network, and plan the batches."""
+    plan = Plan(
+        samples.training,
+        samples.weights,
+        recipe.batch_size,
+        recipe.seed,
+        recipe.questions_per_picture,
+    )
+    return Trainer(recipe, origin.read().float(), samples.training, plan, accelerator)
+
+
+def _loop(
+    trainer: Trainer,
+    run: Path,
+    samples: Samples,
+    accelerator: Accelerator,
+    show: Callable[[Step], None],
+) -> None:
+    """Take all steps, and save on the way."""
+    every = trainer.recipe.save_every
+    for step in trainer.run():
+        show(step)
+        if trainer.done % every == 0 or trainer.done == trainer.steps:
+            state = trainer.state()
+            if accelerator.is_main_process:
+                save(run, replace(state, extra={**state.extra, 'data': samples.fingerprint()}))
+            accelerator.wait_for_everyone()
+
+
+def _restore(trainer: Trainer, run: Path, samples: Samples) -> None:
+    state = last_save(run)
+    if state is None:
+        return
+    if state.extra['data'] != samples.fingerprint():
+        raise TrainingError(
+            f'the data is not what the run in {run.parent} began with; give another out'
+        )
+    trainer.restore(state)
+
+
+def finish(recipe: Recipe, origin: Origin, learned: dict[str, Tensor]) -> None:
+    """
+    Write the model folder: the start's weights, with what was learned in their place.
+
+    config.json comes last: without it, a folder is no model yet.
+    """
+    network = origin.read()
+    merge(network, learned, recipe.lora)
+    made = recipe.out / RUN / 'model'
+    with new_folder(made) as partial:
+        save_network(network, partial, None)
+        save_tokenizer(origin.tokenizer, partial)
+        if recipe.uses_lora:
+            save_adapter(partial / ADAPTER, learned, recipe, origin)
+    for path in sorted(made.iterdir(), key=lambda path: path.name == CONFIG_FILE):
+        place = recipe.out / path.name
+        if place.is_dir():
+            shutil.rmtree(place)
+        path.replace(place)
+    made.rmdir()

@@ -1,0 +1,56 @@
+"""The model that a training starts from."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from ros2_llava_phi.assistant.load import find_model
+from ros2_llava_phi.model.checkpoint import open_checkpoint
+from ros2_llava_phi.model.config import ModelConfig
+from ros2_llava_phi.model.files_hash import files_hash
+from ros2_llava_phi.model.layout import OWN, Layout
+from ros2_llava_phi.model.network import LlavaPhi
+from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE, load_tokenizer
+
+from .recipe import Start
+
+
+@dataclass(frozen=True)
+class Origin:
+    """
+    A model, opened but not read.
+
+    name: for people. folder: where it is. weights_hash: the SHA-256 of its weights.
+    read: builds the network anew, each tensor in the precision that it is stored in.
+    """
+
+    name: str
+    folder: Path
+    config: ModelConfig
+    layout: Layout
+    tokenizer: Tokenizer
+    weights_hash: str
+    read: Callable[[], LlavaPhi]
+
+
+def open_start(start: Start, seed: int) -> Origin:
+    """Open a model; raises ModelError in one line if it cannot be used."""
+    folder = find_model(start.checkpoint or '')
+    checkpoint = open_checkpoint(folder, start.base, start.vision_tower)
+    checkpoint.check()
+    return Origin(
+        folder.name,
+        folder,
+        checkpoint.config,
+        checkpoint.layout,
+        load_tokenizer(checkpoint.tokenizer_folder, checkpoint.config.text.vocab_size),
+        files_hash(checkpoint.files),
+        lambda: checkpoint.read(None),
+    )
+
+
+def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
+    """Write a tokenizer into a model folder."""
+    tokenizer.save(str(folder / TOKENIZER_FILE))
