@@ -3,26 +3,32 @@
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from accelerate import Accelerator
 from rich.console import Console
+from rich.progress import Progress
 from torch import Tensor
 
 from ros2_llava_phi.model.config import CONFIG_FILE
+from ros2_llava_phi.model.network import LlavaPhi
 from ros2_llava_phi.model.weights import save_network
 
 from .batches import Plan
 from .parts import merge, save_adapter
-from .recipe import Recipe, TrainingError
+from .recipe import Recipe, Stage, TrainingError
+from .run_card import write_card
+from .run_report import REPORT_FILE, write_report
 from .samples import Samples, print_samples, read_samples
-from .saves import RUN, last_save, new_folder, open_run, save
+from .saves import RUN, last_save, new_folder, open_run, save, write_text
 from .start import Origin, open_start, save_tokenizer
 from .trainer import Step, Trainer, start_accelerator
-from .watch import Watch
+from .validation import Validation, validate
+from .watch import Watch, read_log
 
 ADAPTER = 'adapter'
+BEFORE_FILE = 'before.json'
 
 
 def train(recipe: Recipe, console: Console) -> None:
@@ -39,10 +45,17 @@ def train(recipe: Recipe, console: Console) -> None:
     if first:
         open_run(recipe.out, recipe)
     accelerator.wait_for_everyone()
+    if (recipe.out / CONFIG_FILE).is_file():
+        quiet.print(f'{recipe.out} is finished: there is nothing left to do')
+        return
     run = recipe.out / RUN
     origin = open_start(recipe.start, recipe.seed)
     samples = read_samples(recipe, origin.tokenizer, origin.config)
     print_samples(samples, quiet)
+    exam = Exam(recipe, origin, samples, str(accelerator.device), quiet)
+    if first:
+        exam.before(run)
+    accelerator.wait_for_everyone()
     trainer = make_trainer(recipe, origin, samples, accelerator)
     _restore(trainer, run, samples)
     if trainer.done:
@@ -54,7 +67,7 @@ def train(recipe: Recipe, console: Console) -> None:
         _loop(trainer, run, samples, accelerator, lambda step: None)
     learned = trainer.state().weights
     if first:
-        finish(recipe, origin, learned)
+        finish(recipe, origin, samples, learned, exam)
         console.print(f'{recipe.out}: a model folder, ready to run')
     accelerator.end_training()
 
@@ -102,20 +115,61 @@ def _restore(trainer: Trainer, run: Path, samples: Samples) -> None:
     trainer.restore(state)
 
 
-def finish(recipe: Recipe, origin: Origin, learned: dict[str, Tensor]) -> None:
+@dataclass(frozen=True)
+class Exam:
+    """The held-out questions, which are asked before and after."""
+
+    recipe: Recipe
+    origin: Origin
+    samples: Samples
+    device: str
+    console: Console
+
+    def before(self, run: Path) -> Validation:
+        """Ask the model that the training starts from, unless an earlier call has."""
+        path = run / BEFORE_FILE
+        if not path.is_file():
+            write_text(path, self.ask(self.origin.read(), 'before').model_dump_json())
+        return Validation.model_validate_json(path.read_bytes())
+
+    def ask(self, network: LlavaPhi, when: str) -> Validation:
+        """Ask a network; `when` is shown beside the bar."""
+        recipe, held_out = self.recipe, self.samples.validation
+        asks = 0 if recipe.stage == Stage.ALIGN else recipe.validation_questions
+        with Progress(console=self.console, disable=not self.console.is_terminal) as progress:
+            task = progress.add_task(f'validation {when}', total=min(asks, len(held_out)))
+            return validate(
+                network,
+                self.origin.tokenizer,
+                held_out,
+                asks,
+                recipe.seed,
+                self.device,
+                lambda: progress.advance(task),
+            )
+
+
+def finish(
+    recipe: Recipe, origin: Origin, samples: Samples, learned: dict[str, Tensor], exam: Exam
+) -> None:
     """
     Write the model folder: the start's weights, with what was learned in their place.
 
     config.json comes last: without it, a folder is no model yet.
     """
+    run = recipe.out / RUN
     network = origin.read()
     merge(network, learned, recipe.lora)
-    made = recipe.out / RUN / 'model'
+    made = run / 'model'
     with new_folder(made) as partial:
         save_network(network, partial, None)
         save_tokenizer(origin.tokenizer, partial)
         if recipe.uses_lora:
             save_adapter(partial / ADAPTER, learned, recipe, origin)
+        scores = exam.before(run), exam.ask(network, 'after')
+        about = (recipe, origin, samples, read_log(run), *scores)
+        write_card(partial, *about)
+        write_report(partial / REPORT_FILE, *about)
     for path in sorted(made.iterdir(), key=lambda path: path.name == CONFIG_FILE):
         place = recipe.out / path.name
         if place.is_dir():

@@ -110,7 +110,7 @@ def _divided(
     share: float,
     seed: int,
 ) -> tuple[list[Conversation], list[Conversation]]:
-    """Return what trains and what validates; sets that are divided are so all at once, by scene."""
+    """Return what trains and what validates; all sets are divided at once, by scene."""
     by_part: dict[str, list[Conversation]] = {'split': [], 'train': [], 'validation': []}
     for each in sets:
         by_part[each.part] += found[each.name]

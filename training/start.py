@@ -10,7 +10,7 @@ from ros2_llava_phi.assistant.load import find_model
 from ros2_llava_phi.model.checkpoint import open_checkpoint
 from ros2_llava_phi.model.config import ModelConfig
 from ros2_llava_phi.model.files_hash import files_hash
-from ros2_llava_phi.model.layout import OWN, Layout
+from ros2_llava_phi.model.layout import Layout
 from ros2_llava_phi.model.network import LlavaPhi
 from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE, load_tokenizer
 

@@ -114,6 +114,8 @@ class Trainer:
         set_learning(network, recipe)
         if recipe.checkpointing:
             compute_again(network)
+        learning = [p.numel() for p in network.parameters() if p.requires_grad]
+        self.learning_parameters = sum(learning)
         optimizer = optimizer_of(network, recipe)
         trainee = Trainee(network).train()
         self._trainee, self._optimizer = accelerator.prepare(trainee, optimizer)
@@ -190,12 +192,10 @@ class Trainer:
         """Return what a save holds; every process must ask for it, and the first one gets it."""
         named = get_model_state_dict(self._trainee, options=WHOLE)
         weights = {name.removeprefix(NETWORK): tensor for name, tensor in named.items()}
-        moments = get_optimizer_state_dict(
-            self._trainee, self._optimizer.optimizer, options=WHOLE
-        )
+        moments = get_optimizer_state_dict(self._trainee, self._optimizer.optimizer, options=WHOLE)
         optimizer = {
             f'{name}/{key}': torch.as_tensor(value)
-            for name, state in moments['state'].items()
+            for name, state in moments.get('state', {}).items()
             for key, value in state.items()  # type: ignore[union-attr]
         }
         scaler = self._accelerator.scaler
@@ -204,7 +204,11 @@ class Trainer:
 
     def restore(self, state: State) -> None:
         """Go back to a save."""
-        names = get_optimizer_state_dict(self._trainee, self._optimizer.optimizer, options=WHOLE)
+        mine = get_optimizer_state_dict(
+            self._trainee,
+            self._optimizer.optimizer,
+            options=StateDictOptions(ignore_frozen_params=True),
+        )
         moments: dict[str, dict[str, Tensor]] = {}
         for key, tensor in state.optimizer.items():
             name, _, kind = key.rpartition('/')
@@ -215,7 +219,7 @@ class Trainer:
         set_optimizer_state_dict(
             self._trainee,
             self._optimizer.optimizer,
-            {**names, 'state': moments},  # type: ignore[typeddict-item]
+            {**mine, 'state': moments},  # type: ignore[typeddict-item]
             options=loading,
         )
         if self._accelerator.scaler is not None:

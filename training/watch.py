@@ -3,8 +3,6 @@
 import json
 import resource
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -81,9 +79,10 @@ class Watch:
         if self._progress.disable and (step.number + 1) % EVERY == 0:
             self._console.print(f'step {step.number + 1} of {self._steps}: {facts}')
         if self._board is not None:
-            for name in ('loss', 'learning_rate', 'norm'):
-                self._board.add_scalar(name, getattr(step, name), step.number + 1)
-            self._board.add_scalar('tokens per second', step.tokens / step.seconds, step.number + 1)
+            speed = {'tokens per second': step.tokens / step.seconds}
+            values = {'loss': step.loss, 'learning rate': step.learning_rate, **speed}
+            for name, value in values.items():
+                self._board.add_scalar(name, value, step.number + 1)
 
 
 def read_log(run: Path) -> list[Step]:
@@ -104,12 +103,6 @@ def memory_gib() -> float:
         return torch.cuda.max_memory_allocated() / 2**30
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most / (2**30 if sys.platform == 'darwin' else 2**20)
-
-
-@contextmanager
-def unwatched() -> Iterator[None]:
-    """Do nothing."""
-    yield
 
 
 def _line(step: Step) -> str:

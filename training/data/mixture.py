@@ -7,9 +7,7 @@ from typing import TypeVar
 Item = TypeVar('Item')
 
 
-def epoch(
-    sets: Sequence[tuple[Sequence[Item], float]], seed: int, number: int
-) -> list[Item]:
+def epoch(sets: Sequence[tuple[Sequence[Item], float]], seed: int, number: int) -> list[Item]:
     """
     Return the conversations of an epoch, shuffled; always the same for a seed and a number.
 
