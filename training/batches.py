@@ -130,7 +130,7 @@ class Plan:
 
 
 def parts_of(rows: Sequence[int], parts: int) -> list[list[int]]:
-    """Cut a step's samples into parts of about one size, in order; raises ValueError if too few."""
+    """Cut a step's samples into parts of about one size; raises ValueError if too few."""
     if len(rows) < parts:
         raise ValueError(f'{len(rows)} samples cannot be cut into {parts} parts')
     return [part.tolist() for part in np.array_split(np.array(rows), parts)]

@@ -78,7 +78,7 @@ def label_all(
     max_length: int,
 ) -> LabelledSet:
     """
-    Label conversations by a template, 'v0' or 'plain'; those that cannot be trained on are dropped.
+    Label conversations by a template, 'v0' or 'plain'; what cannot be trained on is dropped.
 
     max_length: the most positions that one may take, pictures included.
     """
