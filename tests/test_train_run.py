@@ -163,7 +163,7 @@ def never_stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # Steps 2 and 4 are saved; a save syncs six times.
 KILLS: dict[str, tuple[Any, str, int]] = {
     'in the first step': (trainer, 'set_rates', 1),
-    'before a save': (saves, 'save', 1),
+    'before a save': (saves, 'new_folder', 1),
     'between the files of a save': (saves, 'save_file', 2),
     'after the files of the first save': (saves, '_sync', 1),
     'before the first save appears': (Path, 'rename', 1),

@@ -59,6 +59,7 @@ def open_run(out: Path, recipe: Recipe) -> Path:
         _refuse_other(out, json.loads(path.read_text()), mine)
         for left in folder.glob(f'*{PARTIAL}'):
             shutil.rmtree(left) if left.is_dir() else left.unlink()
+        _remove_older(folder)
         return folder
     if out.exists() and (not out.is_dir() or any(p.name != RUN for p in out.iterdir())):
         raise TrainingError(f'{out} holds something else than a run; give another out')
@@ -86,20 +87,27 @@ def save(folder: Path, state: State) -> None:
             {name: t.contiguous() for name, t in state.optimizer.items()}, partial / OPTIMIZER
         )
         (partial / STATE).write_text(json.dumps({'step': state.step, **state.extra}))
-    for older in folder.iterdir():
-        if SAVE.fullmatch(older.name) and older != place:
-            shutil.rmtree(older)
+    _remove_older(folder)
 
 
 def last_save(folder: Path) -> State | None:
     """Return the last save; None if there is none."""
-    saves = [path for path in folder.iterdir() if SAVE.fullmatch(path.name)]
+    saves = _saves(folder)
     if not saves:
         return None
-    last = max(saves, key=lambda path: path.name)
+    last = saves[-1]
     extra = json.loads((last / STATE).read_text())
     step = extra.pop('step')
     return State(step, load_file(last / WEIGHTS), load_file(last / OPTIMIZER), extra)
+
+
+def _saves(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if SAVE.fullmatch(path.name))
+
+
+def _remove_older(folder: Path) -> None:
+    for older in _saves(folder)[:-1]:
+        shutil.rmtree(older)
 
 
 @contextmanager

@@ -97,7 +97,7 @@ def validate(
 
 @torch.inference_mode()
 def _loss(network: LlavaPhi, samples: Sequence[Labelled], device: str) -> float | None:
-    trainee = Trainee(network)
+    trainee = Trainee(network).eval()
     config = network.config
     total, targets = 0.0, 0
     for start in range(0, len(samples), AT_ONCE):
