@@ -8,10 +8,17 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from .bddx import read_bddx
 from .check import check
 from .conversation import Conversation, DataError, Dropped, Sample
+from .drivelm import read_drivelm
 from .files import read_text
+from .lingoqa import read_lingoqa
 from .llava import read_llava
+from .nuscenes_qa import read_nuscenes_qa
+from .openeqa import read_openeqa
+from .robovqa import read_robovqa
+from .sheet import read_sheet
 
 
 class Format(str, Enum):
@@ -77,7 +84,7 @@ def read_data_set(data_set: DataSet, checked: Callable[[], object] = lambda: Non
         raise DataError(f'{data_set.name}: there is no folder of pictures {folder}')
     samples = _named(_samples(data_set, folder), data_set.name)
     if data_set.scenes is not None:
-        samples = _only(samples, set(read_text(data_set.scenes).split()))
+        samples = _only(samples, _lines(data_set.scenes))
     all_checked = check(samples, folder, checked)
     conversations = tuple(each for each in all_checked if isinstance(each, Conversation))
     dropped = tuple(each for each in all_checked if isinstance(each, Dropped))
@@ -89,20 +96,38 @@ def read_data_set(data_set: DataSet, checked: Callable[[], object] = lambda: Non
             f'{len(dropped)} of {len(all_checked)} records cannot be used'
         )
     if not conversations:
-        raise DataError(f'{data_set.path} holds no records')
+        of_these = f' of the scenes in {data_set.scenes}' if data_set.scenes else ''
+        raise DataError(f'{data_set.path} holds no records{of_these}')
     return Records(conversations, dropped)
 
 
 def _samples(data_set: DataSet, folder: Path) -> Iterator[Sample]:
+    path, frames = data_set.path, data_set.frames
     match data_set.format:
         case Format.LLAVA:
-            return read_llava(data_set.path, folder)
-        case _:
-            raise NotImplementedError
+            return read_llava(path, folder)
+        case Format.SHEET:
+            return read_sheet(path, folder)
+        case Format.DRIVELM:
+            return read_drivelm(path, folder)
+        case Format.NUSCENES_QA:
+            return read_nuscenes_qa(path, folder)
+        case Format.LINGOQA:
+            return read_lingoqa(path, folder, frames)
+        case Format.BDDX:
+            return read_bddx(path, folder, frames)
+        case Format.ROBOVQA:
+            return read_robovqa(path, folder, frames)
+        case Format.OPENEQA:
+            return read_openeqa(path, folder, frames)
 
 
 def _named(samples: Iterable[Sample], name: str) -> Iterator[Sample]:
     return (replace(each, source=name) for each in samples)
+
+
+def _lines(path: Path) -> set[str]:
+    return {line.strip() for line in read_text(path).splitlines()}
 
 
 def _only(samples: Iterable[Sample], scenes: set[str]) -> Iterator[Sample]:

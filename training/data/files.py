@@ -1,7 +1,7 @@
 """Read the files that data sets come in; damage to a file is an error that names the place."""
 
-import csv
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -49,30 +49,16 @@ def list_records(content: Any, path: Path) -> Records:
         yield f'[{index}]', record
 
 
-def csv_records(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
-    """
-    Yield the rows of a CSV file that has a line of column names, each with its place: 'line 2'.
-
-    Comma or semicolon (as spreadsheets save it) may part the columns. Empty rows are passed over.
-    Raises DataError if the file is missing or damaged, or lacks one of `columns`.
-    """
-    lines = read_text(path).splitlines(keepends=True)
-    heading = lines[0] if lines else ''
-    delimiter = ';' if heading.count(';') > heading.count(',') else ','
-    reader = csv.DictReader(lines, restval='', strict=True, delimiter=delimiter)
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file, replacing an older one; whatever happens, a whole file is there or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f'.{path.name}.{os.getpid()}')
     try:
-        names = reader.fieldnames or []
-        for column in columns:
-            if column not in names:
-                raise DataError(
-                    f'{path}, line 1: there is no column {column!r}; it must have '
-                    f'{", ".join(columns)}'
-                )
-        for row in reader:
-            if any(row.values()):
-                yield f'line {reader.line_num}', row
-    except csv.Error as error:
-        raise DataError(f'{path}, line {reader.line_num}: {error}') from error
+        part.write_bytes(content)
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def kind_of(content: Any) -> str:

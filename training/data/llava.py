@@ -11,17 +11,18 @@ A list of records, or one a line in .jsonl:
 keeps the frames of one drive together, and `kind`, the type of question.
 """
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from ros2_llava_phi.model.prompt import PICTURE_TEXT, Turn, turn
+from ros2_llava_phi.model.prompt import PICTURE_TEXT, Mark, Turn, turn
 
 from .conversation import Conversation, Sample
-from .files import json_records
+from .files import json_records, write_whole
 from .record import Record, RecordError, samples
 
 
@@ -69,6 +70,32 @@ def read_llava(path: Path, pictures: Path) -> Iterator[Sample]:
     return samples(path.stem, json_records(path), convert)
 
 
+def write_llava(path: Path, pictures: Path, conversations: Iterable[Conversation]) -> None:
+    """
+    Write conversations as LLaVA JSON, with `scene` and `kind`; a file that is there is replaced.
+
+    Picture names become relative to the folder `pictures`.
+    """
+    records = [_content(each, pictures) for each in conversations]
+    write_whole(path, (json.dumps(records, indent=1, ensure_ascii=False) + '\n').encode())
+
+
+def _content(conversation: Conversation, pictures: Path) -> dict[str, object]:
+    names = [path.relative_to(pictures).as_posix() for path in conversation.pictures]
+    messages: list[dict[str, str | None]] = []
+    for said in conversation.turns:
+        request = (PICTURE_TEXT if isinstance(piece, Mark) else piece for piece in said.request)
+        messages.append({'from': 'human', 'value': ''.join(request)})
+        messages.append({'from': 'gpt', 'value': said.answer})
+    return {
+        'id': conversation.record,
+        **({'image': names[0] if len(names) == 1 else names} if names else {}),
+        'scene': conversation.scene,
+        'kind': conversation.kind,
+        'conversations': messages,
+    }
+
+
 def _turns(record: _LlavaRecord) -> tuple[Turn, ...]:
     messages = record.conversations
     if messages and messages[0].speaker == 'gpt':
@@ -81,7 +108,7 @@ def _turns(record: _LlavaRecord) -> tuple[Turn, ...]:
         )
     pairs = zip(islice(messages, 0, None, 2), islice(messages, 1, None, 2), strict=True)
     places = sum(message.value.count(PICTURE_TEXT) for message in messages[::2])
-    each = len(record.image) if places == 1 else 1
+    each = max(1, len(record.image)) if places == 1 else 1
     if places * each != len(record.image):
         raise RecordError(
             'image: there must be as many pictures as <image> in the requests',

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from .record import RecordError
 
 # Beyond any camera, and small enough (192 MiB as RGB) not to exhaust the memory.
 MOST_PIXELS = 64 * 2**20
+PORTION = 4096
 FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF')
 
 
@@ -55,10 +57,14 @@ def picture_faults(
             checked()
         return None
 
-    unique = list(dict.fromkeys(paths))
+    unique = iter(dict.fromkeys(paths))
+    faults: dict[Path, RecordError] = {}
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        faults = zip(unique, threads.map(fault, unique), strict=True)
-        return {path: error for path, error in faults if error}
+        # By portions, for a million tasks that wait would take a gigabyte.
+        while portion := list(islice(unique, PORTION)):
+            found = zip(portion, threads.map(fault, portion), strict=True)
+            faults |= {path: error for path, error in found if error}
+    return faults
 
 
 def _check_inside(path: Path, folder: Path) -> None:

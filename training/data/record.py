@@ -31,11 +31,14 @@ def samples(
     """
     Yield a conversation for each record, or what was wrong with it.
 
-    records: with their places. convert: makes a conversation of a place and a record, or raises
-    RecordError or pydantic's ValidationError.
+    records: with their places; a RecordError in place of one says why there is none.
+    convert: makes a conversation of a place and a record, or raises RecordError or pydantic's
+    ValidationError.
     """
     for place, record in records:
         try:
+            if isinstance(record, RecordError):
+                raise record
             yield convert(place, record)
         except RecordError as error:
             yield Dropped(source, place, error.reason, error.detail)
