@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from .config import CONFIG_FILE, ModelConfig, ModelError, read_config
+from .config import CONFIG_FILE, ModelConfig, ModelError, TextConfig, read_config
 from .layout import CLASS_EMBEDDING, find_layout
 from .lora import PEFT_PREFIX, Adapter, read_adapter
 from .network import LlavaPhi
@@ -62,7 +62,7 @@ def open_checkpoint(
             raise ModelError(f'the base {base} is no complete model; convert it into one first')
         tensors = {**weights, **extra}
     if vision_tower and not any(name.endswith(CLASS_EMBEDDING) for name in tensors):
-        tensors |= _tower_tensors(vision_tower)
+        tensors |= tower_tensors(vision_tower)
     layout = find_layout(tensors)
     config_folder = folder if base is None or (folder / CONFIG_FILE).is_file() else base
     tokenizer_folder = folder if base is None or has_tokenizer(folder) else base
@@ -71,14 +71,20 @@ def open_checkpoint(
         return Checkpoint(folder, config, layout, tensors, adapter, tokenizer_folder)
     stored = {name.removeprefix(layout.vision): tensors[name].shape for name in tensors}
     config = _published_config(config_folder, vision_tower, stored)
-    # Checkpoints of 2024 say 2, Phi's class default, where they mean <|endoftext|>.
-    end, said = end_of_text(tokenizer_folder), config.text.eos_token_id
-    if end is None or end == said:
-        return Checkpoint(folder, config, layout, tensors, adapter, tokenizer_folder)
-    config = config.model_copy(
-        update={'text': config.text.model_copy(update={'eos_token_id': end})}
-    )
-    return Checkpoint(folder, config, layout, tensors, adapter, tokenizer_folder, said)
+    text, said = with_end_of_text(config.text, tokenizer_folder), config.text.eos_token_id
+    config = config.model_copy(update={'text': text})
+    wrong = None if text.eos_token_id == said else said
+    return Checkpoint(folder, config, layout, tensors, adapter, tokenizer_folder, wrong)
+
+
+def with_end_of_text(text: TextConfig, tokenizer_folder: Path) -> TextConfig:
+    """
+    Return the settings with the tokenizer's end of text, where it has one.
+
+    Checkpoints of 2024 say 2, Phi's class default, where they mean <|endoftext|>.
+    """
+    end = end_of_text(tokenizer_folder)
+    return text if end is None else text.model_copy(update={'eos_token_id': end})
 
 
 def _find_base(folder: Path, base: Path | None, adapter: Adapter | None, extra: bool) -> Path:
@@ -102,8 +108,12 @@ def _extra_tensors(folder: Path) -> dict[str, Stored]:
     return {name.removeprefix(PEFT_PREFIX): stored for name, stored in tensors.items()}
 
 
-def _tower_tensors(folder: Path) -> dict[str, Stored]:
-    """Return the vision tower's tensors of a CLIP folder, which may hold its text tower, too."""
+def tower_tensors(folder: Path) -> dict[str, Stored]:
+    """
+    Return the vision tower's tensors of a CLIP folder, which may hold its text tower, too.
+
+    Raises ModelError if there is no tower, or a file is damaged.
+    """
     tensors = list_weights(folder)
     first = [name for name in tensors if name.endswith(CLASS_EMBEDDING)]
     if len(first) != 1:
@@ -117,19 +127,19 @@ def _published_config(
     folder: Path, vision_tower: Path | None, shapes: dict[str, tuple[int, ...]]
 ) -> ModelConfig:
     path = folder / CONFIG_FILE
-    settings = _read_json(path)
+    settings = read_settings(path)
     clip = None
     if vision_tower is not None:
-        clip = _read_json(vision_tower / CONFIG_FILE)
+        clip = read_settings(vision_tower / CONFIG_FILE)
     elif 'vision_config' not in settings and 'text_config' not in settings:
         clip = _clip_by_its_tensors(shapes)
     config = from_published(settings, clip, str(path))
     # transformers 5 saves how pictures are prepared within the processor's settings.
     where = folder / PROCESSOR_FILE
-    pictures = _read_json_if_any(where).get('image_processor')
+    pictures = _settings_if_any(where).get('image_processor')
     if pictures is None:
         where = folder / PICTURE_FILE
-        pictures = _read_json_if_any(where)
+        pictures = _settings_if_any(where)
     pads = pads_pictures(pictures, config.vision.image_size, str(where))
     if 'text_config' not in settings:
         return config
@@ -151,11 +161,12 @@ def _clip_by_its_tensors(shapes: dict[str, tuple[int, ...]]) -> Settings:
     }
 
 
-def _read_json_if_any(path: Path) -> Settings:
-    return _read_json(path) if path.is_file() else {}
+def _settings_if_any(path: Path) -> Settings:
+    return read_settings(path) if path.is_file() else {}
 
 
-def _read_json(path: Path) -> Settings:
+def read_settings(path: Path) -> Settings:
+    """Read a JSON file of settings by name; raises ModelError naming the file."""
     try:
         settings: Any = json.loads(path.read_bytes())
     except OSError as error:

@@ -105,10 +105,19 @@ def find_layout(names: Iterable[str]) -> Layout:
         projector = 'linear_1.weight'
     first = _before(found, projector, 'projector') + projector.removesuffix('weight')
     second = first.replace('.0.', '.2.').replace('linear_1', 'linear_2')
-    text = _before(found, 'embed_tokens.weight', 'decoder')
-    head = _before(found, 'lm_head.weight', "decoder's head") + 'lm_head.'
-    fused = any(f'.{FUSED}.' in name for name in found)
+    text, head, fused = _find_decoder(found)
     return Layout(vision, (first, second), text, head, fused)
+
+
+def layout_of_parts(tower: Iterable[str], decoder: Iterable[str]) -> Layout:
+    """
+    Return the layout of a vision tower and a decoder from folders of their own.
+
+    The projector has the names that this project gives it. Raises ModelError as find_layout.
+    """
+    vision = _before(set(tower), CLASS_EMBEDDING, 'vision tower')
+    text, head, fused = _find_decoder(set(decoder))
+    return Layout(vision, OWN.projector, text, head, fused)
 
 
 def name_of_layout(layout: Layout) -> str:
@@ -117,6 +126,13 @@ def name_of_layout(layout: Layout) -> str:
         if known == layout:
             return name
     return 'of no known program, read by its parts'
+
+
+def _find_decoder(found: set[str]) -> tuple[str, str, bool]:
+    """Return where a decoder lies, where its head lies, and whether q, k, v share a tensor."""
+    text = _before(found, 'embed_tokens.weight', 'decoder')
+    head = _before(found, 'lm_head.weight', "decoder's head") + 'lm_head.'
+    return text, head, any(f'.{FUSED}.' in name for name in found)
 
 
 def _before(names: set[str], ending: str, part: str) -> str:

@@ -167,38 +167,62 @@ def pads_pictures(settings: Settings, side: int, where: str) -> bool:
     return bool(pictures.do_pad)
 
 
+def phi_config(settings: Settings, where: str) -> TextConfig:
+    """Return a Phi's settings, as PhiConfig names them; raises ModelError as from_published."""
+    try:
+        return _phi_config(settings)
+    except ValidationError as error:
+        raise ModelError(f'{where}: {first_problem(error)}') from error
+
+
+def clip_config(settings: Settings, where: str) -> VisionConfig:
+    """Return the settings of a CLIP's vision tower; raises ModelError as from_published."""
+    try:
+        return _clip_config(settings.get('vision_config', settings))
+    except ValidationError as error:
+        raise ModelError(f'{where}: {first_problem(error)}') from error
+
+
 def _from_published(settings: Settings, clip: Settings | None) -> ModelConfig:
     llava = _Llava.model_validate(settings)
-    phi = _Phi.model_validate(settings.get('text_config', settings))
-    rope = phi.rope_parameters or _Rope()
-    share = rope.partial_rotary_factor or phi.partial_rotary_factor
-    eos = phi.eos_token_id[0] if isinstance(phi.eos_token_id, list) else phi.eos_token_id
-    tower = _Clip.model_validate(_tower_settings(settings, clip))
     return ModelConfig(
-        vision=VisionConfig(
-            image_size=tower.image_size,
-            patch_size=tower.patch_size,
-            hidden_size=tower.hidden_size,
-            intermediate_size=tower.intermediate_size,
-            layers=tower.num_hidden_layers,
-            heads=tower.num_attention_heads,
-            layer_norm_eps=tower.layer_norm_eps,
-        ),
-        text=TextConfig(
-            vocab_size=phi.vocab_size,
-            hidden_size=phi.hidden_size,
-            intermediate_size=phi.intermediate_size,
-            layers=phi.num_hidden_layers,
-            heads=phi.num_attention_heads,
-            rotary_dim=int(share * (phi.hidden_size // phi.num_attention_heads)),
-            rope_theta=rope.rope_theta or phi.rope_theta,
-            layer_norm_eps=phi.layer_norm_eps,
-            context_length=phi.max_position_embeddings,
-            eos_token_id=TextConfig().eos_token_id if eos is None else eos,
-        ),
+        vision=_clip_config(_tower_settings(settings, clip)),
+        text=_phi_config(settings.get('text_config', settings)),
         fit='pad' if llava.image_aspect_ratio == 'pad' else 'crop',
         abstain_text=llava.llava_phi.abstain_text,
         temperature=llava.llava_phi.temperature,
+    )
+
+
+def _phi_config(settings: Settings) -> TextConfig:
+    phi = _Phi.model_validate(settings)
+    rope = phi.rope_parameters or _Rope()
+    share = rope.partial_rotary_factor or phi.partial_rotary_factor
+    eos = phi.eos_token_id[0] if isinstance(phi.eos_token_id, list) else phi.eos_token_id
+    return TextConfig(
+        vocab_size=phi.vocab_size,
+        hidden_size=phi.hidden_size,
+        intermediate_size=phi.intermediate_size,
+        layers=phi.num_hidden_layers,
+        heads=phi.num_attention_heads,
+        rotary_dim=int(share * (phi.hidden_size // phi.num_attention_heads)),
+        rope_theta=rope.rope_theta or phi.rope_theta,
+        layer_norm_eps=phi.layer_norm_eps,
+        context_length=phi.max_position_embeddings,
+        eos_token_id=TextConfig().eos_token_id if eos is None else eos,
+    )
+
+
+def _clip_config(settings: Settings) -> VisionConfig:
+    tower = _Clip.model_validate(settings)
+    return VisionConfig(
+        image_size=tower.image_size,
+        patch_size=tower.patch_size,
+        hidden_size=tower.hidden_size,
+        intermediate_size=tower.intermediate_size,
+        layers=tower.num_hidden_layers,
+        heads=tower.num_attention_heads,
+        layer_norm_eps=tower.layer_norm_eps,
     )
 
 

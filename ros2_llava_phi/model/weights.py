@@ -1,6 +1,6 @@
 """From the tensors of a checkpoint to the network, and back: nothing lost, nothing left random."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -25,6 +25,7 @@ class Checkpoint:
     tensors: by the names that they have in their layout.
     tokenizer_folder: where the tokenizer is: the folder itself, or its base's.
     end_in_config: the end of text by config.json, where the tokenizer knows better.
+    drawn: tensors that no file holds yet, by the network's own names.
     """
 
     folder: Path
@@ -34,6 +35,7 @@ class Checkpoint:
     adapter: Adapter | None
     tokenizer_folder: Path
     end_in_config: int | None = None
+    drawn: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def files(self) -> list[Path]:
@@ -65,7 +67,7 @@ class Checkpoint:
         sources = self._sources(wanted)
         adapter = self._adapter_for(wanted, sources)
         by_place = {self.tensors[source]: source for source in sources}
-        state = {}
+        state = {name: tensor.to(dtype or tensor.dtype) for name, tensor in self.drawn.items()}
         for stored, tensor in read_tensors(by_place):
             source = by_place[stored]
             whole = adapter.merged(source, tensor) if adapter else tensor
@@ -87,7 +89,7 @@ class Checkpoint:
         """Return which of the network's tensors each stored one holds, all of them checked."""
         sources: dict[str, list[str]] = {}
         for name in wanted:
-            if name != HEAD_BIAS or not self.drops_head_bias:
+            if name not in self.drawn and (name != HEAD_BIAS or not self.drops_head_bias):
                 sources.setdefault(self.layout.name_of(name), []).append(name)
         found = {name for name in self.tensors if not BUFFERS.search(name)}
         self._refuse(set(sources) - found, 'is missing')
