@@ -15,8 +15,6 @@ from ros2_llava_phi.training.data.conversation import Conversation
 from ros2_llava_phi.training.labels import Labelled, label
 from ros2_llava_phi.training.trainee import Trainee
 
-SIDE = CONFIG.vision.image_size
-
 
 @pytest.fixture(scope='module')
 def samples(tmp_path_factory: pytest.TempPathFactory) -> list[Labelled]:
@@ -42,12 +40,12 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> list[Labelled]:
 
 def loss(samples: list[Labelled]) -> torch.Tensor:
     trainee = Trainee(small_network())
-    total: torch.Tensor = trainee(collate(samples, SIDE, 'pad'))
+    total: torch.Tensor = trainee(collate(samples, CONFIG))
     return total
 
 
 def test_packing_changes_no_loss(samples: list[Labelled]) -> None:
-    batch = collate(samples, SIDE, 'pad')
+    batch = collate(samples, CONFIG)
     # Three pictures with their questions, the last with two turns, two pictures, text alone.
     assert len(batch.tokens) == 6
     assert len(batch.pixels) == 3 + 1 + 2
@@ -74,7 +72,7 @@ def test_pictures_alone_and_text_alone(samples: list[Labelled], only: str) -> No
     """A batch without a picture has gradients of all parts, too, or processes would wait."""
     chosen = [each for each in samples if bool(each.prefix) == (only == 'pictures')]
     network = small_network()
-    Trainee(network)(collate(chosen, SIDE, 'pad')).backward()
+    Trainee(network)(collate(chosen, CONFIG)).backward()
     unused = ('vision_tower.layers.2.', 'vision_tower.post_layernorm')
     for name, parameter in network.named_parameters():
         assert (parameter.grad is None) == name.startswith(unused), name
@@ -115,7 +113,7 @@ def test_weights_are_times_an_epoch(samples: list[Labelled]) -> None:
 
 def test_questions_about_a_picture_come_together(samples: list[Labelled]) -> None:
     rows = [plan(samples, batch_size=15).rows(0)][0]
-    batch = collate([samples[row] for row in rows], SIDE, 'pad')
+    batch = collate([samples[row] for row in rows], CONFIG)
     # Four questions about each of three pictures, three at most in a row, are six rows.
     assert len(batch.tokens) <= 3 * 2 + 3
 

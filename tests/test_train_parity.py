@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 from published_layouts import IMAGE, PAD, SIZES, transformers_model, write_checkpoint
-from small_model import small_network
+from small_model import CONFIG, small_network
 from torch import Tensor
 from train_data import FULL, PROJECTOR, recipe, write_pictures
 
 from ros2_llava_phi.model.checkpoint import load_network
+from ros2_llava_phi.model.config import ModelConfig
 from ros2_llava_phi.model.network import LlavaPhi
 from ros2_llava_phi.training.batches import Batch, collate
 from ros2_llava_phi.training.data.conversation import Conversation
@@ -42,7 +43,7 @@ def samples(folder: Path, image_tokens: int) -> list[Labelled]:
     ]
 
 
-def their_loss(model: Any, samples: list[Labelled], side: int) -> Tensor:
+def their_loss(model: Any, samples: list[Labelled], config: ModelConfig) -> Tensor:
     """Return transformers' mean loss, one row a sample and a picture for each, padded right."""
     rows, labels = [], []
     for sample in samples:
@@ -57,7 +58,7 @@ def their_loss(model: Any, samples: list[Labelled], side: int) -> Tensor:
         full = [np.pad(a, (0, longest - len(a)), constant_values=value) for a in arrays]
         return torch.tensor(np.stack(full).astype(np.int64))
 
-    pixels = [collate([sample], side, 'pad').pixels for sample in samples]
+    pixels = [collate([sample], config).pixels for sample in samples]
     loss: Tensor = model(
         input_ids=padded(rows, PAD),
         attention_mask=padded([np.ones_like(row) for row in rows], 0),
@@ -87,10 +88,10 @@ def test_the_gradient_is_that_of_transformers(tmp_path: Path, size: str, stage: 
     for part in (model.model.language_model, model.lm_head):
         part.requires_grad_(stage == 'instruct')
 
-    wanted = their_loss(model, talks, vision['image'])
+    wanted = their_loss(model, talks, network.config)
     wanted.backward()
     targets = sum(sample.targets for sample in talks)
-    loss, gradient = our_gradient(network, collate(talks, vision['image'], 'pad'), targets)
+    loss, gradient = our_gradient(network, collate(talks, network.config), targets)
 
     assert loss == pytest.approx(wanted.item(), rel=1e-5)
     # Their gradient as a checkpoint: read as ours, it has our names.
@@ -108,7 +109,7 @@ def test_the_gradient_is_that_of_transformers(tmp_path: Path, size: str, stage: 
 
 
 def test_activations_computed_again_change_no_gradient(tmp_path: Path) -> None:
-    batch = collate(samples(tmp_path, 16), 32, 'pad')
+    batch = collate(samples(tmp_path, 16), CONFIG)
     kept, again = small_network(), small_network()
     compute_again(again)
     _, one = our_gradient(kept, batch, 11)

@@ -86,7 +86,7 @@ def test_merged_adapters_answer_as_they_did_unmerged(tmp_path: Path) -> None:
     run(settings)
     origin = open_start(settings.start, 0)
     samples = read_samples(settings, origin.tokenizer, origin.config)
-    batch = collate(samples.training, 32, 'pad')
+    batch = collate(samples.training, origin.config)
     learned = last_save(tmp_path / 'out' / 'run')
     assert learned is not None
     unmerged = origin.read()

@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ros2_llava_phi.model.config import ModelConfig
 from ros2_llava_phi.model.image import preprocess
 
 from .data.mixture import epoch
@@ -136,17 +137,17 @@ def parts_of(rows: Sequence[int], parts: int) -> list[list[int]]:
     return [part.tolist() for part in np.array_split(np.array(rows), parts)]
 
 
-def collate(samples: Sequence[Labelled], side: int, fit: str) -> Batch:
+def collate(samples: Sequence[Labelled], config: ModelConfig) -> Batch:
     """
     Read the pictures of samples, and put the samples into rows.
 
-    side, fit: how pictures are made square, see model/image.py. Raises OSError for a picture that
-    cannot be read.
+    Raises DataError for a picture that cannot be read.
     """
     rows = [_row(group) for group in _adjacent(samples)]
     longest = max(len(row.tokens) for row in rows)
-    pictures = [path for row in rows for path in row.pictures]
-    pixels = [preprocess(load_picture(path), side, fit) for path in pictures]
+    side = config.vision.image_size
+    pictures = [load_picture(path) for row in rows for path in row.pictures]
+    pixels = [preprocess(picture, side, config.fit) for picture in pictures]
     return Batch(
         tokens=_padded([row.tokens for row in rows], longest, 0),
         labels=_padded([row.labels for row in rows], longest, NO_LABEL),

@@ -7,6 +7,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from ros2_llava_phi.assistant.load import find_model
+from ros2_llava_phi.model.assemble import assemble
 from ros2_llava_phi.model.checkpoint import open_checkpoint
 from ros2_llava_phi.model.config import ModelConfig
 from ros2_llava_phi.model.files_hash import files_hash
@@ -36,13 +37,18 @@ class Origin:
 
 
 def open_start(start: Start, seed: int) -> Origin:
-    """Open a model; raises ModelError in one line if it cannot be used."""
-    folder = find_model(start.checkpoint or '')
-    checkpoint = open_checkpoint(folder, start.base, start.vision_tower)
+    """Open a model, or assemble one with a projector drawn by the seed; raises ModelError."""
+    if start.clip is not None and start.phi is not None:
+        checkpoint = assemble(start.clip, start.phi, seed)
+        name = f'{start.clip.name} and {start.phi.name}'
+    else:
+        folder = find_model(start.checkpoint or '')
+        checkpoint = open_checkpoint(folder, start.base, start.vision_tower)
+        name = folder.name
     checkpoint.check()
     return Origin(
-        folder.name,
-        folder,
+        name,
+        checkpoint.folder,
         checkpoint.config,
         checkpoint.layout,
         load_tokenizer(checkpoint.tokenizer_folder, checkpoint.config.text.vocab_size),

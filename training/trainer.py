@@ -245,9 +245,8 @@ class _Parts(Dataset[list[Batch]]):
 
     def __getitem__(self, step: int) -> list[Batch]:
         parts = parts_of(self._plan.rows(step), self._parts)
-        side, fit = self._config.vision.image_size, self._config.fit
         return [
-            collate([self._samples[row] for row in part], side, fit)
+            collate([self._samples[row] for row in part], self._config)
             for part in parts[self._first : self._first + self._each]
         ]
 

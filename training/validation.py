@@ -98,11 +98,10 @@ def validate(
 @torch.inference_mode()
 def _loss(network: LlavaPhi, samples: Sequence[Labelled], device: str) -> float | None:
     trainee = Trainee(network).eval()
-    config = network.config
     total, targets = 0.0, 0
     for start in range(0, len(samples), AT_ONCE):
         part = samples[start : start + AT_ONCE]
-        batch = collate(part, config.vision.image_size, config.fit)
+        batch = collate(part, network.config)
         total += trainee(batch.to(torch.device(device))).item()
         targets += sum(sample.targets for sample in part)
     return total / targets if targets else None
