@@ -50,7 +50,7 @@ def share(validation: Validation) -> float:
 
 def main(
     work: Annotated[Path, typer.Option(help='Folder for data and runs.')] = Path('build/domain'),
-    held_out: Annotated[int, typer.Option(help='Held-out scenes of each kind.')] = 150,
+    held_out: Annotated[int, typer.Option(help='Held-out scenes of each kind.')] = 100,
 ) -> None:
     """Fine-tune llava-phi-tiny on thermal pictures; print and write what came of it."""
     content: dict[str, Any] = yaml.safe_load(RECIPE.read_text())

@@ -16,6 +16,7 @@ import torch
 import yaml
 from accelerate.state import AcceleratorState, PartialState
 from safetensors.torch import load_file
+from test_assemble import clip, phi
 from torch import Tensor
 from train_data import FULL, LORA, PROJECTOR, recipe, record, run, write_pictures
 
@@ -24,6 +25,7 @@ from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.assistant.load import load_assistant
 from ros2_llava_phi.assistant.question import Kind, Question
 from ros2_llava_phi.cli.picture import read_picture
+from ros2_llava_phi.model.assemble import assemble
 from ros2_llava_phi.model.checkpoint import load_network, open_checkpoint
 from ros2_llava_phi.training import saves, trainer
 from ros2_llava_phi.training.batches import collate
@@ -70,6 +72,17 @@ def test_a_stage_trains_only_what_it_should(tmp_path: Path, stage: str) -> None:
     learned = ('projector.',) if stage == 'align' else ('projector.', 'decoder.')
     wanted = {name for name in weights(start) if name.startswith(learned)}
     assert changed(start, tmp_path / 'out') == wanted
+
+
+def test_stage_1_starts_from_a_clip_and_a_phi(tmp_path: Path) -> None:
+    clip(tmp_path / 'clip')
+    phi(tmp_path / 'phi')
+    start = {'clip': tmp_path / 'clip', 'phi': tmp_path / 'phi'}
+    run(recipe(tmp_path, start=start, stage='align', learns=PROJECTOR))
+    before = assemble(tmp_path / 'clip', tmp_path / 'phi', seed=0).read(None).state_dict()
+    after = load_network(tmp_path / 'out', None).state_dict()
+    differ = {name for name in before if not torch.equal(before[name], after[name])}
+    assert differ == {name for name in before if name.startswith('projector.')}
 
 
 def test_the_vision_tower_may_learn_too(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def _loop(
         if trainer.done % every == 0 or trainer.done == trainer.steps:
             state = trainer.state()
             if accelerator.is_main_process:
-                save(run, replace(state, extra={**state.extra, 'data': samples.fingerprint()}))
+                save(run, replace(state, extra={**state.extra, 'data': samples.fingerprint}))
             accelerator.wait_for_everyone()
 
 
@@ -108,7 +108,7 @@ def _restore(trainer: Trainer, run: Path, samples: Samples) -> None:
     state = last_save(run)
     if state is None:
         return
-    if state.extra['data'] != samples.fingerprint():
+    if state.extra['data'] != samples.fingerprint:
         raise TrainingError(
             f'the data is not what the run in {run.parent} began with; give another out'
         )

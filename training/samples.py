@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 
 from rich.console import Console
@@ -36,6 +37,7 @@ class Samples:
     dropped: list[Dropped]
     licences: list[str]
 
+    @cached_property
     def fingerprint(self) -> str:
         """Return a hash of what is trained on, by which a resumed run knows its data again."""
         digest = hashlib.sha256()
