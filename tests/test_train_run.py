@@ -333,6 +333,37 @@ def test_a_dry_run_shows_labels_time_and_memory_and_writes_nothing(
     assert not (tmp_path / 'out').exists()
 
 
+CANNOT_RUN: dict[str, tuple[dict[str, Any], str]] = {
+    'fp16 on a CPU': ({'precision': 'fp16'}, 'precision fp16 needs a GPU'),
+    'fsdp on a CPU': ({'fsdp': True}, 'fsdp needs several GPUs'),
+    'too long': ({'max_length': 1000}, 'max_length is 1000, but the model has 128 positions'),
+    'nothing fits': ({'max_length': 20}, 'nothing is left to train on: takes more than 20 tokens'),
+}
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='is about a machine without a GPU')
+@pytest.mark.parametrize('case', CANNOT_RUN)
+def test_what_this_machine_or_model_cannot_do_is_said_first(tmp_path: Path, case: str) -> None:
+    settings, message = CANNOT_RUN[case]
+    with pytest.raises(TrainingError, match=message) as error:
+        run(recipe(tmp_path, **settings))
+    assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    'settings', [{'precision': 'bf16'}, {'checkpointing': True}, {'workers': 1}], ids=str
+)
+def test_other_ways_to_compute_reach_about_the_same(
+    tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    run(recipe(tmp_path, 'plain'))
+    AcceleratorState._reset_state(True)
+    run(recipe(tmp_path, 'other', **settings))
+    one, other = (read_log(tmp_path / name / 'run') for name in ('plain', 'other'))
+    near = 0.05 if 'precision' in settings else 1e-5
+    assert [s.loss for s in other] == pytest.approx([s.loss for s in one], rel=near)
+
+
 def test_bad_recipes_are_one_line_and_exit_2(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

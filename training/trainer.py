@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedType
 from torch import Tensor
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
@@ -72,6 +72,8 @@ def start_accelerator(recipe: Recipe) -> Accelerator:
         mixed_precision='no' if recipe.precision == 'fp32' else recipe.precision,
         fsdp_plugin=_fsdp() if recipe.fsdp else None,
     )
+    if recipe.fsdp and accelerator.distributed_type != DistributedType.FSDP:
+        raise TrainingError('fsdp needs several GPUs, with a process each; start it by torchrun')
     parts = accelerator.num_processes * recipe.accumulate
     if parts > recipe.batch_size:
         raise TrainingError(
