@@ -1,6 +1,5 @@
 """A training from its recipe to a finished model folder."""
 
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -41,7 +40,7 @@ def train(recipe: Recipe, console: Console) -> None:
     """
     accelerator = start_accelerator(recipe)
     first = accelerator.is_main_process
-    quiet = console if first else Console(file=Path(os.devnull).open('w'))  # noqa: SIM115
+    quiet = console if first else Console(quiet=True)
     if first:
         open_run(recipe.out, recipe)
     accelerator.wait_for_everyone()

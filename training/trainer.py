@@ -186,8 +186,8 @@ class Trainer:
 
     def _no_number(self, what: str, value: float) -> str:
         return (
-            f'the {what} is {value} at step {self.done + 1}; a lower learning rate, a smaller '
-            'clip or precision fp32 may help'
+            f'the {what} is {value} at step {self.done + 1}; the last save stays as it is, and a '
+            'lower learning rate, a smaller clip or precision fp32 may help'
         )
 
     def state(self) -> State:
