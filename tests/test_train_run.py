@@ -36,6 +36,7 @@ from ros2_llava_phi.training.samples import read_samples
 from ros2_llava_phi.training.saves import last_save
 from ros2_llava_phi.training.start import open_start
 from ros2_llava_phi.training.trainee import Trainee
+from ros2_llava_phi.training.validation import Asked, Validation
 from ros2_llava_phi.training.watch import read_log
 
 WEIGHTS = 'model.safetensors'
@@ -291,6 +292,21 @@ def test_the_folder_is_a_model_with_card_and_report(never_stopped: Path) -> None
     assert '<polyline points="0.0,' in report
     assert report.count('data:image/jpeg;base64,') == 4
     assert 'http' not in report.replace('http-equiv', '')
+
+
+def test_confidence_is_calibrated_where_enough_was_asked() -> None:
+    """Half of the answers that were given with certainty are wrong: they were too sure."""
+
+    def asked(number: int) -> Asked:
+        truth = 'Yes' if number % 2 else 'No'
+        return Asked(
+            source='a', record=str(number), kind='', question='?', pictures=(), truth=truth,
+            said='Yes', allowed=('Yes', 'No'), probabilities=(0.9, 0.1),
+        )  # fmt: skip
+
+    answers = [asked(number) for number in range(60)]
+    assert Validation(loss=1.0, asked=answers).temperature(2.0) == pytest.approx(8.0)
+    assert Validation(loss=1.0, asked=answers[:40]).temperature(2.0) is None
 
 
 def test_two_processes_reach_the_losses_of_one(tmp_path: Path) -> None:

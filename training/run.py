@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
 
-from ros2_llava_phi.model.config import CONFIG_FILE
+from ros2_llava_phi.model.config import CONFIG_FILE, write_config
 from ros2_llava_phi.model.network import LlavaPhi
 from ros2_llava_phi.model.weights import save_network
 
@@ -166,6 +166,9 @@ def finish(
         if recipe.uses_lora:
             save_adapter(partial / ADAPTER, learned, recipe, origin)
         scores = exam.before(run), exam.ask(network, 'after')
+        temperature = scores[1].temperature(network.config.temperature)
+        if temperature is not None:
+            write_config(network.config.model_copy(update={'temperature': temperature}), partial)
         about = (recipe, origin, samples, read_log(run), *scores)
         write_card(partial, *about)
         write_report(partial / REPORT_FILE, *about)

@@ -26,6 +26,7 @@ from ros2_llava_phi.model.network import LlavaPhi
 from ros2_llava_phi.model.prompt import Mark, Turn, prompt_tokens, v0_prompt
 
 from .batches import collate
+from .calibration import fit_temperature
 from .data.conversation import Conversation
 from .data.picture import load_picture
 from .labels import Labelled
@@ -33,11 +34,16 @@ from .trainee import Trainee
 
 LONGEST_ANSWER = 64  # tokens
 AT_ONCE = 16  # samples
+LEAST_CLOSED = 50  # answers, to fit a temperature to
 CHOICES = re.compile(r'Answer with one of: (.+)\.\s*$')
 
 
 class Asked(BaseModel):
-    """A held-out question, its true answer, and what the model said."""
+    """
+    A held-out question, its true answer, and what the model said.
+
+    allowed, probabilities: the closed set that the answer was chosen from; empty without one.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -48,6 +54,8 @@ class Asked(BaseModel):
     pictures: tuple[Path, ...]
     truth: str
     said: str
+    allowed: tuple[str, ...] = ()
+    probabilities: tuple[float, ...] = ()
 
     @property
     def right(self) -> bool:
@@ -65,6 +73,19 @@ class Validation(BaseModel):
         """Return how many questions, of a kind or of all, were answered truly, and how many."""
         mine = [each for each in self.asked if kind in (None, each.kind)]
         return sum(each.right for each in mine), len(mine)
+
+    def temperature(self, used: float) -> float | None:
+        """
+        Return the temperature with which confidences would mean what they say.
+
+        used: the one with which the questions were asked. None if too few answers were chosen
+        from a closed set to tell.
+        """
+        closed = [each for each in self.asked if each.truth in each.allowed]
+        if len(closed) < LEAST_CLOSED:
+            return None
+        truth = [each.allowed.index(each.truth) for each in closed]
+        return used * fit_temperature([each.probabilities for each in closed], truth)
 
     def kinds(self) -> list[str]:
         """Return the kinds of questions, sorted."""
@@ -130,6 +151,8 @@ class _Examiner:
             pictures=conversation.pictures,
             truth=first.answer or '',
             said=reply.text,
+            allowed=allowed(conversation),
+            probabilities=reply.probabilities,
         )
 
     def _read(self, conversation: Conversation) -> Floats:
