@@ -39,7 +39,7 @@ def ask(model: str, path: Path) -> Validation:
     length = origin.config.text.context_length
     asked = label_all(records.conversations, origin.tokenizer, origin.config, 'v0', length)
     network = load_network(origin.folder)
-    return validate(network, origin.tokenizer, asked.samples, len(asked.samples), 0, 'cpu')
+    return validate(network, origin.tokenizer, asked.samples, len(asked.samples), 0, 'fp32', 'cpu')
 
 
 def share(validation: Validation) -> float:

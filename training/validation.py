@@ -8,6 +8,7 @@ the true one, but for case and a final point.
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,32 +99,36 @@ def validate(
     samples: Sequence[Labelled],
     questions: int,
     seed: int,
+    precision: str,
     device: str,
     done: Callable[[], object] = lambda: None,
 ) -> Validation:
     """
     Return the loss of held-out samples, and the answers to at most `questions` of them.
 
-    questions: drawn by the seed; the first of each conversation. done: called after each.
+    questions: drawn by the seed; the first of each conversation. precision, device: what the
+    network, which is moved there, computes in and on. done: called after each question.
     """
-    network = network.float().to(device).eval()
     drawn = np.random.default_rng(seed).permutation(len(samples))[:questions]
-    examiner = _Examiner(network, tokenizer, device)
+    engine = TorchEngine(network, precision, device)
+    examiner = _Examiner(engine, tokenizer)
     asked = []
     for index in sorted(drawn):
         asked.append(examiner.ask(samples[index].conversation))
         done()
-    return Validation(loss=_loss(network, samples, device), asked=asked)
+    return Validation(loss=_loss(network, samples), asked=asked)
 
 
 @torch.inference_mode()
-def _loss(network: LlavaPhi, samples: Sequence[Labelled], device: str) -> float | None:
+def _loss(network: LlavaPhi, samples: Sequence[Labelled]) -> float | None:
     trainee = Trainee(network).eval()
+    weight = network.projector[0].weight
     total, targets = 0.0, 0
     for start in range(0, len(samples), AT_ONCE):
         part = samples[start : start + AT_ONCE]
-        batch = collate(part, network.config)
-        total += trainee(batch.to(torch.device(device))).item()
+        batch = collate(part, network.config).to(weight.device)
+        batch = replace(batch, pixels=batch.pixels.to(weight.dtype))
+        total += trainee(batch).item()
         targets += sum(sample.targets for sample in part)
     return total / targets if targets else None
 
@@ -131,10 +136,10 @@ def _loss(network: LlavaPhi, samples: Sequence[Labelled], device: str) -> float 
 class _Examiner:
     """Asks one conversation after another; what two have in common in front is read once."""
 
-    def __init__(self, network: LlavaPhi, tokenizer: Tokenizer, device: str) -> None:
-        self._engine: AnyEngine = TorchEngine(network, 'fp32', device)
+    def __init__(self, engine: AnyEngine, tokenizer: Tokenizer) -> None:
+        self._engine = engine
         self._tokenizer = tokenizer
-        self._numbers = NumberTokens(tokenizer, network.config.text.eos_token_id)
+        self._numbers = NumberTokens(tokenizer, engine.config.text.eos_token_id)
         self._cache: Any = self._engine.new_cache()
         self._seen: object = None
         self._prefix = 0
