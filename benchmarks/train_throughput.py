@@ -183,7 +183,7 @@ def main(
     packed = Recipe.model_validate({**settings, 'questions_per_picture': 12})
     alone = packed.model_copy(update={'questions_per_picture': 1})
     origin = open_start(packed.start, 0)
-    samples = read_samples(packed, origin.tokenizer, origin.config)
+    samples = read_samples(packed, origin.tokenizer, origin.config, Console())
     contenders = {
         "transformers' Trainer": lambda: theirs(packed, origin, samples, work),
         'ours, one question a row': lambda: ours(alone, origin, samples),

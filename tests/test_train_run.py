@@ -15,6 +15,7 @@ import pytest
 import torch
 import yaml
 from accelerate.state import AcceleratorState, PartialState
+from rich.console import Console
 from safetensors.torch import load_file
 from test_assemble import clip, phi
 from torch import Tensor
@@ -99,7 +100,7 @@ def test_merged_adapters_answer_as_they_did_unmerged(tmp_path: Path) -> None:
     settings = recipe(tmp_path, learns=LORA, stage='domain')
     run(settings)
     origin = open_start(settings.start, 0)
-    samples = read_samples(settings, origin.tokenizer, origin.config)
+    samples = read_samples(settings, origin.tokenizer, origin.config, Console(quiet=True))
     batch = collate(samples.training, origin.config)
     learned = last_save(tmp_path / 'out' / 'run')
     assert learned is not None

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 from .labels import PICTURE, Labelled
 from .recipe import Recipe
 from .run import make_trainer
-from .samples import print_samples, read_samples
+from .samples import read_samples
 from .start import open_start
 from .trainer import Trainer, start_accelerator
 from .watch import memory_gib
@@ -28,8 +28,7 @@ def dry_run(recipe: Recipe, console: Console) -> None:
     """
     accelerator = start_accelerator(recipe)
     origin = open_start(recipe.start, recipe.seed)
-    samples = read_samples(recipe, origin.tokenizer, origin.config)
-    print_samples(samples, console)
+    samples = read_samples(recipe, origin.tokenizer, origin.config, console)
     trainer = make_trainer(recipe, origin, samples, accelerator)
     console.print('What carries loss is green; the rest is only read.')
     for step in range(min(BATCHES, trainer.steps)):

@@ -19,7 +19,7 @@ from .parts import merge, save_adapter
 from .recipe import Recipe, Stage, TrainingError
 from .run_card import write_card
 from .run_report import REPORT_FILE, write_report
-from .samples import Samples, print_samples, read_samples
+from .samples import Samples, read_samples
 from .saves import RUN, last_save, new_folder, open_run, save, write_text
 from .start import Origin, open_start, save_tokenizer
 from .trainer import Step, Trainer, start_accelerator
@@ -49,8 +49,7 @@ def train(recipe: Recipe, console: Console) -> None:
         return
     run = recipe.out / RUN
     origin = open_start(recipe.start, recipe.seed)
-    samples = read_samples(recipe, origin.tokenizer, origin.config)
-    print_samples(samples, quiet)
+    samples = read_samples(recipe, origin.tokenizer, origin.config, quiet)
     exam = Exam(recipe, origin, samples, str(accelerator.device), quiet)
     if first:
         exam.before(run)

@@ -1,12 +1,13 @@
 """From a recipe's data sets to the samples that train, and those that validate."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 
 from rich.console import Console
+from rich.progress import Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 from tokenizers import Tokenizer
@@ -48,20 +49,22 @@ class Samples:
 
 
 def read_samples(
-    recipe: Recipe,
-    tokenizer: Tokenizer,
-    config: ModelConfig,
-    checked: Callable[[], object] = lambda: None,
+    recipe: Recipe, tokenizer: Tokenizer, config: ModelConfig, console: Console
 ) -> Samples:
     """
     Read, check, divide and label a recipe's data sets.
 
-    checked: called after each picture that was looked at.
+    console: shows how many pictures were checked, where somebody watches, and what was found.
 
     Raises DataError or TrainingError in one line if they cannot be used, or nothing is left.
     """
     licences = check_licences(recipe.data, recipe.research_only)
-    records = {each.name: read_data_set(each, checked) for each in recipe.data}
+    columns = (TextColumn('{task.description}'), TextColumn('{task.completed:,} pictures'))
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task('checking the data', total=None)
+        records = {
+            each.name: read_data_set(each, lambda: progress.advance(task)) for each in recipe.data
+        }
     found = {name: each.conversations for name, each in records.items()}
     training, validation = _divided(recipe.data, found, recipe.validation, recipe.seed)
     length = recipe.max_length or config.text.context_length
@@ -77,10 +80,12 @@ def read_samples(
         reason = f': {dropped[-1].reason}' if dropped else ''
         raise TrainingError(f'nothing is left to train on{reason}')
     weights = {each.name: each.weight for each in recipe.data}
-    return Samples(trained.samples, asked.samples, weights, dropped, licences)
+    samples = Samples(trained.samples, asked.samples, weights, dropped, licences)
+    _print(samples, console)
+    return samples
 
 
-def print_samples(samples: Samples, console: Console) -> None:
+def _print(samples: Samples, console: Console) -> None:
     """Print what is trained on, the share of tokens that carry loss, and what was dropped."""
     table = Table('data set', title='Training data')
     for heading in ('weight', 'train', 'validate', 'tokens', 'with loss', 'share'):
