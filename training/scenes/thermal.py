@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from .questions import Example, questions
 from .render import sample_view
@@ -60,11 +61,15 @@ def _heat(scene: Scene, rendering: Rendering, rng: np.random.Generator) -> Image
             )
     # Dark paint takes up more of the sun's heat: what is left of the picture's own drawing.
     grey = cv2.cvtColor(rendering.image, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    level -= 0.2 * (grey - cv2.GaussianBlur(grey, (0, 0), 12))
-    level = cv2.GaussianBlur(level, (0, 0), float(rng.uniform(0.6, 1.2)))
+    level -= 0.2 * (grey - _blurred(grey, 12))
+    level = _blurred(level, float(rng.uniform(0.6, 1.2)))
     level = level * float(rng.uniform(0.85, 1.1)) + float(rng.uniform(-12, 12))
     level += noise(rng, labels.shape) * float(rng.uniform(2, 6))
     return np.repeat(np.clip(level, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+
+
+def _blurred(level: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
+    return np.asarray(cv2.GaussianBlur(level, (0, 0), sigma), np.float32)
 
 
 def _names_colour(example: Example) -> bool:
