@@ -46,7 +46,7 @@ def conversation(*turns: Turn, pictures: int = 1) -> Conversation:
 
 
 def learned_text(sample: Labelled, tokenizer: Tokenizer) -> str:
-    said: str = tokenizer.decode(sample.tokens[sample.learned], skip_special_tokens=False)
+    said: str = tokenizer.decode(sample.tokens[sample.learned].tolist(), skip_special_tokens=False)
     return said
 
 

@@ -58,4 +58,4 @@ def compute_again(network: LlavaPhi) -> None:
     """Have every layer's activations computed again on the way back, rather than kept."""
     layers: Iterable[nn.Module] = [*network.decoder.layers, *network.vision_tower.layers]
     for layer in layers:
-        layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)  # type: ignore[method-assign]
+        layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)

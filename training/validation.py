@@ -122,7 +122,7 @@ def validate(
 @torch.inference_mode()
 def _loss(network: LlavaPhi, samples: Sequence[Labelled]) -> float | None:
     trainee = Trainee(network).eval()
-    weight = network.projector[0].weight
+    weight = network.decoder.lm_head.weight
     total, targets = 0.0, 0
     for start in range(0, len(samples), AT_ONCE):
         part = samples[start : start + AT_ONCE]
