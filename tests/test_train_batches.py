@@ -13,6 +13,7 @@ from ros2_llava_phi.model.tokenizer import load_tokenizer
 from ros2_llava_phi.training.batches import Plan, collate, parts_of
 from ros2_llava_phi.training.data.conversation import Conversation
 from ros2_llava_phi.training.labels import Labelled, label
+from ros2_llava_phi.training.recipe import TrainingError
 from ros2_llava_phi.training.trainee import Trainee
 
 
@@ -109,6 +110,11 @@ def test_weights_are_times_an_epoch(samples: list[Labelled]) -> None:
     assert twice.steps(1) == 8  # 30 samples, 4 at once
     assert sum(taken.values()) == 32
     assert set(taken) == set(range(len(samples)))
+
+
+def test_weights_that_leave_nothing_are_refused(samples: list[Labelled]) -> None:
+    with pytest.raises(TrainingError, match='leave no conversation in an epoch'):
+        plan(samples, weight=0.01)
 
 
 def test_questions_about_a_picture_come_together(samples: list[Labelled]) -> None:

@@ -27,6 +27,7 @@ from .data.mixture import epoch
 from .data.picture import load_picture
 from .labels import PICTURE, Labelled
 from .packing import NO_LABEL, PADDING_SEGMENT
+from .recipe import TrainingError
 
 # Batches among which rows are sorted by length.
 SORTED_TOGETHER = 50
@@ -71,6 +72,8 @@ class Plan:
 
         weights: how many times an epoch sees each sample, by its data set.
         together: how many questions about one picture stay together at most.
+
+        Raises TrainingError if an epoch is empty by the weights.
         """
         self._batch_size = batch_size
         self._seed = seed
@@ -81,6 +84,8 @@ class Plan:
         for index, sample in enumerate(samples):
             by_set.setdefault(sample.conversation.source, []).append(index)
         self._sets = [(rows, weights[source]) for source, rows in by_set.items()]
+        if not epoch(self._sets, seed, 0):
+            raise TrainingError('the weights leave no conversation in an epoch; raise them')
         self._number, self._order = 0, self._ordered(0)
 
     @property
@@ -126,7 +131,7 @@ class Plan:
         whole = [run for run in runs if len(run) == self._batch_size]
         rest = [run for run in runs[1:] if len(run) < self._batch_size]
         middle = [whole[place] for place in rng.permutation(len(whole))]
-        found: list[int] = np.concatenate([runs[0][: begun or 0], *middle, *rest]).tolist()
+        found: list[int] = np.concatenate([runs[0], *middle, *rest]).tolist()
         return found
 
 
