@@ -237,7 +237,7 @@ def write_report(result: Measurements, config: ModelConfig, folder: Path) -> Non
         keep_trailing_newline=True,
     )
     about = {**result.machine, **result.versions}
-    prefix = BEFORE_PICTURE + config.vision.image_tokens
+    prefix = BEFORE_PICTURE + config.image_tokens
     text = templates.get_template('performance.md.j2').render(
         result=result,
         machine='; '.join(f'{name} {value}' for name, value in about.items() if value),

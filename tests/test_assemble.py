@@ -9,7 +9,16 @@ import torch
 from safetensors.torch import load_file, save_file
 from small_model import VOCAB, make_model
 from torch import nn
-from transformers import CLIPConfig, CLIPModel, CLIPVisionModel, PhiConfig, PhiForCausalLM
+from transformers import (
+    CLIPConfig,
+    CLIPModel,
+    CLIPVisionModel,
+    PhiConfig,
+    PhiForCausalLM,
+    SiglipConfig,
+    SiglipModel,
+    SiglipVisionModel,
+)
 
 from ros2_llava_phi.model.assemble import assemble
 from ros2_llava_phi.model.checkpoint import load_network
@@ -18,6 +27,15 @@ from ros2_llava_phi.model.network import causal_mask
 from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE
 from ros2_llava_phi.model.weights import save_network
 
+# Heads of 72, and pixels that no patch covers, as in SO400M/14-384.
+SIGLIP_TOWER: dict[str, Any] = {
+    'hidden_size': 144,
+    'intermediate_size': 80,
+    'num_hidden_layers': 3,
+    'num_attention_heads': 2,
+    'image_size': 34,
+    'patch_size': 8,
+}
 TOWER: dict[str, Any] = {
     'hidden_size': 32,
     'intermediate_size': 64,
@@ -89,6 +107,32 @@ def test_parts_are_those_of_their_folders(tmp_path: Path, kind: type[Any], fused
         torch.testing.assert_close(logits, text(IDS).logits)
 
 
+@pytest.mark.parametrize('kind', [SiglipModel, SiglipVisionModel])
+def test_a_siglip(tmp_path: Path, kind: type[Any]) -> None:
+    torch.manual_seed(1)
+    text = {'hidden_size': 32, 'num_hidden_layers': 1, 'num_attention_heads': 2}
+    both = SiglipConfig(vision_config=SIGLIP_TOWER, text_config={**text, 'intermediate_size': 32})
+    model = kind(both if kind is SiglipModel else both.vision_config).eval()
+    model.save_pretrained(tmp_path / 'siglip')
+    phi(tmp_path / 'phi')
+    checkpoint = assemble(tmp_path / 'siglip', tmp_path / 'phi', pool=2)
+    assert checkpoint.config.image_tokens == 4
+    assert checkpoint.config.vision.mean == (0.5, 0.5, 0.5)
+    seen = torch.randn(2, 3, 34, 34)
+    with torch.no_grad():
+        theirs = getattr(model, 'vision_model', model)(seen, output_hidden_states=True)
+        ours = checkpoint.read(torch.float32).vision_tower(seen)
+    torch.testing.assert_close(ours, theirs.hidden_states[-2])
+
+
+def test_a_towers_own_colours(tmp_path: Path) -> None:
+    clip(tmp_path / 'clip'), phi(tmp_path / 'phi')
+    settings = {'image_mean': [0.5, 0.4, 0.3], 'image_std': [0.1, 0.2, 0.3], 'resample': 2}
+    (tmp_path / 'clip' / 'preprocessor_config.json').write_text(json.dumps(settings))
+    vision = assemble(tmp_path / 'clip', tmp_path / 'phi').config.vision
+    assert (vision.mean, vision.std) == ((0.5, 0.4, 0.3), (0.1, 0.2, 0.3))
+
+
 def test_the_projector_is_drawn_from_the_seed_alone(tmp_path: Path) -> None:
     clip(tmp_path / 'clip'), phi(tmp_path / 'phi')
     before = torch.get_rng_state()
@@ -128,7 +172,8 @@ def without(folder: Path, ending: str) -> None:
     [
         ('clip', 'config.json', r'clip.config.json cannot be read'),
         ('clip', 'model.safetensors', 'clip is no CLIP'),
-        ('clip', 'class_embedding', 'clip is no CLIP'),
+        ('clip', 'patch_embedding.weight', 'clip is no CLIP'),
+        ('clip', 'class_embedding', 'clip: tensor .*class_embedding is missing'),
         ('clip', 'layers.1.mlp.fc1.bias', r'clip: tensor .*layers.1.mlp.fc1.bias is missing'),
         ('phi', 'config.json', r'phi.config.json cannot be read'),
         ('phi', 'model.safetensors', 'phi holds no weights'),
@@ -154,5 +199,9 @@ def test_settings_are_named_by_their_own_file(tmp_path: Path) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), 'hidden_act': 'silu'}))
     with pytest.raises(ModelError, match=r'phi.config.json: hidden_act'):
         assemble(tmp_path / 'clip', tmp_path / 'phi')
+    path.write_text(json.dumps({**json.loads(path.read_text()), 'hidden_act': 'gelu_new'}))
+    assert assemble(tmp_path / 'clip', tmp_path / 'phi', pool=2).config.image_tokens == 4
+    with pytest.raises(ModelError, match=r'clip: .*pool 3 does not divide the 4 patches'):
+        assemble(tmp_path / 'clip', tmp_path / 'phi', pool=3)
     with pytest.raises(ModelError, match='there is no folder'):
         assemble(tmp_path / 'nowhere', tmp_path / 'phi')

@@ -100,7 +100,7 @@ def test_a_follow_up_reads_the_past_once(
 
 
 def embedded(engine: TorchEngine, parts: list[list[int] | Mark]) -> Floats:
-    picture = engine.encode(preprocess(frame().image, CONFIG.vision.image_size))
+    picture = engine.encode(preprocess(frame().image, CONFIG))
     stretches = [engine.embed(part) if isinstance(part, list) else picture for part in parts]
     return np.concatenate(stretches)
 

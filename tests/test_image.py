@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from transformers import CLIPImageProcessorPil
+from transformers import CLIPImageProcessorPil, SiglipImageProcessorPil
 
-from ros2_llava_phi.model.image import MEAN, PADDING, STD, pad_to_square, preprocess, square_of
+from ros2_llava_phi.model.config import Fit, ModelConfig, VisionConfig
+from ros2_llava_phi.model.image import pad_to_square, preprocess, square_of
 
+MEAN, STD = VisionConfig().mean, VisionConfig().std
+PADDING = (122, 116, 104)
 SIZES = [(640, 480), (480, 640), (1920, 1080), (333, 333), (337, 336), (50, 201), (1001, 3)]
-ONE_GREY_LEVEL = 1 / 255 / STD[:, None, None]
+ONE_GREY_LEVEL = 1 / 255 / np.array(STD)[:, None, None]
 
 
 def photo(width: int, height: int) -> NDArray[np.uint8]:
@@ -24,20 +27,20 @@ def photo(width: int, height: int) -> NDArray[np.uint8]:
 
 @pytest.mark.parametrize('fit', ['pad', 'crop'])
 @pytest.mark.parametrize(('width', 'height'), SIZES)
-def test_pixels_are_those_of_clips_processor(width: int, height: int, fit: str) -> None:
+def test_pixels_are_those_of_clips_processor(width: int, height: int, fit: Fit) -> None:
     settings = {
         'do_convert_rgb': True,
         'size': {'shortest_edge': 336},
         'crop_size': {'height': 336, 'width': 336},
         'resample': 3,
-        'image_mean': MEAN.tolist(),
-        'image_std': STD.tolist(),
+        'image_mean': MEAN,
+        'image_std': STD,
     }
     processor = CLIPImageProcessorPil(**settings)
     picture = photo(width, height)
     image = Image.fromarray(picture)
-    theirs = processor(pad_to_square(image) if fit == 'pad' else image, return_tensors='np')
-    ours = preprocess(picture, 336, fit)
+    theirs = processor(pad_to_square(image, MEAN) if fit == 'pad' else image, return_tensors='np')
+    ours = preprocess(picture, ModelConfig(fit=fit))
     assert ours.dtype == np.float32
     difference = np.abs(ours - theirs['pixel_values'][0])
     assert (difference <= 1.001 * ONE_GREY_LEVEL).all()
@@ -47,7 +50,7 @@ def test_pixels_are_those_of_clips_processor(width: int, height: int, fit: str) 
 def test_padding(width: int, height: int) -> None:
     """As LLaVA pads: the picture in the middle, the odd line behind it."""
     picture = photo(width, height)
-    padded = np.asarray(pad_to_square(Image.fromarray(picture)))
+    padded = np.asarray(pad_to_square(Image.fromarray(picture), MEAN))
     side = max(width, height)
     left, top = (side - width) // 2, (side - height) // 2
     assert padded.shape == (side, side, 3)
@@ -57,9 +60,27 @@ def test_padding(width: int, height: int) -> None:
     assert (padded[outside] == PADDING).all()
 
 
-@pytest.mark.parametrize('fit', ['pad', 'crop'])
 @pytest.mark.parametrize(('width', 'height'), SIZES)
-def test_points_and_boxes_there_and_back(width: int, height: int, fit: str) -> None:
+def test_stretched_pixels_are_those_of_siglips_processor(width: int, height: int) -> None:
+    half = (0.5, 0.5, 0.5)
+    vision = VisionConfig(kind='siglip', image_size=384, mean=half, std=half)
+    picture = photo(width, height)
+    processor = SiglipImageProcessorPil(size={'height': 384, 'width': 384})
+    theirs = processor(Image.fromarray(picture), return_tensors='np')['pixel_values'][0]
+    ours = preprocess(picture, ModelConfig(vision=vision, fit='stretch'))
+    assert (np.abs(ours - theirs) <= 1.001 * 2 / 255).all()
+
+
+def test_padding_is_of_the_encoders_mean() -> None:
+    half = (0.5, 0.5, 0.5)
+    vision = VisionConfig(kind='siglip', image_size=64, mean=half, std=half)
+    seen = preprocess(photo(64, 16), ModelConfig(vision=vision))
+    np.testing.assert_allclose(seen[:, :16], (127 / 255 - 0.5) / 0.5, atol=1e-6)
+
+
+@pytest.mark.parametrize('fit', ['pad', 'crop', 'stretch'])
+@pytest.mark.parametrize(('width', 'height'), SIZES)
+def test_points_and_boxes_there_and_back(width: int, height: int, fit: Fit) -> None:
     square = square_of(width, height, fit)
     boxes = np.random.default_rng(0).uniform(0, [width, height] * 2, (5, 4))
     np.testing.assert_allclose(square.to_picture(square.from_picture(boxes)), boxes, atol=1e-6)
@@ -70,11 +91,12 @@ def test_points_and_boxes_there_and_back(width: int, height: int, fit: str) -> N
 
 def test_where_a_point_is_seen() -> None:
     """A bright spot in a picture lies where its coordinates say that the model sees it."""
+    fits: tuple[Fit, ...] = ('pad', 'crop', 'stretch')
     for width, height in ((640, 480), (300, 700)):
         picture = np.zeros((height, width, 3), np.uint8)
         picture[200:220, 120:140] = 255
-        for fit in ('pad', 'crop'):
-            seen = preprocess(picture, 336, fit)[1]
+        for fit in fits:
+            seen = preprocess(picture, ModelConfig(fit=fit))[1]
             ys, xs = np.nonzero(seen > 1)
             found = np.array([xs.mean() + 0.5, ys.mean() + 0.5]) / 336
             square = square_of(width, height, fit)

@@ -288,12 +288,13 @@ def test_settings_that_this_network_is_not(
 @pytest.mark.parametrize(
     ('settings', 'message'),
     [
-        ({'image_mean': [0.5, 0.5, 0.5]}, "is not CLIP's"),
+        ({'image_mean': [0.5, 0.5]}, 'preprocessor_config.json: mean'),
+        ({'image_std': [0.5, 0, 0.5]}, 'preprocessor_config.json: std'),
         (
             {'size': {'shortest_edge': 224}},
             'preprocessor_config.json: a size is 224, but the tower takes 28',
         ),
-        ({'size': {'height': 28, 'width': 28}}, 'stretches'),
+        ({'size': {'longest_edge': 28}}, 'size is neither'),
         ({'do_center_crop': False}, 'do_center_crop'),
         ({'resample': 2}, 'resample'),
     ],

@@ -67,7 +67,7 @@ def test_class_token_and_last_layer_are_not_in_the_features() -> None:
     network = small_network()
     pixels = torch.randn(1, 3, 32, 32)
     before = network.vision_tower(pixels)
-    assert before.shape == (1, CONFIG.vision.image_tokens, CONFIG.vision.hidden_size)
+    assert before.shape == (1, CONFIG.vision.patches, CONFIG.vision.hidden_size)
     for parameter in network.vision_tower.layers[-1].parameters():
         parameter.zero_()
     torch.testing.assert_close(network.vision_tower(pixels), before)

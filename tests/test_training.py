@@ -145,7 +145,7 @@ def test_shards_keep_what_was_drawn(tmp_path: Path) -> None:
 def test_the_tower_learns_what_patches_show(tmp_path: Path) -> None:
     """Bright patches, at places that differ from picture to picture."""
     torch.manual_seed(0)
-    targets = (torch.rand(32, CONFIG.vision.image_tokens, 1) < 0.2).float()
+    targets = (torch.rand(32, CONFIG.vision.patches, 1) < 0.2).float()
     grid, patch = CONFIG.vision.grid, CONFIG.vision.patch_size
     squares = targets.view(32, 1, grid, grid)
     pixels = squares.repeat_interleave(patch, 2).repeat_interleave(patch, 3).repeat(1, 3, 1, 1)

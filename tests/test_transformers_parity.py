@@ -15,7 +15,7 @@ from published_layouts import (
     transformers_model,
     write_checkpoint,
 )
-from transformers import LlavaForConditionalGeneration
+from transformers import LlavaConfig, LlavaForConditionalGeneration
 
 from ros2_llava_phi.engine.engine import Floats
 from ros2_llava_phi.engine.torch_engine import TorchEngine
@@ -128,6 +128,66 @@ def test_what_transformers_itself_writes(tmp_path: Path, size: str) -> None:
     ours, our_tokens = our_answers(load_network(tmp_path), parts, pictures(size, 1))
     assert our_tokens == their_tokens
     assert np.abs(ours - theirs).max() < TOLERANCE
+
+
+ENCODERS: dict[str, dict[str, Any]] = {
+    'CLIP B/32': {
+        'model_type': 'clip_vision_model',
+        'hidden_size': 128,
+        'intermediate_size': 512,
+        'num_attention_heads': 2,
+        'image_size': 96,
+        'patch_size': 32,
+    },
+    'a CLIP with gelu': {
+        'model_type': 'clip_vision_model',
+        'hidden_size': 64,
+        'intermediate_size': 96,
+        'num_attention_heads': 1,
+        'image_size': 32,
+        'patch_size': 8,
+        'hidden_act': 'gelu',
+    },
+    # Heads of 72, and pixels that no patch covers, as in SO400M/14-384.
+    'SigLIP': {
+        'model_type': 'siglip_vision_model',
+        'hidden_size': 144,
+        'intermediate_size': 80,
+        'num_attention_heads': 2,
+        'image_size': 34,
+        'patch_size': 8,
+    },
+}
+
+
+@pytest.mark.parametrize('encoder', ENCODERS)
+def test_other_encoders(tmp_path: Path, encoder: str) -> None:
+    settings = {**ENCODERS[encoder], 'num_hidden_layers': 3}
+    config = transformers_config('narrow')
+    grid = settings['image_size'] // settings['patch_size']
+    siglip = settings['model_type'] == 'siglip_vision_model'
+    torch.manual_seed(6)
+    model: Any = LlavaForConditionalGeneration(
+        LlavaConfig(
+            vision_config=settings,
+            text_config=config.text_config,
+            image_token_index=IMAGE,
+            image_seq_length=grid**2,
+            vision_feature_select_strategy='full' if siglip else 'default',
+        )
+    ).eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.12)
+    model.save_pretrained(tmp_path)
+    network = load_network(tmp_path)
+    assert network.config.image_tokens == grid**2
+    seen = torch.randn(2, 3, settings['image_size'], settings['image_size'])
+    for prompt in ('a picture', 'two pictures and turns'):
+        parts = PROMPTS[prompt]
+        theirs, their_tokens = their_answers(model, parts, seen[: parts.count(None)])
+        ours, our_tokens = our_answers(network, parts, seen)
+        assert our_tokens == their_tokens
+        assert np.abs(ours - theirs).max() < TOLERANCE
 
 
 def test_the_test_would_notice_a_wrong_head(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from ros2_llava_phi.assistant.request import request_text
 from ros2_llava_phi.engine.calibration import Prompt
 from ros2_llava_phi.engine.export import export
 from ros2_llava_phi.model.checkpoint import open_checkpoint
-from ros2_llava_phi.model.config import VisionConfig
+from ros2_llava_phi.model.config import ModelConfig
 from ros2_llava_phi.model.image import preprocess
 from ros2_llava_phi.model.prompt import after_picture, answer_text
 
@@ -23,12 +23,12 @@ SEED = 1  # the training's: what is held out is not calibrated with
 QUESTIONS_PER_SCENE = 4
 
 
-def scene_prompts(scenes: int, vision: VisionConfig) -> list[Prompt]:
+def scene_prompts(scenes: int, config: ModelConfig) -> list[Prompt]:
     """Return questions of training scenes with their answers, QUESTIONS_PER_SCENE a scene."""
     prompts = []
     for index in range(scenes):
-        drawn = draw(SEED, index, 'train', vision.grid)
-        pixels = preprocess(drawn.picture, vision.image_size)
+        drawn = draw(SEED, index, 'train', config.vision.grid)
+        pixels = preprocess(drawn.picture, config)
         for example in drawn.examples[:QUESTIONS_PER_SCENE]:
             asked = after_picture(request_text(question_of(example)))
             prompts.append(Prompt(pixels, asked + answer_text(example.answer)))
@@ -50,7 +50,7 @@ def print_precisions(scores: dict[str, Scores], console: Console) -> None:
 def main(model: str, scenes: int = 400, calibration_scenes: int = 64) -> None:
     """Export a model in int8, and in int4 without and with calibration; evaluate all and fp32."""
     checkpoint, console = open_checkpoint(find_model(model)), Console()
-    prompts = scene_prompts(calibration_scenes, checkpoint.config.vision)
+    prompts = scene_prompts(calibration_scenes, checkpoint.config)
     scores = {'fp32': evaluate(load_assistant(model, 'torch'), scenes)}
     with TemporaryDirectory() as folder:
         for name, precision, given in (

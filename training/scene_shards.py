@@ -19,7 +19,8 @@ from tqdm import tqdm
 
 from ros2_llava_phi.assistant.question import Kind, Question
 from ros2_llava_phi.assistant.request import request_text
-from ros2_llava_phi.model.image import MEAN, STD, preprocess
+from ros2_llava_phi.model.config import ModelConfig, VisionConfig
+from ros2_llava_phi.model.image import preprocess
 from ros2_llava_phi.model.prompt import after_picture, answer_text
 from ros2_llava_phi.model.tokenizer import encode
 
@@ -40,6 +41,8 @@ from .tokenizer import end_token
 
 QUESTIONS_PER_SCENE = 24
 BLANK_SHARE = 0.05
+MEAN = np.array(VisionConfig().mean, np.float32)
+STD = np.array(VisionConfig().std, np.float32)
 KINDS = {
     'text': Kind.FREE_TEXT,
     'yes_no': Kind.YES_NO,
@@ -179,13 +182,14 @@ def _make_shard(
 ) -> None:
     tokenizer = Tokenizer.from_str(tokenizer_json)
     tokenizer.encode_special_tokens = True
+    config = ModelConfig(vision=VisionConfig(image_size=side, patch_size=side // grid))
     first = int(path.stem) * scenes
     pictures, targets = [], []
     tokens: list[int] = []
     branches = np.zeros((scenes, 1 + QUESTIONS_PER_SCENE, 3), np.int32)
     for row in range(scenes):
         drawn = draw(seed, first + row, 'train', grid)
-        pixels = preprocess(drawn.picture, side)
+        pixels = preprocess(drawn.picture, config)
         levels = (pixels * STD[:, None, None] + MEAN[:, None, None]) * 255
         pictures.append(levels.round().clip(0, 255).astype(np.uint8))
         targets.append(drawn.targets)

@@ -105,7 +105,7 @@ def draw_task(engine: AnyEngine, apart: bool) -> Task:
     """Return the task, the same for every engine of one model."""
     draw = np.random.default_rng(0)
     vision = engine.config.vision
-    shape = (vision.image_tokens, engine.config.text.hidden_size)
+    shape = (engine.config.image_tokens, engine.config.text.hidden_size)
     pixels = draw.standard_normal((3, vision.image_size, vision.image_size), np.float32)
     picture = draw.standard_normal(shape, np.float32) / 2
     before = draw.integers(FIRST_TOKEN, LAST_TOKEN, BEFORE_PICTURE).tolist()

@@ -53,8 +53,7 @@ class Assistant:
         if reason := nothing_to_see(frame):
             return View(frame, cache, 0, Timings(), reason)
         start = time.perf_counter()
-        config = self._engine.config
-        pixels = preprocess(frame.image, config.vision.image_size, config.fit)
+        pixels = preprocess(frame.image, self._engine.config)
         picture = self._engine.encode(pixels)
         encoded = time.perf_counter()
         self._engine.prefill(np.concatenate([self._before_picture, picture]), cache)

@@ -169,6 +169,6 @@ def _identity(engine: AnyEngine, name: str, weights_hash: str) -> ModelIdentity:
         precision=engine.precision,
         device=engine.device,
         image_size=engine.config.vision.image_size,
-        image_tokens=engine.config.vision.image_tokens,
+        image_tokens=engine.config.image_tokens,
         context_length=engine.config.text.context_length,
     )

@@ -47,7 +47,7 @@ def folder_prompts(folder: Path, config: ModelConfig) -> list[Prompt]:
     for i, path in enumerate(paths):
         rounds, place = divmod(i, len(questions))
         text, kind = questions[place], kinds[(rounds + place) % 2]
-        pixels = preprocess(read_picture(path), config.vision.image_size, config.fit)
+        pixels = preprocess(read_picture(path), config)
         prompts.append(Prompt(pixels, after_picture(request_text(Question(text, kind)))))
     return prompts
 

@@ -18,7 +18,9 @@ class LayoutName(str, Enum):
 BASE = typer.Option(
     help='Folder of the base model, for a folder with a projector or adapter only.'
 )
-VISION_TOWER = typer.Option(help='Folder of the CLIP, for a model without a tower of its own.')
+VISION_TOWER = typer.Option(
+    help='Folder of the CLIP or SigLIP, for a model without a tower of its own.'
+)
 
 
 def convert(

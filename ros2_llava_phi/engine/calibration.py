@@ -16,7 +16,13 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from ros2_llava_phi.model.config import ModelError
-from ros2_llava_phi.model.network import CachedAttention, DecoderLayer, LlavaPhi, causal_mask
+from ros2_llava_phi.model.network import (
+    CachedAttention,
+    DecoderLayer,
+    LlavaPhi,
+    causal_mask,
+    pool_patches,
+)
 from ros2_llava_phi.model.prompt import BEFORE_PICTURE
 from ros2_llava_phi.model.tokenizer import encode
 
@@ -117,7 +123,8 @@ def _embedded(
 
     before = embed(BEFORE_PICTURE)
     for prompt in prompts:
-        picture = projector(tower(torch.from_numpy(prompt.pixels)[None]))
+        features = tower(torch.from_numpy(prompt.pixels)[None])
+        picture = projector(pool_patches(features, network.config.pool))
         whole = torch.cat([before, picture, embed(prompt.text)], dim=1)
         if whole.shape[1] > decoder.config.context_length:
             raise ModelError(
@@ -174,7 +181,7 @@ def _error(
     """Return how far apart the logits behind the picture are, as a share of their size (rms)."""
     norm = deepcopy(network.decoder.final_layernorm).float()
     head = deepcopy(network.decoder.lm_head).float()
-    picture_end = len(encode(tokenizer, BEFORE_PICTURE)) + network.config.vision.image_tokens
+    picture_end = len(encode(tokenizer, BEFORE_PICTURE)) + network.config.image_tokens
     wrong = size = 0.0
     for one, other in zip(exact, rounded, strict=True):
         expected, actual = (head(norm(x[:, picture_end:])) for x in (one, other))

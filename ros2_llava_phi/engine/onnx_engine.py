@@ -65,7 +65,7 @@ class OnnxEngine:
             DECODER: self._decoder.get_outputs()[0].shape,
         }
         wanted = {
-            VISION: [1, vision.image_tokens, text.hidden_size],
+            VISION: [1, self.config.image_tokens, text.hidden_size],
             DECODER: [1, text.vocab_size],
         }
         for file, shape in found.items():

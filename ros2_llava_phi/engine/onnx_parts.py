@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch._subclasses import FakeTensorMode
 
 from ros2_llava_phi.model.config import ModelConfig, TextConfig
-from ros2_llava_phi.model.network import Decoder, LlavaPhi, rotary, rotate
+from ros2_llava_phi.model.network import Decoder, LlavaPhi, pool_patches, rotary, rotate
 
 from .exported import DECODER, VISION, WEIGHTS
 from .quantise import block_size
@@ -150,10 +150,12 @@ class OnnxVision(nn.Module):
         super().__init__()
         self.vision_tower = network.vision_tower
         self.projector = network.projector
+        self.pool = network.config.pool
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Map [1, 3, side, side] to [1, image_tokens, D]."""
-        embeddings: Tensor = self.projector(self.vision_tower(pixels))
+        features = pool_patches(self.vision_tower(pixels), self.pool)
+        embeddings: Tensor = self.projector(features)
         return embeddings
 
 

@@ -65,7 +65,7 @@ def profiles(config: ModelConfig, precision: str) -> list[Shapes]:
     left out.
     """
     most = config.text.context_length
-    usual = min(config.vision.image_tokens + MOST_BATCHED_TOKENS, most)
+    usual = min(config.image_tokens + MOST_BATCHED_TOKENS, most)
     prefill = Shapes((1, 1, 1), (1, usual, most))
     decode = Shapes((1, 1, 1), (1, 1, 2))
     batched = min(MOST_BATCHED_TOKENS, most)

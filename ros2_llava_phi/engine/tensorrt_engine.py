@@ -53,9 +53,9 @@ class Buffers:
 
     def __init__(self, config: ModelConfig, stream: Stream) -> None:
         """Reserve memory for the largest run."""
-        half, text, vision = 2, config.text, config.vision
-        self.pixels = DeviceMemory(half * 3 * vision.image_size**2, stream)
-        self.picture = DeviceMemory(half * vision.image_tokens * text.hidden_size, stream)
+        half, text = 2, config.text
+        self.pixels = DeviceMemory(half * 3 * config.vision.image_size**2, stream)
+        self.picture = DeviceMemory(half * config.image_tokens * text.hidden_size, stream)
         self.embeddings = DeviceMemory(half * text.context_length * text.hidden_size, stream)
         self.past = DeviceMemory(4, stream)
         self.last = DeviceMemory(4, stream)
@@ -125,12 +125,12 @@ class TensorrtEngine:
 
     def encode(self, pixels: Floats) -> Floats:
         """Turn normalised pixels [3, side, side] into embeddings [image_tokens, hidden]."""
-        buffers, vision = self._buffers, self.config.vision
+        buffers = self._buffers
         buffers.pixels.write(to_half(pixels, self._half))
         self._vision.set_tensor_address('pixels', buffers.pixels.address)
         self._vision.set_tensor_address('embeddings', buffers.picture.address)
         self._execute(self._vision)
-        halves = np.empty((vision.image_tokens, self.config.text.hidden_size), np.uint16)
+        halves = np.empty((self.config.image_tokens, self.config.text.hidden_size), np.uint16)
         buffers.picture.read(halves)
         return _finite(from_half(halves, self._half), 'vision tower or projector')
 

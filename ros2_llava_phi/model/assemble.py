@@ -5,24 +5,33 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .checkpoint import read_settings, tower_tensors, with_end_of_text
-from .config import CONFIG_FILE, ModelConfig, ModelError, VisionConfig
-from .layout import BUFFERS, Layout, layout_of_parts
+from .checkpoint import tower_tensors, with_end_of_text
+from .config import (
+    CONFIG_FILE,
+    ModelConfig,
+    ModelError,
+    VisionConfig,
+    errors_that_name,
+    read_settings,
+)
+from .layout import UNUSED, Layout, layout_of_parts
 from .network import Projector, VisionTower
-from .published_config import clip_config, phi_config
+from .picture_settings import read_picture_settings, with_colours
+from .published_config import encoder_config, phi_config
 from .tensor_files import WEIGHT_FILES, Stored, list_weights
 from .tokenizer import load_tokenizer
 from .weights import Checkpoint
 
 
-def assemble(vision_tower: Path, decoder: Path, seed: int = 0) -> Checkpoint:
+def assemble(vision_tower: Path, decoder: Path, seed: int = 0, pool: int = 1) -> Checkpoint:
     """
     Put the parts of a model that has yet to be trained together, without reading their weights.
 
-    vision_tower: the folder of a CLIP, whole or its vision tower alone.
+    vision_tower: the folder of a CLIP or a SigLIP, whole or its vision tower alone.
     decoder: the folder of a Phi of any size, with its tokenizer.
     seed: of the projector, whose layers are drawn as torch.nn.Linear draws them, as LLaVA's are
     (https://github.com/haotian-liu/LLaVA).
+    pool: see ModelConfig.
 
     Pictures are padded to a square. Raises ModelError in one line that names the folder and what
     it lacks.
@@ -34,19 +43,23 @@ def assemble(vision_tower: Path, decoder: Path, seed: int = 0) -> Checkpoint:
     if not text:
         raise ModelError(f'{decoder} holds no weights: it needs one of {", ".join(WEIGHT_FILES)}')
     layout = _layout(seen, text, decoder)
-    tower_file, phi_file = vision_tower / CONFIG_FILE, decoder / CONFIG_FILE
-    phi = phi_config(read_settings(phi_file), str(phi_file))
-    config = ModelConfig(
-        vision=clip_config(read_settings(tower_file), str(tower_file)),
-        text=with_end_of_text(phi, decoder),
-        fit='pad',
-    )
+    config = _config(vision_tower, decoder, pool)
     load_tokenizer(decoder, config.text.vocab_size)
     _check_tower(vision_tower, config.vision, layout, seen)
     drawn = _draw_projector(config, seed)
     checkpoint = Checkpoint(decoder, config, layout, {**seen, **text}, None, decoder, drawn=drawn)
     checkpoint.check()
     return checkpoint
+
+
+def _config(vision_tower: Path, decoder: Path, pool: int) -> ModelConfig:
+    tower_file, phi_file = vision_tower / CONFIG_FILE, decoder / CONFIG_FILE
+    vision = encoder_config(read_settings(tower_file), str(tower_file))
+    where, pictures = read_picture_settings(vision_tower)
+    vision = with_colours(vision, pictures, str(where))
+    text = with_end_of_text(phi_config(read_settings(phi_file), str(phi_file)), decoder)
+    with errors_that_name(str(vision_tower)):
+        return ModelConfig(vision=vision, text=text, fit='pad', pool=pool)
 
 
 def _layout(seen: dict[str, Stored], text: dict[str, Stored], decoder: Path) -> Layout:
@@ -63,7 +76,7 @@ def _check_tower(
     with torch.device('meta'):
         tower = VisionTower(config)
     wanted = {layout.name_of(f'vision_tower.{name}') for name in tower.state_dict()}
-    found = {name for name in tensors if not BUFFERS.search(name)}
+    found = {name for name in tensors if not UNUSED.search(name)}
     for names, problem in ((wanted - found, 'is missing'), (found - wanted, 'is unexpected')):
         if names:
             raise ModelError(f'{folder}: tensor {min(names)} {problem}')

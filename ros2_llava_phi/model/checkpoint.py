@@ -5,25 +5,31 @@ A folder holds config.json and weights. Where it holds only a projector or a LoR
 LLaVA-1.5 saves them, the base and the vision tower come from folders of their own.
 """
 
-import json
 import math
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from .config import CONFIG_FILE, ModelConfig, ModelError, TextConfig, read_config
-from .layout import CLASS_EMBEDDING, find_layout
+from .config import (
+    CONFIG_FILE,
+    ModelConfig,
+    ModelError,
+    Settings,
+    TextConfig,
+    read_config,
+    read_settings,
+)
+from .layout import PATCH_EMBEDDING, find_layout
 from .lora import PEFT_PREFIX, Adapter, read_adapter
 from .network import LlavaPhi
-from .published_config import Settings, from_published, pads_pictures
+from .picture_settings import fit_of_pictures, read_picture_settings, with_colours
+from .published_config import from_published
 from .tensor_files import WEIGHT_FILES, Stored, list_tensors, list_weights
 from .tokenizer import end_of_text, has_tokenizer
 from .weights import Checkpoint
 
+CLASS_EMBEDDING = 'embeddings.class_embedding'
 CLIP_HEAD = 64  # the width of a head in every CLIP
-PICTURE_FILE = 'preprocessor_config.json'
-PROCESSOR_FILE = 'processor_config.json'
 EXTRA_FILES = ('mm_projector.safetensors', 'mm_projector.bin', 'non_lora_trainables.bin')
 
 
@@ -44,7 +50,7 @@ def open_checkpoint(
     Find out what a folder holds, without reading weights.
 
     base: the folder of the model that a projector or an adapter belongs to.
-    vision_tower: the folder of a CLIP, for checkpoints without one.
+    vision_tower: the folder of a CLIP or SigLIP, for checkpoints without one.
 
     Raises ModelError in one line if the folder is no checkpoint, or parts of it are missing.
     """
@@ -61,7 +67,7 @@ def open_checkpoint(
         if not weights or read_adapter(base):
             raise ModelError(f'the base {base} is no complete model; convert it into one first')
         tensors = {**weights, **extra}
-    if vision_tower and not any(name.endswith(CLASS_EMBEDDING) for name in tensors):
+    if vision_tower and not any(name.endswith(PATCH_EMBEDDING) for name in tensors):
         tensors |= tower_tensors(vision_tower)
     layout = find_layout(tensors)
     config_folder = folder if base is None or (folder / CONFIG_FILE).is_file() else base
@@ -110,15 +116,15 @@ def _extra_tensors(folder: Path) -> dict[str, Stored]:
 
 def tower_tensors(folder: Path) -> dict[str, Stored]:
     """
-    Return the vision tower's tensors of a CLIP folder, which may hold its text tower, too.
+    Return the vision tower's tensors of a CLIP or SigLIP, beside which may be its text tower.
 
     Raises ModelError if there is no tower, or a file is damaged.
     """
     tensors = list_weights(folder)
-    first = [name for name in tensors if name.endswith(CLASS_EMBEDDING)]
+    first = [name for name in tensors if name.endswith(PATCH_EMBEDDING)]
     if len(first) != 1:
-        raise ModelError(f'{folder} is no CLIP: it has no tensor {CLASS_EMBEDDING}')
-    prefix = first[0].removesuffix(CLASS_EMBEDDING)
+        raise ModelError(f'{folder} is no CLIP or SigLIP: it has no tensor {PATCH_EMBEDDING}')
+    prefix = first[0].removesuffix(PATCH_EMBEDDING)
     parts = tuple(f'{prefix}{part}' for part in ('embeddings.', 'encoder.', 'pre_', 'post_'))
     return {name: stored for name, stored in tensors.items() if name.startswith(parts)}
 
@@ -128,26 +134,26 @@ def _published_config(
 ) -> ModelConfig:
     path = folder / CONFIG_FILE
     settings = read_settings(path)
-    clip = None
+    tower = None
     if vision_tower is not None:
-        clip = read_settings(vision_tower / CONFIG_FILE)
+        tower = read_settings(vision_tower / CONFIG_FILE)
     elif 'vision_config' not in settings and 'text_config' not in settings:
-        clip = _clip_by_its_tensors(shapes)
-    config = from_published(settings, clip, str(path))
-    # transformers 5 saves how pictures are prepared within the processor's settings.
-    where = folder / PROCESSOR_FILE
-    pictures = _settings_if_any(where).get('image_processor')
-    if pictures is None:
-        where = folder / PICTURE_FILE
-        pictures = _settings_if_any(where)
-    pads = pads_pictures(pictures, config.vision.image_size, str(where))
+        tower = _clip_by_its_tensors(shapes, path)
+    config = from_published(settings, tower, str(path))
+    where, pictures = read_picture_settings(folder)
+    fit = fit_of_pictures(pictures, config.vision, str(where))
     if 'text_config' not in settings:
-        return config
-    return config.model_copy(update={'fit': 'pad' if pads else 'crop'})
+        fit = config.fit
+    if not pictures and vision_tower is not None:
+        where, pictures = read_picture_settings(vision_tower)
+    vision = with_colours(config.vision, pictures, str(where))
+    return config.model_copy(update={'vision': vision, 'fit': fit})
 
 
-def _clip_by_its_tensors(shapes: dict[str, tuple[int, ...]]) -> Settings:
+def _clip_by_its_tensors(shapes: dict[str, tuple[int, ...]], path: Path) -> Settings:
     """Return CLIP's settings for LLaVA-1.5's folders, which only say whose CLIP it was."""
+    if CLASS_EMBEDDING not in shapes:
+        raise ModelError(f'{path} does not describe the SigLIP; give its folder, too')
     width, _, patch, _ = shapes['embeddings.patch_embedding.weight']
     layers = [name for name in shapes if name.endswith('.layer_norm1.weight')]
     places = shapes['embeddings.position_embedding.weight'][0] - 1
@@ -159,20 +165,3 @@ def _clip_by_its_tensors(shapes: dict[str, tuple[int, ...]]) -> Settings:
         'patch_size': patch,
         'image_size': math.isqrt(places) * patch,
     }
-
-
-def _settings_if_any(path: Path) -> Settings:
-    return read_settings(path) if path.is_file() else {}
-
-
-def read_settings(path: Path) -> Settings:
-    """Read a JSON file of settings by name; raises ModelError naming the file."""
-    try:
-        settings: Any = json.loads(path.read_bytes())
-    except OSError as error:
-        raise ModelError(f'{path} cannot be read: {error.strerror}') from error
-    except ValueError as error:
-        raise ModelError(f'{path} is no JSON: {error}') from error
-    if not isinstance(settings, dict):
-        raise ModelError(f'{path} holds a {type(settings).__name__}, not settings by name')
-    return settings

@@ -1,13 +1,22 @@
 """Sizes and settings of one LLaVA-Phi model, as its config.json holds them."""
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 CONFIG_FILE = 'config.json'
 
 Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Spread = Annotated[float, Field(gt=0, le=1)]
+Colour = tuple[Share, Share, Share]  # red, green, blue
+Settings = dict[str, Any]
+Activation = Literal['quick_gelu', 'gelu', 'gelu_tanh']
+Fit = Literal['pad', 'crop', 'stretch']
 Content = TypeVar('Content', bound=BaseModel)
 
 
@@ -20,7 +29,15 @@ class _Settings(BaseModel):
 
 
 class VisionConfig(_Settings):
-    """CLIP's vision transformer (Radford et al. 2021); the defaults are ViT-L/14-336."""
+    """
+    The vision transformer of a CLIP (Radford et al. 2021) or of a SigLIP (Zhai et al. 2023).
+
+    The defaults are CLIP's ViT-L/14-336.
+
+    kind: SigLIP's has no class token, no norm before its layers, and a bias behind its patches.
+    activation: of its MLPs. OpenAI's CLIPs have quick_gelu, others gelu, SigLIP gelu_tanh.
+    mean, std: of the pictures that it learned from: red, green, blue, of full brightness 1.
+    """
 
     image_size: Count = 336
     patch_size: Count = 14
@@ -29,11 +46,18 @@ class VisionConfig(_Settings):
     layers: Annotated[int, Field(ge=2)] = 24
     heads: Count = 16
     layer_norm_eps: float = 1e-5
+    kind: Literal['clip', 'siglip'] = 'clip'
+    activation: Activation = 'quick_gelu'
+    mean: Colour = (0.48145466, 0.4578275, 0.40821073)
+    std: tuple[Spread, Spread, Spread] = (0.26862954, 0.26130258, 0.27577711)
 
     @model_validator(mode='after')
     def _check(self) -> 'VisionConfig':
-        if self.image_size % self.patch_size:
+        # SigLIP SO400M takes 384 pixels in patches of 14, and leaves the last 6 out.
+        if self.kind == 'clip' and self.image_size % self.patch_size:
             raise ValueError(f'image_size {self.image_size} is no multiple of {self.patch_size}')
+        if self.image_size < self.patch_size:
+            raise ValueError(f'image_size {self.image_size} is less than a patch')
         if self.hidden_size % self.heads:
             raise ValueError(
                 f'hidden_size {self.hidden_size} is no multiple of {self.heads} heads'
@@ -46,8 +70,8 @@ class VisionConfig(_Settings):
         return self.image_size // self.patch_size
 
     @property
-    def image_tokens(self) -> int:
-        """Return the number of patches, which is the number of tokens a picture takes."""
+    def patches(self) -> int:
+        """Return the number of patches of a picture."""
         return self.grid**2
 
 
@@ -91,14 +115,32 @@ class ModelConfig(_Settings):
     tell; None for models that were not.
     temperature: divides the logits of closed answers so that their probabilities are calibrated
     (Guo et al. 2017); fitted on validation data at the end of a training.
-    fit: how a picture is made square, as in training: padded, or cropped as CLIP does.
+    fit: how a picture is made square, as in training: padded, cropped as CLIP does, or stretched
+    as SigLIP does.
+    pool: how many patches along each side are averaged to one token of a picture.
     """
 
     vision: VisionConfig = VisionConfig()
     text: TextConfig = TextConfig()
     abstain_text: str | None = None
     temperature: Annotated[float, Field(ge=0.01, le=100)] = 1.0
-    fit: Literal['pad', 'crop'] = 'pad'
+    fit: Fit = 'pad'
+    pool: Count = 1
+
+    @model_validator(mode='after')
+    def _check(self) -> 'ModelConfig':
+        grid = self.vision.grid
+        if grid % self.pool:
+            fitting = ', '.join(str(n) for n in range(1, grid + 1) if grid % n == 0)
+            raise ValueError(
+                f'pool {self.pool} does not divide the {grid} patches along a side; use {fitting}'
+            )
+        return self
+
+    @property
+    def image_tokens(self) -> int:
+        """Return how many of the decoder's tokens a picture takes."""
+        return (self.vision.grid // self.pool) ** 2
 
 
 def read_config(folder: Path) -> ModelConfig:
@@ -114,6 +156,30 @@ def read_json(path: Path, kind: type[Content]) -> Content:
         raise ModelError(f'{path} cannot be read: {error.strerror}') from error
     except ValidationError as error:
         raise ModelError(f'{path}: {first_problem(error)}') from error
+
+
+def read_settings(path: Path) -> Settings:
+    """Read a JSON file of settings by name; raises ModelError naming the file."""
+    try:
+        settings: Any = json.loads(path.read_bytes())
+    except OSError as error:
+        raise ModelError(f'{path} cannot be read: {error.strerror}') from error
+    except ValueError as error:
+        raise ModelError(f'{path} is no JSON: {error}') from error
+    if not isinstance(settings, dict):
+        raise ModelError(f'{path} holds a {type(settings).__name__}, not settings by name')
+    return settings
+
+
+@contextmanager
+def errors_that_name(where: str) -> Iterator[None]:
+    """Turn what is wrong with settings into ModelError in one line that names their file."""
+    try:
+        yield
+    except ValidationError as error:
+        raise ModelError(f'{where}: {first_problem(error)}') from error
+    except ValueError as error:
+        raise ModelError(f'{where}: {error}') from error
 
 
 def first_problem(error: ValidationError) -> str:

@@ -11,11 +11,11 @@ from typing import Any
 
 from tokenizers import AddedToken, Tokenizer
 
-from .config import CONFIG_FILE, ModelConfig, ModelError
-from .image import MEAN, STD
+from .config import CONFIG_FILE, ModelConfig, ModelError, Settings
 from .layout import HF, ORIGINAL, OWN
+from .picture_settings import PICTURE_FILE, PROCESSOR_FILE, picture_settings
 from .prompt import PICTURE_TEXT
-from .published_config import Settings, to_hf, to_original
+from .published_config import to_hf, to_original
 from .tokenizer import END_OF_TEXT, TOKENIZER_FILE, load_tokenizer
 from .weights import Checkpoint, save_network
 
@@ -56,19 +56,20 @@ def _files(config: ModelConfig, tokenizer: Tokenizer, layout: str) -> dict[str, 
     files: dict[str, Settings] = {
         'generation_config.json': {'bos_token_id': end, 'eos_token_id': end, 'pad_token_id': end},
         'tokenizer_config.json': _tokenizer_config(config),
-        'preprocessor_config.json': _picture_settings(config),
+        PICTURE_FILE: picture_settings(config),
     }
     if layout == 'original':
         return {**files, CONFIG_FILE: _with_answers(to_original(config), config)}
+    siglip = config.vision.kind == 'siglip'
     image, padding = (_spare(tokenizer, text, config) for text in (PICTURE_TEXT, PADDING_TEXT))
     files['generation_config.json']['pad_token_id'] = padding
     files['tokenizer_config.json'] |= {'pad_token': PADDING_TEXT}
-    files['processor_config.json'] = {
+    files[PROCESSOR_FILE] = {
         'processor_class': 'LlavaProcessor',
         'image_token': PICTURE_TEXT,
-        'num_additional_image_tokens': 1,
+        'num_additional_image_tokens': 0 if siglip else 1,
         'patch_size': config.vision.patch_size,
-        'vision_feature_select_strategy': 'default',
+        'vision_feature_select_strategy': 'full' if siglip else 'default',
     }
     return {**files, CONFIG_FILE: _with_answers(to_hf(config, image, padding), config)}
 
@@ -102,24 +103,4 @@ def _tokenizer_config(config: ModelConfig) -> dict[str, Any]:
         'add_prefix_space': False,
         'clean_up_tokenization_spaces': False,
         'model_max_length': config.text.context_length,
-    }
-
-
-def _picture_settings(config: ModelConfig) -> dict[str, Any]:
-    side = config.vision.image_size
-    padded = config.fit == 'pad'
-    return {
-        'image_processor_type': 'LlavaImageProcessor' if padded else 'CLIPImageProcessor',
-        'do_convert_rgb': True,
-        'do_pad': padded,
-        'do_resize': True,
-        'size': {'shortest_edge': side},
-        'resample': 3,
-        'do_center_crop': True,
-        'crop_size': {'height': side, 'width': side},
-        'do_rescale': True,
-        'rescale_factor': 1 / 255,
-        'do_normalize': True,
-        'image_mean': MEAN.astype(float).round(8).tolist(),
-        'image_std': STD.astype(float).round(8).tolist(),
     }

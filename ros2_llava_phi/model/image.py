@@ -1,9 +1,9 @@
 """
 From a picture to the pixels that the vision tower sees: make it square, resize, normalise.
 
-LLaVA pads to a square (`image_aspect_ratio: pad`); CLIP crops one out of the middle. Points and
-boxes can be mapped to that square and back: continuous coordinates, (0, 0) is the upper left
-corner of the upper left pixel.
+LLaVA pads to a square (`image_aspect_ratio: pad`); CLIP crops one out of the middle, SigLIP
+stretches to one. Points and boxes can be mapped to that square and back: continuous coordinates,
+(0, 0) is the upper left corner of the upper left pixel.
 """
 
 from dataclasses import dataclass
@@ -12,24 +12,24 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-# CLIP's normalisation (Radford et al. 2021), and its mean as a colour, with which LLaVA pads.
-MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)
-STD = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)
-PADDING = (122, 116, 104)
+from .config import Colour, Fit, ModelConfig
+
 BICUBIC = 3  # PIL.Image.Resampling.BICUBIC, which Pillow before 9.1 does not have
 
 
 @dataclass(frozen=True)
 class Square:
     """
-    The square that the model sees of a picture, in the picture's pixels.
+    What the model sees of a picture as its square, in the picture's pixels.
 
-    left, top: its corner; negative where the square reaches beyond the picture. side: its side.
+    left, top: its corner; negative where it reaches beyond the picture. width, height: its sides,
+    equal unless the picture is stretched.
     """
 
     left: float
     top: float
-    side: float
+    width: float
+    height: float
 
     def from_picture(self, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
         """
@@ -37,54 +37,64 @@ class Square:
 
         coordinates: points (x, y) or boxes (left, top, right, bottom), [..., 2] or [..., 4].
         """
-        return (coordinates - self._corner(coordinates)) / self.side
+        corner, size = self._corner_and_size(coordinates)
+        return (coordinates - corner) / size
 
     def to_picture(self, shares: NDArray[np.float64]) -> NDArray[np.float64]:
         """Map shares of the square's side back to pixels, [..., 2] or [..., 4]."""
-        return shares * self.side + self._corner(shares)
+        corner, size = self._corner_and_size(shares)
+        return shares * size + corner
 
-    def _corner(self, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _corner_and_size(
+        self, coordinates: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         if coordinates.shape[-1] not in (2, 4):
             raise ValueError(f'points have 2 numbers and boxes 4, not {coordinates.shape[-1]}')
-        return np.tile([self.left, self.top], coordinates.shape[-1] // 2)
+        points = coordinates.shape[-1] // 2
+        return np.tile([self.left, self.top], points), np.tile([self.width, self.height], points)
 
 
-def square_of(width: int, height: int, fit: str) -> Square:
-    """Return the square that is seen of a picture of that size: fit is 'pad' or 'crop'."""
+def square_of(width: int, height: int, fit: Fit) -> Square:
+    """Return the square that is seen of a picture of that size; fit is ModelConfig's."""
+    if fit == 'stretch':
+        return Square(0, 0, width, height)
     if fit == 'pad':
         side = max(width, height)
-        return Square(-((side - width) // 2), -((side - height) // 2), side)
+        return Square(-((side - width) // 2), -((side - height) // 2), side, side)
     side = min(width, height)
-    return Square((width - side) / 2, (height - side) / 2, side)
+    return Square((width - side) / 2, (height - side) / 2, side, side)
 
 
-def preprocess(picture: NDArray[np.uint8], side: int, fit: str = 'pad') -> NDArray[np.float32]:
+def preprocess(picture: NDArray[np.uint8], config: ModelConfig) -> NDArray[np.float32]:
     """
     Turn an RGB picture, uint8 [height, width, 3], into normalised pixels, float32 [3, side, side].
 
-    fit: 'pad' centres the picture on a square of CLIP's mean colour and resizes that, as
-    LLaVA-1.5 does; 'crop' resizes the shorter edge and cuts the middle out, as CLIP does. Both
-    with bicubic interpolation.
+    By the model's `fit`, 'pad' centres the picture on a square of the encoder's mean colour and
+    resizes that, as LLaVA-1.5 does; 'crop' resizes the shorter edge and cuts the middle out, as
+    CLIP does; 'stretch' resizes both edges, as SigLIP does. All with bicubic interpolation.
     """
-    image = Image.fromarray(picture)
-    square = _padded(image, side) if fit == 'pad' else _cropped(image, side)
+    vision, image = config.vision, Image.fromarray(picture)
+    side = vision.image_size
+    if config.fit == 'crop':
+        square = _cropped(image, side)
+    else:
+        whole = pad_to_square(image, vision.mean) if config.fit == 'pad' else image
+        square = whole.resize((side, side), BICUBIC)
     scaled = np.asarray(square, np.float32) / 255
-    return np.ascontiguousarray(((scaled - MEAN) / STD).transpose(2, 0, 1))
+    mean, std = np.array(vision.mean, np.float32), np.array(vision.std, np.float32)
+    return np.ascontiguousarray(((scaled - mean) / std).transpose(2, 0, 1))
 
 
-def pad_to_square(picture: Image.Image) -> Image.Image:
-    """Centre an RGB picture on a square of CLIP's mean colour."""
+def pad_to_square(picture: Image.Image, mean: Colour) -> Image.Image:
+    """Centre an RGB picture on a square of a mean colour, whole levels of it, as LLaVA does."""
     width, height = picture.size
     if width == height:
         return picture
     side = max(width, height)
-    square = Image.new('RGB', (side, side), PADDING)
+    red, green, blue = (int(255 * level) for level in mean)
+    square = Image.new('RGB', (side, side), (red, green, blue))
     square.paste(picture, ((side - width) // 2, (side - height) // 2))
     return square
-
-
-def _padded(picture: Image.Image, side: int) -> Image.Image:
-    return pad_to_square(picture).resize((side, side), BICUBIC)
 
 
 def _cropped(picture: Image.Image, side: int) -> Image.Image:

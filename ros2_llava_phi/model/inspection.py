@@ -16,6 +16,8 @@ from .tensor_files import Stored, list_weights, read_tensors
 from .tokenizer import END_OF_TEXT, load_tokenizer
 from .weights import Checkpoint
 
+KINDS = {'clip': 'CLIP', 'siglip': 'SigLIP'}
+
 
 @dataclass
 class Inspection:
@@ -85,12 +87,12 @@ def _sizes(checkpoint: Checkpoint) -> list[tuple[str, str]]:
         (
             'picture',
             f'{vision.image_size} px ({checkpoint.config.fit}), '
-            f'patches of {vision.patch_size} px, {vision.image_tokens} tokens',
+            f'patches of {vision.patch_size} px, {checkpoint.config.image_tokens} tokens',
         ),
         (
             'vision tower',
-            f'{vision.layers} layers, the last unused; width {vision.hidden_size}, '
-            f'{vision.heads} heads',
+            f'{KINDS[vision.kind]}, {vision.layers} layers, the last unused; '
+            f'width {vision.hidden_size}, {vision.heads} heads',
         ),
         (
             'decoder',

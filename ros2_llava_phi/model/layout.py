@@ -1,9 +1,9 @@
 """
 How checkpoints name the network's tensors.
 
-A layout is where four parts lie: CLIP's vision tower, the projector's two linear layers, Phi's
-decoder, and its head. Within the parts all published layouts agree, but for queries, keys and
-values: transformers 4.36 kept them in one tensor, row by row as (head, 3, head size).
+A layout is where four parts lie: the vision tower of a CLIP or SigLIP, the projector's two linear
+layers, Phi's decoder, and its head. Within the parts all published layouts agree, but for queries,
+keys and values: transformers 4.36 kept them in one tensor, row by row as (head, 3, head size).
 """
 
 import re
@@ -13,9 +13,13 @@ from dataclasses import dataclass
 from .config import ModelError
 
 FUSED = 'query_key_value'
-CLASS_EMBEDDING = 'embeddings.class_embedding'
-# Not weights: constants that old versions of transformers saved.
-BUFFERS = re.compile(r'(\.position_ids|rotary_emb\.(inv_freq|cos_cached|sin_cached))$')
+PATCH_EMBEDDING = 'embeddings.patch_embedding.weight'
+# Constants that old versions of transformers saved, and what SigLIP pools a picture with, which
+# LLaVA does not do.
+UNUSED = re.compile(
+    r'(\.position_ids|rotary_emb\.(inv_freq|cos_cached|sin_cached))$'
+    r'|(^|\.)head\.(probe|attention|layernorm|mlp)\b'
+)
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,9 @@ def find_layout(names: Iterable[str]) -> Layout:
     found = set(names)
     if any(name.startswith('decoder.layers.') for name in found):
         return OWN
-    vision = _before(found, CLASS_EMBEDDING, 'vision tower; give the folder of its CLIP, too')
+    vision = _before(
+        found, PATCH_EMBEDDING, 'vision tower; give the folder of its CLIP or SigLIP, too'
+    )
     projector = 'mm_projector.0.weight'
     if not any(name.endswith(projector) for name in found):
         projector = 'linear_1.weight'
@@ -115,7 +121,7 @@ def layout_of_parts(tower: Iterable[str], decoder: Iterable[str]) -> Layout:
 
     The projector has the names that this project gives it. Raises ModelError as find_layout.
     """
-    vision = _before(set(tower), CLASS_EMBEDDING, 'vision tower')
+    vision = _before(set(tower), PATCH_EMBEDDING, 'vision tower')
     text, head, fused = _find_decoder(set(decoder))
     return Layout(vision, OWN.projector, text, head, fused)
 
@@ -146,7 +152,7 @@ def _before(names: set[str], ending: str, part: str) -> str:
 
 
 def _clip_name(name: str) -> str:
-    """Return CLIP's name, as transformers writes it, of a tensor of the vision tower."""
+    """Return CLIP's or SigLIP's name, as transformers writes it, of a tensor of the tower."""
     if re.match(r'(class|patch|position)_embedding', name):
         return f'embeddings.{name}'
     name = name.replace('pre_layernorm', 'pre_layrnorm')

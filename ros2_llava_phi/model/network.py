@@ -1,12 +1,15 @@
 """
-The network of LLaVA-Phi: CLIP vision tower, projector, Phi decoder. It stands only here.
+The network of LLaVA-Phi: vision tower, projector, Phi decoder. It stands only here.
 
-Sources: CLIP ViT (Radford et al., arXiv 2103.00020), LLaVA-1.5's projector (Liu et al.,
-arXiv 2310.03744), Phi-2 (microsoft/phi-2), LLaVA-Phi (Zhu et al., arXiv 2401.02330).
+Sources: CLIP ViT (Radford et al., arXiv 2103.00020), SigLIP (Zhai et al., arXiv 2303.15343),
+LLaVA-1.5's projector (Liu et al., arXiv 2310.03744), Phi-2 (microsoft/phi-2), LLaVA-Phi (Zhu et
+al., arXiv 2401.02330).
 Shapes: B pictures or sequences, T tokens, D hidden size, H heads, S places in the cache.
 """
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -29,45 +32,46 @@ class LlavaPhi(nn.Module):
 
     def encode(self, pixels: Tensor) -> Tensor:
         """Turn normalised pictures [B, 3, side, side] into embeddings [B, image_tokens, D]."""
-        return self.projector(self.vision_tower(pixels))
+        return self.projector(pool_patches(self.vision_tower(pixels), self.config.pool))
 
 
 class VisionTower(nn.Module):
-    """CLIP's vision transformer, read out where LLaVA reads it: one layer before the last."""
+    """A vision transformer, read out where LLaVA reads it: one layer before the last."""
 
     def __init__(self, config: VisionConfig) -> None:
         """Build the tower; the last layer and norm are kept for the checkpoint's sake alone."""
         super().__init__()
         self.config = config
-        width = config.hidden_size
-        self.class_embedding = nn.Parameter(torch.randn(width) * width**-0.5)
+        width, clip = config.hidden_size, config.kind == 'clip'
+        self.class_embedding = nn.Parameter(torch.randn(width) * width**-0.5) if clip else None
         self.patch_embedding = nn.Conv2d(
-            3, width, config.patch_size, config.patch_size, bias=False
+            3, width, config.patch_size, config.patch_size, bias=not clip
         )
-        self.position_embedding = nn.Embedding(config.image_tokens + 1, width)
-        self.pre_layernorm = nn.LayerNorm(width, config.layer_norm_eps)
+        self.position_embedding = nn.Embedding(config.patches + clip, width)
+        self.pre_layernorm = nn.LayerNorm(width, config.layer_norm_eps) if clip else nn.Identity()
         self.layers = nn.ModuleList(VisionLayer(config) for _ in range(config.layers))
         self.post_layernorm = nn.LayerNorm(width, config.layer_norm_eps)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Return the patches' features [B, image_tokens, width] without the class token."""
-        patches = self.patch_embedding(pixels).flatten(2).transpose(1, 2)
-        class_token = self.class_embedding.expand(len(patches), 1, -1)
-        x = torch.cat([class_token, patches], dim=1) + self.position_embedding.weight
-        x = self.pre_layernorm(x)
+        """Return the patches' features [B, patches, width], row by row, without a class token."""
+        x = self.patch_embedding(pixels).flatten(2).transpose(1, 2)
+        if self.class_embedding is not None:
+            x = torch.cat([self.class_embedding.expand(len(x), 1, -1), x], dim=1)
+        x = self.pre_layernorm(x + self.position_embedding.weight)
         for layer in self.layers[:-1]:
             x = layer(x)
-        return x[:, 1:]
+        return x if self.class_embedding is None else x[:, 1:]
 
 
 class VisionLayer(nn.Module):
-    """Attention, then MLP with quick GELU, each behind its own norm."""
+    """Attention, then MLP, each behind its own norm."""
 
     def __init__(self, config: VisionConfig) -> None:
         """Build one layer."""
         super().__init__()
         width = config.hidden_size
         self.heads = config.heads
+        self.activation = config.activation
         self.layer_norm1 = nn.LayerNorm(width, config.layer_norm_eps)
         self.q_proj = nn.Linear(width, width)
         self.k_proj = nn.Linear(width, width)
@@ -85,8 +89,22 @@ class VisionLayer(nn.Module):
             for proj in (self.q_proj, self.k_proj, self.v_proj)
         )
         x = x + self.out_proj(merge_heads(F.scaled_dot_product_attention(q, k, v)))
-        inner = self.fc1(self.layer_norm2(x))
-        return x + self.fc2(inner * torch.sigmoid(1.702 * inner))
+        return x + self.fc2(ACTIVATIONS[self.activation](self.fc1(self.layer_norm2(x))))
+
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    'quick_gelu': lambda x: x * torch.sigmoid(1.702 * x),
+    'gelu': F.gelu,
+    'gelu_tanh': partial(F.gelu, approximate='tanh'),
+}
+
+
+def pool_patches(features: Tensor, pool: int) -> Tensor:
+    """Average squares of pool x pool patches: [B, grid * grid, W] to [B, (grid / pool)^2, W]."""
+    if pool == 1:
+        return features
+    side = math.isqrt(features.shape[1]) // pool
+    return features.unflatten(1, (side, pool, side, pool)).mean((2, 4)).flatten(1, 2)
 
 
 class Projector(nn.Sequential):

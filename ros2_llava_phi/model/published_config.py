@@ -3,19 +3,30 @@ config.json as other projects write it, turned into this project's settings and 
 
 Three forms: transformers' LLaVA (`text_config` beside `vision_config`), the original LLaVA-Phi
 (Phi's settings at the top, CLIP's in `vision_config.vision_tower`), and LLaVA-1.5's (Phi's at the
-top, CLIP in a folder of its own). What a file leaves out has the default of the class that wrote
-it.
+top, CLIP in a folder of its own). Phi, CLIP and SigLIP have folders of their own, too. What a file
+leaves out has the default of the class that wrote it.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import numpy as np
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, model_validator
 
-from .config import ModelConfig, ModelError, TextConfig, VisionConfig, first_problem
-from .image import MEAN, STD
+from .config import (
+    Activation,
+    ModelConfig,
+    ModelError,
+    Settings,
+    TextConfig,
+    VisionConfig,
+    errors_that_name,
+)
 
-Settings = dict[str, Any]
+HALF = (0.5, 0.5, 0.5)  # SigLIP's mean and deviation of all colours
+ACTIVATIONS: dict[str, Activation] = {
+    'quick_gelu': 'quick_gelu',
+    'gelu': 'gelu',
+    'gelu_pytorch_tanh': 'gelu_tanh',
+}
 
 
 class _Rope(BaseModel):
@@ -59,46 +70,26 @@ class _Phi(BaseModel):
 class _Clip(BaseModel):
     """CLIPVisionConfig, with its defaults."""
 
+    model_type: Annotated[str, Field(pattern='clip')] = 'clip_vision_model'
     hidden_size: int = 768
     intermediate_size: int = 3072
     num_hidden_layers: int = 12
     num_attention_heads: int = 12
     image_size: int = 224
     patch_size: int = 32
-    hidden_act: Literal['quick_gelu'] = 'quick_gelu'
+    hidden_act: Literal['quick_gelu', 'gelu', 'gelu_pytorch_tanh'] = 'quick_gelu'
     layer_norm_eps: float = 1e-5
     mm_vision_select_layer: Literal[-2] = -2
     mm_vision_select_feature: Literal['patch'] = 'patch'
 
 
-class _Pictures(BaseModel):
-    """The settings of a CLIP image processor, of which this project's are one choice."""
+class _Siglip(_Clip):
+    """SiglipVisionConfig, with its defaults."""
 
-    do_resize: Literal[True] = True
-    do_center_crop: Literal[True] = True
-    do_rescale: Literal[True] = True
-    do_normalize: Literal[True] = True
-    do_pad: bool | None = None
-    resample: Literal[3] = 3
-    size: int | dict[str, int | None] | None = None
-    crop_size: int | dict[str, int | None] | None = None
-    image_mean: list[float] = MEAN.tolist()
-    image_std: list[float] = STD.tolist()
-
-    @model_validator(mode='after')
-    def _check(self) -> '_Pictures':
-        for name, wanted in (('image_mean', MEAN), ('image_std', STD)):
-            if not np.allclose(getattr(self, name), wanted, atol=1e-3):
-                raise ValueError(f"{name} is {getattr(self, name)}, which is not CLIP's")
-        if isinstance(self.size, dict) and not (self.size.get('shortest_edge') or self.do_pad):
-            raise ValueError('size stretches pictures; LLaVA pads or crops')
-        return self
-
-    def sides(self) -> set[int]:
-        """Return all sides of pictures that the settings name, in pixels."""
-        sizes = [size for size in (self.size, self.crop_size) if size is not None]
-        named = [size.values() if isinstance(size, dict) else (size,) for size in sizes]
-        return {side for sides in named for side in sides if side is not None}
+    model_type: Literal['siglip', 'siglip_vision_model'] = 'siglip_vision_model'
+    patch_size: int = 16
+    hidden_act: Literal['quick_gelu', 'gelu', 'gelu_pytorch_tanh'] = 'gelu_pytorch_tanh'
+    layer_norm_eps: float = 1e-6
 
 
 class _Answers(BaseModel):
@@ -112,7 +103,7 @@ class _Llava(BaseModel):
     """What LLaVA adds, under the names of transformers and under its own."""
 
     vision_feature_layer: Literal[-2] = -2
-    vision_feature_select_strategy: Literal['default'] = 'default'
+    vision_feature_select_strategy: Literal['default', 'full'] = 'default'
     projector_hidden_act: Literal['gelu'] = 'gelu'
     multimodal_projector_bias: Literal[True] = True
     mm_vision_select_layer: Literal[-2] = -2
@@ -134,110 +125,98 @@ _CLIP_L_336 = {
 }
 
 
-def from_published(settings: Settings, clip: Settings | None, where: str) -> ModelConfig:
+def from_published(settings: Settings, tower: Settings | None, where: str) -> ModelConfig:
     """
     Return the settings of a model that another project wrote.
 
-    clip: the config.json of a CLIP folder, for layouts that leave the tower to one.
-    where: the file, for errors.
+    tower: the config.json of a CLIP's or a SigLIP's folder, for layouts that leave the tower to
+    one. where: the file, for errors.
 
     Raises ModelError that names the field if this network cannot be what the file describes.
     """
-    try:
-        return _from_published(settings, clip)
-    except ValidationError as error:
-        raise ModelError(f'{where}: {first_problem(error)}') from error
-
-
-def pads_pictures(settings: Settings, side: int, where: str) -> bool:
-    """
-    Return whether a CLIP image processor pads to a square; it crops unless told to.
-
-    settings: as in preprocessor_config.json; {} if nothing says how pictures are prepared.
-    side: of the picture that the tower takes, in pixels. where: the file, for errors.
-
-    Raises ModelError if pictures are prepared in a way that is neither LLaVA's nor CLIP's.
-    """
-    try:
-        pictures = _Pictures.model_validate(settings)
-    except ValidationError as error:
-        raise ModelError(f'{where}: {first_problem(error)}') from error
-    if others := pictures.sides() - {side}:
-        raise ModelError(f'{where}: a size is {min(others)}, but the tower takes {side} pixels')
-    return bool(pictures.do_pad)
+    vision = encoder_config(_tower_settings(settings) if tower is None else tower, where)
+    text = phi_config(settings.get('text_config', settings), where)
+    with errors_that_name(where):
+        llava = _Llava.model_validate(settings)
+        # CLIP's class token is left out; SigLIP has none, and its first patch is a patch.
+        wanted = 'full' if vision.kind == 'siglip' else 'default'
+        if 'text_config' in settings and llava.vision_feature_select_strategy != wanted:
+            raise ValueError(
+                f'vision_feature_select_strategy is {llava.vision_feature_select_strategy!r}; '
+                f'with {vision.kind} it is {wanted!r}'
+            )
+        return ModelConfig(
+            vision=vision,
+            text=text,
+            fit='pad' if llava.image_aspect_ratio == 'pad' else 'crop',
+            abstain_text=llava.llava_phi.abstain_text,
+            temperature=llava.llava_phi.temperature,
+        )
 
 
 def phi_config(settings: Settings, where: str) -> TextConfig:
     """Return a Phi's settings, as PhiConfig names them; raises ModelError as from_published."""
-    try:
-        return _phi_config(settings)
-    except ValidationError as error:
-        raise ModelError(f'{where}: {first_problem(error)}') from error
+    with errors_that_name(where):
+        phi = _Phi.model_validate(settings)
+        rope = phi.rope_parameters or _Rope()
+        share = rope.partial_rotary_factor or phi.partial_rotary_factor
+        eos = phi.eos_token_id[0] if isinstance(phi.eos_token_id, list) else phi.eos_token_id
+        return TextConfig(
+            vocab_size=phi.vocab_size,
+            hidden_size=phi.hidden_size,
+            intermediate_size=phi.intermediate_size,
+            layers=phi.num_hidden_layers,
+            heads=phi.num_attention_heads,
+            rotary_dim=int(share * (phi.hidden_size // phi.num_attention_heads)),
+            rope_theta=rope.rope_theta or phi.rope_theta,
+            layer_norm_eps=phi.layer_norm_eps,
+            context_length=phi.max_position_embeddings,
+            eos_token_id=TextConfig().eos_token_id if eos is None else eos,
+        )
 
 
-def clip_config(settings: Settings, where: str) -> VisionConfig:
-    """Return the settings of a CLIP's vision tower; raises ModelError as from_published."""
-    try:
-        return _clip_config(settings.get('vision_config', settings))
-    except ValidationError as error:
-        raise ModelError(f'{where}: {first_problem(error)}') from error
+def encoder_config(settings: Settings, where: str) -> VisionConfig:
+    """
+    Return the settings of a CLIP's or a SigLIP's vision tower.
+
+    settings: as CLIPVisionConfig and SiglipVisionConfig name them, or those of both towers. Raises
+    ModelError as from_published.
+    """
+    if isinstance(within := settings.get('vision_config'), dict):
+        settings = {'model_type': settings.get('model_type', 'clip'), **within}
+    siglip = str(settings.get('model_type', '')).startswith('siglip')
+    with errors_that_name(where):
+        tower = (_Siglip if siglip else _Clip).model_validate(settings)
+        config = VisionConfig(
+            image_size=tower.image_size,
+            patch_size=tower.patch_size,
+            hidden_size=tower.hidden_size,
+            intermediate_size=tower.intermediate_size,
+            layers=tower.num_hidden_layers,
+            heads=tower.num_attention_heads,
+            layer_norm_eps=tower.layer_norm_eps,
+            kind='siglip' if siglip else 'clip',
+            activation=ACTIVATIONS[tower.hidden_act],
+        )
+    return config.model_copy(update={'mean': HALF, 'std': HALF}) if siglip else config
 
 
-def _from_published(settings: Settings, clip: Settings | None) -> ModelConfig:
-    llava = _Llava.model_validate(settings)
-    return ModelConfig(
-        vision=_clip_config(_tower_settings(settings, clip)),
-        text=_phi_config(settings.get('text_config', settings)),
-        fit='pad' if llava.image_aspect_ratio == 'pad' else 'crop',
-        abstain_text=llava.llava_phi.abstain_text,
-        temperature=llava.llava_phi.temperature,
-    )
-
-
-def _phi_config(settings: Settings) -> TextConfig:
-    phi = _Phi.model_validate(settings)
-    rope = phi.rope_parameters or _Rope()
-    share = rope.partial_rotary_factor or phi.partial_rotary_factor
-    eos = phi.eos_token_id[0] if isinstance(phi.eos_token_id, list) else phi.eos_token_id
-    return TextConfig(
-        vocab_size=phi.vocab_size,
-        hidden_size=phi.hidden_size,
-        intermediate_size=phi.intermediate_size,
-        layers=phi.num_hidden_layers,
-        heads=phi.num_attention_heads,
-        rotary_dim=int(share * (phi.hidden_size // phi.num_attention_heads)),
-        rope_theta=rope.rope_theta or phi.rope_theta,
-        layer_norm_eps=phi.layer_norm_eps,
-        context_length=phi.max_position_embeddings,
-        eos_token_id=TextConfig().eos_token_id if eos is None else eos,
-    )
-
-
-def _clip_config(settings: Settings) -> VisionConfig:
-    tower = _Clip.model_validate(settings)
-    return VisionConfig(
-        image_size=tower.image_size,
-        patch_size=tower.patch_size,
-        hidden_size=tower.hidden_size,
-        intermediate_size=tower.intermediate_size,
-        layers=tower.num_hidden_layers,
-        heads=tower.num_attention_heads,
-        layer_norm_eps=tower.layer_norm_eps,
-    )
-
-
-def _tower_settings(settings: Settings, clip: Settings | None) -> Settings:
-    if clip is not None:
-        return clip.get('vision_config', clip)
-    tower = settings.get('vision_config')
-    if not isinstance(tower, dict):
+def _tower_settings(settings: Settings) -> Settings:
+    """Return the vision tower's settings out of a whole model's."""
+    within = settings.get('vision_config')
+    if not isinstance(within, dict):
         return _CLIP_L_336
-    nested = tower.get('vision_tower')
-    return nested if isinstance(nested, dict) else tower
+    nested = within.get('vision_tower')
+    return nested if isinstance(nested, dict) else within
 
 
 def to_original(config: ModelConfig) -> Settings:
-    """Return config.json of the original LLaVA-Phi for a model."""
+    """Return config.json of the original LLaVA-Phi for a model; ModelError if it had no such."""
+    _refuse_pooling(config)
+    if config.vision.kind != 'clip':
+        raise ModelError('the original LLaVA-Phi has no SigLIP; use the layout hf or own')
+    if config.fit == 'stretch':
+        raise ModelError('the original LLaVA-Phi stretches no picture; use the layout hf or own')
     return {
         'architectures': ['LlavaPhiForCausalLM'],
         'model_type': 'llava_phi',
@@ -249,7 +228,7 @@ def to_original(config: ModelConfig) -> Settings:
                 'model_type': 'llava_phi_clip_vision_model',
                 'mm_vision_select_feature': 'patch',
                 'mm_vision_select_layer': -2,
-                **_clip_settings(config),
+                **_tower_settings_of(config),
             },
             'mm_projector': {
                 'mm_projector_type': 'mlp2x_gelu',
@@ -261,21 +240,38 @@ def to_original(config: ModelConfig) -> Settings:
 
 
 def to_hf(config: ModelConfig, image_token: int, pad_token: int) -> Settings:
-    """Return config.json of transformers' LlavaForConditionalGeneration for a model."""
+    """
+    Return config.json of transformers' LlavaForConditionalGeneration for a model.
+
+    Raises ModelError if that class can not be what the model is.
+    """
+    _refuse_pooling(config)
+    siglip = config.vision.kind == 'siglip'
+    kind: Settings = {'model_type': 'clip_vision_model'}
+    if siglip:
+        kind = {'model_type': 'siglip_vision_model', 'vision_use_head': False}
     return {
         'architectures': ['LlavaForConditionalGeneration'],
         'model_type': 'llava',
         'image_token_index': image_token,
         'image_token_id': image_token,
-        'image_seq_length': config.vision.image_tokens,
+        'image_seq_length': config.image_tokens,
         'pad_token_id': pad_token,
         'projector_hidden_act': 'gelu',
         'vision_feature_layer': -2,
-        'vision_feature_select_strategy': 'default',
+        'vision_feature_select_strategy': 'full' if siglip else 'default',
         'tie_word_embeddings': False,
         'text_config': {'model_type': 'phi', **_phi_settings(config)},
-        'vision_config': {'model_type': 'clip_vision_model', **_clip_settings(config)},
+        'vision_config': {**kind, **_tower_settings_of(config)},
     }
+
+
+def _refuse_pooling(config: ModelConfig) -> None:
+    if config.pool != 1:
+        raise ModelError(
+            f'no other project averages {config.pool} x {config.pool} patches to a token; use the '
+            'layout own'
+        )
 
 
 def _phi_settings(config: ModelConfig) -> Settings:
@@ -306,7 +302,7 @@ def _phi_settings(config: ModelConfig) -> Settings:
     }
 
 
-def _clip_settings(config: ModelConfig) -> Settings:
+def _tower_settings_of(config: ModelConfig) -> Settings:
     vision = config.vision
     return {
         'hidden_size': vision.hidden_size,
@@ -315,6 +311,6 @@ def _clip_settings(config: ModelConfig) -> Settings:
         'num_attention_heads': vision.heads,
         'image_size': vision.image_size,
         'patch_size': vision.patch_size,
-        'hidden_act': 'quick_gelu',
+        'hidden_act': next(key for key, ours in ACTIVATIONS.items() if ours == vision.activation),
         'layer_norm_eps': vision.layer_norm_eps,
     }

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from .config import ModelConfig, ModelError, write_config
-from .layout import BUFFERS, FUSED, LAYOUTS, OWN, Layout
+from .layout import FUSED, LAYOUTS, OWN, UNUSED, Layout
 from .lora import Adapter
 from .network import LlavaPhi
 from .tensor_files import Stored, read_tensors
@@ -91,7 +91,7 @@ class Checkpoint:
         for name in wanted:
             if name not in self.drawn and (name != HEAD_BIAS or not self.drops_head_bias):
                 sources.setdefault(self.layout.name_of(name), []).append(name)
-        found = {name for name in self.tensors if not BUFFERS.search(name)}
+        found = {name for name in self.tensors if not UNUSED.search(name)}
         self._refuse(set(sources) - found, 'is missing')
         self._refuse(found - set(sources), 'is unexpected')
         for source, names in sources.items():
