@@ -28,6 +28,7 @@ from ros2_llava_phi.assistant.question import Kind, Question
 from ros2_llava_phi.cli.picture import read_picture
 from ros2_llava_phi.model.assemble import assemble
 from ros2_llava_phi.model.checkpoint import load_network, open_checkpoint
+from ros2_llava_phi.model.config import ModelError, read_config
 from ros2_llava_phi.training import saves, trainer
 from ros2_llava_phi.training.batches import collate
 from ros2_llava_phi.training.data.conversation import DataError
@@ -85,6 +86,19 @@ def test_stage_1_starts_from_a_clip_and_a_phi(tmp_path: Path) -> None:
     after = load_network(tmp_path / 'out', None).state_dict()
     differ = {name for name in before if not torch.equal(before[name], after[name])}
     assert differ == {name for name in before if name.startswith('projector.')}
+
+
+def test_pictures_take_fewer_tokens_when_pooled(tmp_path: Path) -> None:
+    two = [{'from': 'human', 'value': '<image><image>\nCar?'}, {'from': 'gpt', 'value': 'No'}]
+    settings = recipe(tmp_path, start={'checkpoint': str(tmp_path / 'start'), 'pool': 2})
+    records = [{'image': [f'{n}.png', '0.png'], 'conversations': two} for n in (1, 2, 3)]
+    (tmp_path / 'data' / 'llava.json').write_text(json.dumps(records))
+    run(settings)
+    config = read_config(tmp_path / 'out')
+    assert (config.pool, config.image_tokens) == (2, 4)
+    wrong = recipe(tmp_path, 'no', start={'checkpoint': str(tmp_path / 'start'), 'pool': 3})
+    with pytest.raises(ModelError, match='pool 3 does not divide the 4 patches'):
+        run(wrong)
 
 
 def test_the_vision_tower_may_learn_too(tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ def collate(samples: Sequence[Labelled], config: ModelConfig) -> Batch:
     longest = max(len(row.tokens) for row in rows)
     side = config.vision.image_size
     pictures = [load_picture(path) for row in rows for path in row.pictures]
-    pixels = [preprocess(picture, side, config.fit) for picture in pictures]
+    pixels = [preprocess(picture, config) for picture in pictures]
     return Batch(
         tokens=_padded([row.tokens for row in rows], longest, 0),
         labels=_padded([row.labels for row in rows], longest, NO_LABEL),

@@ -107,7 +107,7 @@ def label(
         conversation,
         np.array(tokens, np.int32),
         np.array(learned, np.bool_),
-        config.vision.image_tokens,
+        config.image_tokens,
     )
 
 

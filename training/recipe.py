@@ -33,6 +33,8 @@ class Start(_Settings):
     clip, phi: instead, the folders of a vision encoder and of a decoder; between them comes a
     projector with random weights, which `align` trains first.
     base, vision_tower: the folders that a checkpoint of a projector or an adapter needs, too.
+    pool: how many patches along each side are averaged to one token of a picture, where several
+    pictures would not fit otherwise; None keeps the checkpoint's.
     """
 
     checkpoint: str | None = None
@@ -40,6 +42,7 @@ class Start(_Settings):
     phi: Path | None = None
     base: Path | None = None
     vision_tower: Path | None = None
+    pool: Annotated[int, Field(ge=1)] | None = None
 
     @model_validator(mode='after')
     def _check(self) -> 'Start':

@@ -1,7 +1,7 @@
 """The model that a training starts from."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tokenizers import Tokenizer
@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 from ros2_llava_phi.assistant.load import find_model
 from ros2_llava_phi.model.assemble import assemble
 from ros2_llava_phi.model.checkpoint import open_checkpoint
-from ros2_llava_phi.model.config import ModelConfig
+from ros2_llava_phi.model.config import ModelConfig, errors_that_name
 from ros2_llava_phi.model.files_hash import files_hash
 from ros2_llava_phi.model.layout import Layout
 from ros2_llava_phi.model.network import LlavaPhi
@@ -39,12 +39,16 @@ class Origin:
 def open_start(start: Start, seed: int) -> Origin:
     """Open a model, or assemble one with a projector drawn by the seed; raises ModelError."""
     if start.clip is not None and start.phi is not None:
-        checkpoint = assemble(start.clip, start.phi, seed)
+        checkpoint = assemble(start.clip, start.phi, seed, start.pool or 1)
         name = f'{start.clip.name} and {start.phi.name}'
     else:
         folder = find_model(start.checkpoint or '')
         checkpoint = open_checkpoint(folder, start.base, start.vision_tower)
         name = folder.name
+        if start.pool is not None:
+            settings = {**checkpoint.config.model_dump(), 'pool': start.pool}
+            with errors_that_name(str(folder)):
+                checkpoint = replace(checkpoint, config=ModelConfig.model_validate(settings))
     checkpoint.check()
     return Origin(
         name,

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ros2_llava_phi.model.network import LlavaPhi
+from ros2_llava_phi.model.network import LlavaPhi, pool_patches
 
 from .batches import Batch
 from .packing import NO_LABEL, branch_mask
@@ -46,7 +46,8 @@ class Trainee(nn.Module):
             pixels = pixels.new_zeros(1, *pixels.shape[1:])
         with torch.set_grad_enabled(self._tower_learns and torch.is_grad_enabled()):
             features = self.network.vision_tower(pixels)
-        return self.network.projector(features)
+        pooled = pool_patches(features, self.network.config.pool)
+        return self.network.projector(pooled)
 
 
 def learns(module: nn.Module) -> bool:

@@ -179,11 +179,11 @@ class _Examiner:
         return self._engine.prefill(self._engine.embed(rest), self._cache)
 
     def _prefill(self, part: Path | list[int]) -> None:
-        engine, config = self._engine, self._engine.config
+        engine = self._engine
         if isinstance(part, list):
             engine.prefill(engine.embed(part), self._cache)
             return
-        pixels = preprocess(load_picture(part), config.vision.image_size, config.fit)
+        pixels = preprocess(load_picture(part), engine.config)
         engine.prefill(engine.encode(pixels), self._cache)
 
     def _reply(self, conversation: Conversation, logits: Floats) -> Reply:
