@@ -20,6 +20,7 @@ import yaml
 
 from ros2_llava_phi.model.files_hash import files_hash
 from ros2_llava_phi.training.scene_files import Sort, write_scenes
+from ros2_llava_phi.training.watch import read_log
 
 SCENES = 40
 WEIGHTS = 'model.safetensors'
@@ -39,8 +40,8 @@ def write_recipe(work: Path, name: str, data: Path) -> Path:
         'validation': 0.1,
         'validation_questions': 10,
         'batch_size': 12,
-        'steps': 120,
-        'save_every': 2,
+        'steps': 300,
+        'save_every': 1,
         'out': str((work / name).resolve()),
     }
     path = work / f'{name}.yaml'
@@ -75,12 +76,15 @@ def main(
     shutil.rmtree(work, ignore_errors=True)
     data = write_scenes(work / 'data', SCENES, Sort.THERMAL, 5, 'train')
     seconds = finish(write_recipe(work, 'peace', data))
+    training = sum(step.seconds for step in read_log(work / 'peace' / 'run'))
+    # Some before the first step, most between two steps or in a save, and not all the way at once.
+    earliest, latest = 0.5 * (seconds - training), seconds - training + 1.5 * training / times
     recipe = write_recipe(work, 'fire', data)
     moments = random.Random(seed)
     killed = 0
     while killed < times:
         process = start(recipe)
-        moment = moments.uniform(0.2, 1.0) * seconds
+        moment = moments.uniform(earliest, latest)
         try:
             process.wait(moment)
             break  # it got to its end between two kills
