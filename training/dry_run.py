@@ -43,7 +43,7 @@ def dry_run(recipe: Recipe, console: Console) -> None:
     console.rule('to expect')
     console.print(
         f'{trainer.steps} steps of {seconds:.2f} s: about {_duration(seconds * trainer.steps)}, '
-        f'and {memory_gib():.1f} GiB of {where}. Saves take {_saved(trainer):.2f} GiB.'
+        f'and {memory_gib():.1f} GiB of {where}. A save takes {_saved(trainer):,.0f} MiB.'
     )
 
 
@@ -60,8 +60,8 @@ def coloured(sample: Labelled, tokenizer: Tokenizer) -> Text:
 
 
 def _saved(trainer: Trainer) -> float:
-    """Return the size of a save, with AdamW's two moments, in GiB."""
-    return 3 * 4 * trainer.learning_parameters / 2**30
+    """Return the size of a save, with AdamW's two moments, in MiB."""
+    return 3 * 4 * trainer.learning_parameters / 2**20
 
 
 def _duration(seconds: float) -> str:
