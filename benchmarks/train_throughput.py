@@ -91,7 +91,7 @@ def theirs(recipe: Recipe, origin: Origin, samples: Samples, folder: Path) -> Ti
     _InOrder(
         model=model,
         args=arguments,
-        train_dataset=order,  # type: ignore[arg-type]
+        train_dataset=order,
         data_collator=lambda part: _their_batch(part, origin, image),
         callbacks=[clock],
     ).train()

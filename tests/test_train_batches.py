@@ -23,7 +23,7 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> list[Labelled]:
     folder = write_pictures(tmp_path_factory.mktemp('data'))
     tokenizer = load_tokenizer(make_model(folder / 'model'), CONFIG.text.vocab_size)
     one = [folder / '0.png', folder / '1.png', folder / '2.png']
-    talks = [
+    talks: list[tuple[tuple[Path, ...], tuple[Turn, ...]]] = [
         ((path,), (turn(f'<image>\nIs there a {word}?', answer),))
         for path in one
         for word, answer in (('car', 'Yes'), ('red car on the left', 'No'), ('x', '3'), ('y', '4'))

@@ -192,13 +192,15 @@ class Trainer:
 
     def state(self) -> State:
         """Return what a save holds; every process must ask for it, and the first one gets it."""
-        named = get_model_state_dict(self._trainee, options=WHOLE)
+        named: Any = get_model_state_dict(self._trainee, options=WHOLE)
         weights = {name.removeprefix(NETWORK): tensor for name, tensor in named.items()}
-        moments = get_optimizer_state_dict(self._trainee, self._optimizer.optimizer, options=WHOLE)
+        moments: Any = get_optimizer_state_dict(
+            self._trainee, self._optimizer.optimizer, options=WHOLE
+        )
         optimizer = {
             f'{name}/{key}': torch.as_tensor(value)
             for name, state in moments.get('state', {}).items()
-            for key, value in state.items()  # type: ignore[union-attr]
+            for key, value in state.items()
         }
         scaler = self._accelerator.scaler
         extra = {} if scaler is None else {'scaler': scaler.state_dict()}
@@ -206,22 +208,22 @@ class Trainer:
 
     def restore(self, state: State) -> None:
         """Go back to a save."""
-        mine = get_optimizer_state_dict(
+        mine: Any = get_optimizer_state_dict(
             self._trainee,
             self._optimizer.optimizer,
             options=StateDictOptions(ignore_frozen_params=True),
         )
-        moments: dict[str, dict[str, Tensor]] = {}
+        moments: dict[str, Any] = {}
         for key, tensor in state.optimizer.items():
             name, _, kind = key.rpartition('/')
             moments.setdefault(name, {})[kind] = tensor
         loading = StateDictOptions(full_state_dict=True, strict=False, ignore_frozen_params=True)
-        weights = {f'{NETWORK}{name}': tensor for name, tensor in state.weights.items()}
+        weights: Any = {f'{NETWORK}{name}': tensor for name, tensor in state.weights.items()}
         set_model_state_dict(self._trainee, weights, options=loading)
         set_optimizer_state_dict(
             self._trainee,
             self._optimizer.optimizer,
-            {**mine, 'state': moments},  # type: ignore[typeddict-item]
+            {**mine, 'state': moments},
             options=loading,
         )
         if self._accelerator.scaler is not None:
