@@ -15,6 +15,7 @@ from .export import export
 from .extract import extract
 from .import_sheet import import_sheet
 from .inspect import inspect
+from .train import train
 
 # What an installation that only runs exported models does without.
 OF_CHECKPOINTS = (
@@ -24,6 +25,9 @@ OF_CHECKPOINTS = (
     'ml_dtypes',
     'onnx_ir',
     'onnxscript',
+    'accelerate',
+    'peft',
+    'yaml',
 )
 # typer brings a click of its own or uses click's, by version; its errors have this in common.
 UsageError: Any = typer.BadParameter.__mro__[1]
@@ -42,6 +46,7 @@ app.command()(extract)
 app.command('import')(import_sheet)
 app.command()(inspect)
 app.command()(bag_from_video)
+app.command()(train)
 
 
 def _show_version(wanted: bool) -> None:
@@ -94,3 +99,7 @@ def _complain(text: str) -> NoReturn:
 def _is_for_the_user(error: Exception) -> bool:
     # This package's own errors are written for the user; any other is a fault of ours.
     return isinstance(error, OSError) or type(error).__module__.startswith('ros2_llava_phi.')
+
+
+if __name__ == '__main__':  # for torchrun
+    main()

@@ -73,7 +73,8 @@ class Checkpoint:
             whole = adapter.merged(source, tensor) if adapter else tensor
             for name in sources[source]:
                 part = _part(name, whole, self.config) if FUSED in source else whole
-                part = adapter.merged(name, part) if adapter else part
+                # In our own layout both names are one, and merged already.
+                part = adapter.merged(name, part) if adapter and name != source else part
                 state[name] = part.to(dtype or tensor.dtype, copy=True).contiguous()
         if HEAD_BIAS not in state:
             state[HEAD_BIAS] = torch.zeros_like(state['decoder.lm_head.weight'][:, 0])

@@ -1,0 +1,120 @@
+"""Recipes: what ships loads, and what is wrong with one is said in a line."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ros2_llava_phi.training.recipe import How, Recipe, Stage, TrainingError, read_recipe
+
+ROOT = Path(__file__).resolve().parent.parent
+RECIPES = sorted((ROOT / 'config' / 'train').glob('*.yaml'))
+
+GOOD: dict[str, Any] = {
+    'start': {'checkpoint': 'llava-phi-tiny'},
+    'stage': 'instruct',
+    'learns': {'projector': {'how': 'full', 'learning_rate': 1e-3}},
+    'data': [{'name': 'fleet', 'path': 'data/llava.json'}],
+    'epochs': 1,
+    'out': 'out',
+}
+
+
+def written(folder: Path, **changes: Any) -> Path:
+    path = folder / 'recipe.yaml'
+    content = {**GOOD, **changes}
+    path.write_text(yaml.safe_dump({k: v for k, v in content.items() if v is not None}))
+    return path
+
+
+@pytest.mark.parametrize('path', RECIPES, ids=lambda path: path.stem)
+def test_what_ships_can_be_read(path: Path) -> None:
+    recipe = read_recipe(path)
+    assert recipe.out.is_absolute()
+    assert all(each.path.is_absolute() for each in recipe.data)
+    assert recipe.batch_size % recipe.accumulate == 0
+
+
+def test_the_papers_figures() -> None:
+    folder = ROOT / 'config' / 'train'
+    paper = [read_recipe(folder / f'paper_stage{n}.yaml') for n in (1, 2)]
+    assert [each.stage for each in paper] == [Stage.ALIGN, Stage.INSTRUCT]
+    assert [each.batch_size for each in paper] == [256, 256]
+    assert [each.learns.projector.learning_rate for each in paper] == [1e-3, 2e-5]
+    assert all(each.optimizer.betas == (0.9, 0.98) for each in paper)
+    assert all(each.optimizer.weight_decay == 0.1 for each in paper)
+    lora = read_recipe(folder / 'llava15_lora.yaml')
+    assert (lora.lora.r, lora.lora.alpha, lora.lora.dropout) == (128, 256, 0.05)
+    assert lora.learns.decoder.how == How.LORA
+    assert (lora.learns.decoder.learning_rate, lora.batch_size) == (2e-4, 128)
+    assert lora.learns.vision_tower.how == How.FROZEN
+
+
+def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    recipe = read_recipe(written(tmp_path))
+    assert recipe.out == tmp_path / 'out'
+    assert recipe.data[0].path == tmp_path / 'data' / 'llava.json'
+    assert recipe.start.checkpoint == 'llava-phi-tiny'
+    (tmp_path / 'llava-phi-tiny').mkdir()
+    assert read_recipe(written(tmp_path)).start.checkpoint == str(tmp_path / 'llava-phi-tiny')
+
+
+FULL = {'how': 'full', 'learning_rate': 1e-3}
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    'unknown field': ({'learning_rate': 1}, 'learning_rate: Extra inputs are not permitted'),
+    'missing field': ({'out': None}, 'out: Field required'),
+    'no number': ({'batch_size': 'many'}, "batch_size: Input should be a valid integer.*'many'"),
+    'no rate': ({'learns': {'decoder': {'how': 'lora'}}}, 'learns.decoder: .*needs a learning_r'),
+    'rate of frozen': (
+        {'learns': {'decoder': {'how': 'frozen', 'learning_rate': 1}}},
+        'learns.decoder: .*takes no learning_rate',
+    ),
+    'nothing learns': ({'learns': {}}, 'learns: .*everything is frozen'),
+    'align too much': (
+        {'stage': 'align', 'learns': {'projector': FULL, 'decoder': FULL}},
+        'trains the projector alone, but learns names projector, decoder',
+    ),
+    'both lengths': ({'steps': 3}, 'either epochs or steps'),
+    'no length': ({'epochs': None}, 'either epochs or steps'),
+    'no start': ({'start': {}}, 'start: .*give a checkpoint, or both clip and phi'),
+    'two starts': (
+        {'start': {'checkpoint': 'a', 'clip': 'b', 'phi': 'c'}},
+        'start: .*but not both',
+    ),
+    'no data': ({'data': []}, 'data: .*at least 1 item'),
+    'unknown format': (
+        {'data': [{'name': 'a', 'path': 'b', 'format': 'coco'}]},
+        r"data\.0\.format: Input should be 'llava'",
+    ),
+    'same name': ({'data': [{'name': 'a', 'path': 'b'}] * 2}, 'two data sets have the same name'),
+    'too many parts': ({'batch_size': 2, 'accumulate': 3}, 'accumulate 3 exceeds'),
+    'all held out': ({'validation': 1.0}, 'validation: Input should be less than 1'),
+}
+
+
+@pytest.mark.parametrize('case', WRONG)
+def test_a_wrong_recipe_is_one_line_with_file_and_field(tmp_path: Path, case: str) -> None:
+    changes, message = WRONG[case]
+    path = written(tmp_path, **changes)
+    with pytest.raises(TrainingError, match=message) as error:
+        read_recipe(path)
+    assert str(error.value).startswith(f'{path}: ')
+    assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    'content', [b'', b'- a\n', b'a: [', b'\xff\xfe\x00', b'!!python/object:os']
+)
+def test_what_is_no_recipe_at_all(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / 'recipe.yaml'
+    path.write_bytes(content)
+    with pytest.raises(TrainingError, match=str(path)):
+        read_recipe(path)
+    with pytest.raises(TrainingError, match='cannot be read: No such file'):
+        read_recipe(tmp_path / 'none.yaml')
+
+
+def test_a_recipe_survives_being_written_down() -> None:
+    recipe = read_recipe(RECIPES[0])
+    assert Recipe.model_validate(recipe.model_dump(mode='json')) == recipe

@@ -1,0 +1,409 @@
+"""A training from recipe to model folder: what changes, what resumes, what stops it."""
+
+import json
+import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from accelerate.state import AcceleratorState, PartialState
+from rich.console import Console
+from safetensors.torch import load_file
+from test_assemble import clip, phi
+from torch import Tensor
+from train_data import FULL, LORA, PROJECTOR, recipe, record, run, write_pictures
+
+from ros2_llava_phi.assistant.assistant import Assistant
+from ros2_llava_phi.assistant.frame import Frame
+from ros2_llava_phi.assistant.load import load_assistant
+from ros2_llava_phi.assistant.question import Kind, Question
+from ros2_llava_phi.cli.picture import read_picture
+from ros2_llava_phi.model.assemble import assemble
+from ros2_llava_phi.model.checkpoint import load_network, open_checkpoint
+from ros2_llava_phi.model.config import ModelError, read_config
+from ros2_llava_phi.training import saves, trainer
+from ros2_llava_phi.training.batches import collate
+from ros2_llava_phi.training.data.conversation import DataError
+from ros2_llava_phi.training.parts import merge, set_learning
+from ros2_llava_phi.training.recipe import TrainingError
+from ros2_llava_phi.training.samples import read_samples
+from ros2_llava_phi.training.saves import last_save
+from ros2_llava_phi.training.start import open_start
+from ros2_llava_phi.training.trainee import Trainee
+from ros2_llava_phi.training.validation import Asked, Validation
+from ros2_llava_phi.training.watch import read_log
+
+WEIGHTS = 'model.safetensors'
+
+
+@pytest.fixture(autouse=True)
+def _alone() -> Iterator[None]:
+    """Start each test without the processes and precision of the one before."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # so that a forked process computes as this one does
+    yield
+    torch.set_num_threads(threads)
+    AcceleratorState._reset_state(True)
+    PartialState._reset_state()
+
+
+def weights(folder: Path) -> dict[str, Tensor]:
+    tensors: dict[str, Tensor] = load_file(folder / WEIGHTS)
+    return tensors
+
+
+def changed(one: Path, other: Path) -> set[str]:
+    before, after = weights(one), weights(other)
+    assert set(before) == set(after)
+    return {name for name in before if not torch.equal(before[name], after[name])}
+
+
+@pytest.mark.parametrize('stage', ['align', 'instruct'])
+def test_a_stage_trains_only_what_it_should(tmp_path: Path, stage: str) -> None:
+    learns = PROJECTOR if stage == 'align' else FULL
+    settings = recipe(tmp_path, stage=stage, learns=learns)
+    run(settings)
+    start = tmp_path / 'start'
+    learned = ('projector.',) if stage == 'align' else ('projector.', 'decoder.')
+    wanted = {name for name in weights(start) if name.startswith(learned)}
+    assert changed(start, tmp_path / 'out') == wanted
+
+
+def test_stage_1_starts_from_a_clip_and_a_phi(tmp_path: Path) -> None:
+    clip(tmp_path / 'clip')
+    phi(tmp_path / 'phi')
+    start = {'clip': tmp_path / 'clip', 'phi': tmp_path / 'phi'}
+    run(recipe(tmp_path, start=start, stage='align', learns=PROJECTOR))
+    before = assemble(tmp_path / 'clip', tmp_path / 'phi', seed=0).read(None).state_dict()
+    after = load_network(tmp_path / 'out', None).state_dict()
+    differ = {name for name in before if not torch.equal(before[name], after[name])}
+    assert differ == {name for name in before if name.startswith('projector.')}
+
+
+def test_pictures_take_fewer_tokens_when_pooled(tmp_path: Path) -> None:
+    two = [{'from': 'human', 'value': '<image><image>\nCar?'}, {'from': 'gpt', 'value': 'No'}]
+    settings = recipe(tmp_path, start={'checkpoint': str(tmp_path / 'start'), 'pool': 2})
+    records = [{'image': [f'{n}.png', '0.png'], 'conversations': two} for n in (1, 2, 3)]
+    (tmp_path / 'data' / 'llava.json').write_text(json.dumps(records))
+    run(settings)
+    config = read_config(tmp_path / 'out')
+    assert (config.pool, config.image_tokens) == (2, 4)
+    wrong = recipe(tmp_path, 'no', start={'checkpoint': str(tmp_path / 'start'), 'pool': 3})
+    with pytest.raises(ModelError, match='pool 3 does not divide the 4 patches'):
+        run(wrong)
+
+
+def test_the_vision_tower_may_learn_too(tmp_path: Path) -> None:
+    tower = {'vision_tower': {'how': 'full', 'learning_rate': 1e-3}}
+    run(recipe(tmp_path, learns=tower))
+    names = changed(tmp_path / 'start', tmp_path / 'out')
+    assert {name.split('.')[0] for name in names} == {'vision_tower'}
+    # The last layer is never read.
+    assert not any(name.startswith('vision_tower.layers.2.') for name in names)
+
+
+def test_merged_adapters_answer_as_they_did_unmerged(tmp_path: Path) -> None:
+    settings = recipe(tmp_path, learns=LORA, stage='domain')
+    run(settings)
+    origin = open_start(settings.start, 0)
+    samples = read_samples(settings, origin.tokenizer, origin.config, Console(quiet=True))
+    batch = collate(samples.training, origin.config)
+    learned = last_save(tmp_path / 'out' / 'run')
+    assert learned is not None
+    unmerged = origin.read()
+    set_learning(unmerged, settings)
+    unmerged.load_state_dict(learned.weights, strict=False)
+
+    def hidden(network: Any) -> Tensor:
+        found: list[Tensor] = []
+        network.decoder.final_layernorm.register_forward_hook(lambda *a: found.append(a[-1]))
+        Trainee(network.eval())(batch)
+        return found[0]
+
+    wanted = hidden(unmerged)
+    merged = hidden(load_network(tmp_path / 'out'))
+    assert (merged - hidden(load_network(tmp_path / 'start'))).abs().max() > 1e-2
+    assert (merged - wanted).abs().max() < 1e-5
+    # So does the adapter by itself, in PEFT's format, on the model that it was trained on.
+    apart = open_checkpoint(tmp_path / 'out' / 'adapter', base=tmp_path / 'start').read(None)
+    for name, tensor in apart.state_dict().items():
+        torch.testing.assert_close(tensor, weights(tmp_path / 'out')[name], rtol=0, atol=1e-6)
+    config = json.loads((tmp_path / 'out' / 'adapter' / 'adapter_config.json').read_text())
+    assert (config['peft_type'], config['r'], config['lora_alpha']) == ('LORA', 4, 8)
+
+
+def test_merging_keeps_the_precision_of_the_files(tmp_path: Path) -> None:
+    settings = recipe(tmp_path, learns=LORA, stage='domain')
+    network = open_start(settings.start, 0).read().half()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    name = 'decoder.layers.0.q_proj'
+    adapter = {
+        f'{name}.lora_A.default.weight': torch.ones(4, 48),
+        f'{name}.lora_B.default.weight': torch.ones(48, 4),
+    }
+    merge(network, adapter, settings.lora)
+    for key, tensor in network.state_dict().items():
+        assert tensor.dtype == torch.float16
+        wanted = before[key].float() + (8.0 if key == f'{name}.weight' else 0.0)
+        assert torch.equal(tensor, wanted.half())
+
+
+def killed(settings: Any, target: Any, name: str, call: int) -> None:
+    """Train in a forked process that kills itself by SIGKILL when `name` is called so often."""
+    child = os.fork()
+    if child == 0:
+        count = 0
+        original: Callable[..., Any] = getattr(target, name)
+
+        def dying(*args: Any, **kwargs: Any) -> Any:
+            nonlocal count
+            count += 1
+            if count == call:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return original(*args, **kwargs)
+
+        setattr(target, name, dying)
+        run(settings)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status)
+    assert os.WTERMSIG(status) == signal.SIGKILL
+
+
+@pytest.fixture(scope='module')
+def never_stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a model, and with what an uninterrupted training made of it."""
+    folder = tmp_path_factory.mktemp('straight')
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    run(recipe(folder, learns=LORA, stage='domain'))
+    torch.set_num_threads(threads)
+    return folder
+
+
+# Steps 2 and 4 are saved; a save syncs six times.
+KILLS: dict[str, tuple[Any, str, int]] = {
+    'in the first step': (trainer, 'set_rates', 1),
+    'before a save': (saves, 'new_folder', 1),
+    'between the files of a save': (saves, 'save_file', 2),
+    'after the files of the first save': (saves, '_sync', 1),
+    'before the first save appears': (Path, 'rename', 1),
+    'between two saves': (trainer, 'set_rates', 4),
+    'inside the second save': (saves, 'save_file', 4),
+    'before the second save appears': (Path, 'rename', 2),
+    'before the first save is removed': (shutil, 'rmtree', 5),
+    'while the model is written': (saves, '_sync', 14),
+    'while the model is moved into place': (Path, 'replace', 4),
+}
+
+
+@pytest.mark.parametrize('moment', KILLS)
+def test_a_killed_training_goes_on_bit_for_bit(never_stopped: Path, moment: str) -> None:
+    target, name, call = KILLS[moment]
+    out = moment.replace(' ', '_')
+    settings = recipe(never_stopped, out, learns=LORA, stage='domain')
+    killed(settings, target, name, call)
+    assert not (never_stopped / out / 'config.json').exists()
+    run(settings)
+    assert changed(never_stopped / 'out', never_stopped / out) == set()
+    straight, resumed = (read_log(never_stopped / name / 'run') for name in ('out', out))
+    assert [step.loss for step in straight] == [step.loss for step in resumed]
+    left = {path.name for path in (never_stopped / out / 'run').iterdir()}
+    assert left == {'recipe.json', 'log.jsonl', 'before.json', 'step-00000004', 'tensorboard'}
+
+
+def test_a_finished_run_is_left_alone_and_another_recipe_refused(never_stopped: Path) -> None:
+    settings = recipe(never_stopped, learns=LORA, stage='domain')
+    before = (never_stopped / 'out' / WEIGHTS).stat().st_mtime_ns
+    assert 'is finished' in run(settings)
+    assert (never_stopped / 'out' / WEIGHTS).stat().st_mtime_ns == before
+    other = recipe(never_stopped, learns=LORA, stage='domain', batch_size=8)
+    with pytest.raises(TrainingError, match='another recipe: batch_size is 6 there and 8 here'):
+        run(other)
+
+
+def test_what_is_no_run_is_never_written_into(tmp_path: Path) -> None:
+    settings = recipe(tmp_path)
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out' / 'holiday.jpg').write_bytes(b'')
+    with pytest.raises(TrainingError, match='holds something else than a run'):
+        run(settings)
+    assert [path.name for path in (tmp_path / 'out').iterdir()] == ['holiday.jpg']
+
+
+def test_changed_data_is_noticed(tmp_path: Path) -> None:
+    settings = recipe(tmp_path)
+    killed(settings, trainer, 'set_rates', 4)
+    data = json.loads((tmp_path / 'data' / 'llava.json').read_text())
+    (tmp_path / 'data' / 'llava.json').write_text(json.dumps(data[1:]))
+    with pytest.raises(TrainingError, match='the data is not what the run'):
+        run(settings)
+
+
+def test_a_loss_that_is_no_number_stops_in_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = recipe(tmp_path)
+    forward = Trainee.forward
+    calls = 0
+
+    def breaking(self: Trainee, batch: Any) -> Tensor:
+        nonlocal calls
+        calls += self.training
+        return forward(self, batch) * (math.nan if calls > 2 * 3 else 1.0)
+
+    monkeypatch.setattr(Trainee, 'forward', breaking)
+    with pytest.raises(TrainingError, match='the loss is nan at step 4') as error:
+        run(settings)
+    assert '\n' not in str(error.value)
+    kept = last_save(tmp_path / 'out' / 'run')
+    assert kept is not None
+    assert kept.step == 2
+    assert all(tensor.isfinite().all() for tensor in kept.weights.values())
+
+
+def test_bad_records_are_counted_and_named(tmp_path: Path) -> None:
+    settings = recipe(tmp_path)
+    folder = write_pictures(tmp_path / 'data')
+    (folder / 'cut.png').write_bytes((folder / '0.png').read_bytes()[:200])
+    path = folder / 'llava.json'
+    bad = [
+        {**record(0, 'Is it?', 'Yes'), 'image': 'none.png'},
+        {**record(0, 'Is it?', 'Yes'), 'image': 'cut.png'},
+        {**record(0, 'Is it?', 'Yes'), 'image': '../../secret.png'},
+        record(0, 'Is it?', ' '),
+        record(0, 'Is there a car? ' * 40, 'Yes'),
+    ]
+    path.write_text(json.dumps(json.loads(path.read_text()) + bad))
+    printed = run(settings)
+    for words in ('no such file', 'cut off', 'outside the folder', 'answer: it is empty'):
+        assert words in printed
+    assert 'takes more than 128 tokens' in printed
+    assert '5 records were dropped' in (tmp_path / 'out' / 'README.md').read_text()
+    refusing = [{'name': 'noise', 'path': path, 'on_bad': 'refuse'}]
+    with pytest.raises(DataError, match='record'):
+        run(recipe(tmp_path, 'refused', data=refusing))
+
+
+def test_the_folder_is_a_model_with_card_and_report(never_stopped: Path) -> None:
+    out = never_stopped / 'out'
+    assistant: Assistant = load_assistant(str(out))
+    view = assistant.look(Frame(read_picture(never_stopped / 'data' / '0.png')))
+    answer = assistant.ask(view, Question('Is there a car?', Kind.YES_NO))
+    assert answer.text in ('Yes', 'No', 'cannot tell')
+    card = (out / 'README.md').read_text()
+    assert 'noise (llava)' in card
+    assert '| yes_no | 2 |' in card
+    assert 'LoRA of rank 4' in card
+    report = (out / 'report.html').read_text()
+    assert '<polyline points="0.0,' in report
+    assert report.count('data:image/jpeg;base64,') == 4
+    assert 'http' not in report.replace('http-equiv', '')
+
+
+def test_confidence_is_calibrated_where_enough_was_asked() -> None:
+    """Half of the answers that were given with certainty are wrong: they were too sure."""
+
+    def asked(number: int) -> Asked:
+        truth = 'Yes' if number % 2 else 'No'
+        return Asked(
+            source='a', record=str(number), kind='', question='?', pictures=(), truth=truth,
+            said='Yes', allowed=('Yes', 'No'), probabilities=(0.9, 0.1),
+        )  # fmt: skip
+
+    answers = [asked(number) for number in range(60)]
+    assert Validation(loss=1.0, asked=answers).temperature(2.0) == pytest.approx(8.0)
+    assert Validation(loss=1.0, asked=answers[:40]).temperature(2.0) is None
+
+
+def test_two_processes_reach_the_losses_of_one(tmp_path: Path) -> None:
+    no_dropout = {'learns': LORA, 'stage': 'domain', 'lora': {'r': 4, 'alpha': 8, 'dropout': 0.0}}
+    one = recipe(tmp_path, 'one', **no_dropout)
+    run(one)
+    two = recipe(tmp_path, 'two', **no_dropout).model_dump(mode='json', exclude_none=True)
+    path = tmp_path / 'two.yaml'
+    path.write_text(yaml.safe_dump(two))
+    command = ['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2']
+    command += ['-m', 'ros2_llava_phi.cli.main', 'train', str(path)]
+    done = subprocess.run([sys.executable, *command], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for mine, theirs in zip(
+        read_log(tmp_path / 'one' / 'run'), read_log(tmp_path / 'two' / 'run'), strict=True
+    ):
+        assert theirs.loss == pytest.approx(mine.loss, rel=1e-5)
+        assert theirs.norm == pytest.approx(mine.norm, rel=1e-4)
+    for name, tensor in weights(tmp_path / 'one').items():
+        torch.testing.assert_close(weights(tmp_path / 'two')[name], tensor, rtol=1e-4, atol=1e-4)
+
+
+def test_a_dry_run_shows_labels_time_and_memory_and_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from ros2_llava_phi.cli import main
+
+    settings = recipe(tmp_path)
+    path = tmp_path / 'recipe.yaml'
+    path.write_text(yaml.safe_dump(settings.model_dump(mode='json', exclude_none=True)))
+    monkeypatch.setattr(sys, 'argv', ['llava-phi', 'train', str(path), '--dry-run'])
+    with pytest.raises(SystemExit) as stopped:
+        main.main()
+    printed = capsys.readouterr().out
+    assert not stopped.value.code
+    assert '<picture: 16 tokens>' in printed
+    assert 'ASSISTANT: Yes|<|endoftext|>|' in printed.replace('\n', '')
+    assert '4 steps of' in printed
+    assert 'GiB of memory' in printed
+    assert not (tmp_path / 'out').exists()
+
+
+CANNOT_RUN: dict[str, tuple[dict[str, Any], str]] = {
+    'fp16 on a CPU': ({'precision': 'fp16'}, 'precision fp16 needs a GPU'),
+    'fsdp on a CPU': ({'fsdp': True}, 'fsdp needs several GPUs'),
+    'too long': ({'max_length': 1000}, 'max_length is 1000, but the model has 128 positions'),
+    'nothing fits': ({'max_length': 20}, 'nothing is left to train on: takes more than 20 tokens'),
+}
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='is about a machine without a GPU')
+@pytest.mark.parametrize('case', CANNOT_RUN)
+def test_what_this_machine_or_model_cannot_do_is_said_first(tmp_path: Path, case: str) -> None:
+    settings, message = CANNOT_RUN[case]
+    with pytest.raises(TrainingError, match=message) as error:
+        run(recipe(tmp_path, **settings))
+    assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    'settings', [{'precision': 'bf16'}, {'checkpointing': True}, {'workers': 1}], ids=str
+)
+def test_other_ways_to_compute_reach_about_the_same(
+    tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    run(recipe(tmp_path, 'plain'))
+    AcceleratorState._reset_state(True)
+    run(recipe(tmp_path, 'other', **settings))
+    one, other = (read_log(tmp_path / name / 'run') for name in ('plain', 'other'))
+    near = 0.05 if 'precision' in settings else 1e-5
+    assert [s.loss for s in other] == pytest.approx([s.loss for s in one], rel=near)
+
+
+def test_bad_recipes_are_one_line_and_exit_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from ros2_llava_phi.cli import main
+
+    path = tmp_path / 'recipe.yaml'
+    path.write_text('stage: align\n')
+    monkeypatch.setattr(sys, 'argv', ['llava-phi', 'train', str(path)])
+    with pytest.raises(SystemExit) as stopped:
+        main.main()
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == f'llava-phi: {path}: start: Field required\n'

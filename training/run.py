@@ -1,0 +1,183 @@
+"""A training from its recipe to a finished model folder."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from accelerate import Accelerator
+from rich.console import Console
+from rich.progress import Progress
+from torch import Tensor
+
+from ros2_llava_phi.model.config import CONFIG_FILE, write_config
+from ros2_llava_phi.model.network import LlavaPhi
+from ros2_llava_phi.model.weights import save_network
+
+from .batches import Plan
+from .parts import merge, save_adapter
+from .recipe import Recipe, Stage, TrainingError
+from .run_card import write_card
+from .run_report import REPORT_FILE, write_report
+from .samples import Samples, read_samples
+from .saves import RUN, last_save, new_folder, open_run, save, write_text
+from .start import Origin, open_start, save_tokenizer
+from .trainer import Step, Trainer, start_accelerator
+from .validation import Validation, validate
+from .watch import Watch, read_log
+
+ADAPTER = 'adapter'
+BEFORE_FILE = 'before.json'
+
+
+def train(recipe: Recipe, console: Console) -> None:
+    """
+    Train, or go on where an earlier call was interrupted, and write the model folder.
+
+    Several processes, as torchrun starts them, share the work; the first one writes.
+
+    Raises TrainingError, DataError or ModelError in one line.
+    """
+    accelerator = start_accelerator(recipe)
+    first = accelerator.is_main_process
+    quiet = console if first else Console(quiet=True)
+    if first:
+        open_run(recipe.out, recipe)
+    accelerator.wait_for_everyone()
+    if (recipe.out / CONFIG_FILE).is_file():
+        quiet.print(f'{recipe.out} is finished: there is nothing left to do')
+        return
+    run = recipe.out / RUN
+    origin = open_start(recipe.start, recipe.seed)
+    samples = read_samples(recipe, origin.tokenizer, origin.config, quiet)
+    exam = Exam(recipe, origin, samples, str(accelerator.device), quiet)
+    if first:
+        exam.before(run)
+    accelerator.wait_for_everyone()
+    trainer = make_trainer(recipe, origin, samples, accelerator)
+    _restore(trainer, run, samples)
+    if trainer.done:
+        quiet.print(f'going on from step {trainer.done} of {trainer.steps}')
+    if first:
+        with Watch(run, console, trainer.steps, trainer.done) as watch:
+            _loop(trainer, run, samples, accelerator, watch.show)
+    else:
+        _loop(trainer, run, samples, accelerator, lambda step: None)
+    learned = trainer.state().weights
+    del trainer
+    accelerator.free_memory()
+    if first:
+        finish(recipe, origin, samples, learned, exam)
+        console.print(f'{recipe.out}: a model folder, ready to run')
+    accelerator.end_training()
+
+
+def make_trainer(
+    recipe: Recipe, origin: Origin, samples: Samples, accelerator: Accelerator
+) -> Trainer:
+    """Read the network, and plan the batches."""
+    plan = Plan(
+        samples.training,
+        samples.weights,
+        recipe.batch_size,
+        recipe.seed,
+        recipe.questions_per_picture,
+    )
+    return Trainer(recipe, origin.read().float(), samples.training, plan, accelerator)
+
+
+def _loop(
+    trainer: Trainer,
+    run: Path,
+    samples: Samples,
+    accelerator: Accelerator,
+    show: Callable[[Step], None],
+) -> None:
+    """Take all steps, and save on the way."""
+    every = trainer.recipe.save_every
+    for step in trainer.run():
+        show(step)
+        if trainer.done % every == 0 or trainer.done == trainer.steps:
+            state = trainer.state()
+            if accelerator.is_main_process:
+                save(run, replace(state, extra={**state.extra, 'data': samples.fingerprint}))
+            accelerator.wait_for_everyone()
+
+
+def _restore(trainer: Trainer, run: Path, samples: Samples) -> None:
+    state = last_save(run)
+    if state is None:
+        return
+    if state.extra['data'] != samples.fingerprint:
+        raise TrainingError(
+            f'the data is not what the run in {run.parent} began with; give another out'
+        )
+    trainer.restore(state)
+
+
+@dataclass(frozen=True)
+class Exam:
+    """The held-out questions, which are asked before and after."""
+
+    recipe: Recipe
+    origin: Origin
+    samples: Samples
+    device: str
+    console: Console
+
+    def before(self, run: Path) -> Validation:
+        """Ask the model that the training starts from, unless an earlier call has."""
+        path = run / BEFORE_FILE
+        if not path.is_file():
+            write_text(path, self.ask(self.origin.read(), 'before').model_dump_json())
+        return Validation.model_validate_json(path.read_bytes())
+
+    def ask(self, network: LlavaPhi, when: str) -> Validation:
+        """Ask a network; `when` is shown beside the bar."""
+        recipe, held_out = self.recipe, self.samples.validation
+        asks = 0 if recipe.stage == Stage.ALIGN else recipe.validation_questions
+        with Progress(console=self.console, disable=not self.console.is_terminal) as progress:
+            task = progress.add_task(f'validation {when}', total=min(asks, len(held_out)))
+            return validate(
+                network,
+                self.origin.tokenizer,
+                held_out,
+                asks,
+                recipe.seed,
+                # A CPU asks one question after another faster in fp32.
+                'fp32' if self.device == 'cpu' else recipe.precision,
+                self.device,
+                lambda: progress.advance(task),
+            )
+
+
+def finish(
+    recipe: Recipe, origin: Origin, samples: Samples, learned: dict[str, Tensor], exam: Exam
+) -> None:
+    """
+    Write the model folder: the start's weights, with what was learned in their place.
+
+    config.json comes last: without it, a folder is no model yet.
+    """
+    run = recipe.out / RUN
+    network = origin.read()
+    merge(network, learned, recipe.lora)
+    made = run / 'model'
+    with new_folder(made) as partial:
+        save_network(network, partial, None)
+        save_tokenizer(origin.tokenizer, partial)
+        if recipe.uses_lora:
+            save_adapter(partial / ADAPTER, learned, recipe, origin)
+        scores = exam.before(run), exam.ask(network, 'after')
+        temperature = scores[1].temperature(network.config.temperature)
+        if temperature is not None:
+            write_config(network.config.model_copy(update={'temperature': temperature}), partial)
+        about = (recipe, origin, samples, read_log(run), *scores)
+        write_card(partial, *about)
+        write_report(partial / REPORT_FILE, *about)
+    for path in sorted(made.iterdir(), key=lambda path: path.name == CONFIG_FILE):
+        place = recipe.out / path.name
+        if place.is_dir():
+            shutil.rmtree(place)
+        path.replace(place)
+    made.rmdir()

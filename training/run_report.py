@@ -1,0 +1,113 @@
+"""A training as one HTML page that needs nothing beside itself."""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from .data.conversation import DataError
+from .data.picture import load_picture
+from .recipe import Recipe
+from .samples import Samples, share_with_loss
+from .start import Origin
+from .trainer import Step
+from .validation import Asked, Validation
+
+REPORT_FILE = 'report.html'
+EXAMPLES = 24
+PICTURE_WIDTH = 320  # pixels
+CURVE_WIDTH, CURVE_HEIGHT, MOST_POINTS = 800, 220, 400
+
+
+@dataclass(frozen=True)
+class Example:
+    """A question after the training, what was said before it, and its pictures as URIs."""
+
+    asked: Asked
+    before: Asked
+    pictures: list[str]
+
+
+def write_report(
+    path: Path,
+    recipe: Recipe,
+    origin: Origin,
+    samples: Samples,
+    log: Sequence[Step],
+    before: Validation,
+    after: Validation,
+) -> None:
+    """Write the page."""
+    templates = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    losses = smoothed([step.loss for step in log])
+    page = templates.get_template('run_report.html.j2').render(
+        recipe=recipe,
+        origin=origin,
+        samples=samples,
+        share=share_with_loss(samples.training),
+        steps=len(log),
+        seconds=sum(step.seconds for step in log),
+        tokens=sum(step.tokens for step in log),
+        losses=losses,
+        curve=curve(losses),
+        width=CURVE_WIDTH,
+        height=CURVE_HEIGHT,
+        before=before,
+        after=after,
+        examples=examples(before, after),
+    )
+    path.write_text(page, encoding='utf-8')
+
+
+def smoothed(losses: Sequence[float]) -> list[float]:
+    """Return a running mean of losses, at most 400 points of it."""
+    mean, found = 0.0, []
+    share = max(1, min(50, len(losses) // 20))
+    for number, loss in enumerate(losses, start=1):
+        mean += (loss - mean) / min(number, share)
+        found.append(mean)
+    every = max(1, len(found) // MOST_POINTS)
+    return found[every - 1 :: every]
+
+
+def curve(losses: Sequence[float]) -> str:
+    """Return the points of an SVG polyline that shows losses from zero to their largest."""
+    top = max(losses, default=0.0) or 1.0
+    right = max(1, len(losses) - 1)
+    return ' '.join(
+        f'{CURVE_WIDTH * place / right:.1f},{CURVE_HEIGHT * (1 - loss / top):.1f}'
+        for place, loss in enumerate(losses)
+    )
+
+
+def examples(before: Validation, after: Validation) -> list[Example]:
+    """Return examples, wrong ones first and at most half of them, changed ones before others."""
+    earlier = {(each.source, each.record): each for each in before.asked}
+    pairs = [(each, earlier.get((each.source, each.record), each)) for each in after.asked]
+    changed = sorted(pairs, key=lambda pair: pair[0].said == pair[1].said)
+    wrong = [pair for pair in changed if not pair[0].right][: EXAMPLES // 2]
+    right = [pair for pair in changed if pair[0].right][: EXAMPLES - len(wrong)]
+    return [Example(now, old, _pictures(now)) for now, old in [*wrong, *right]]
+
+
+def _pictures(asked: Asked) -> list[str]:
+    found = []
+    for path in asked.pictures:
+        try:
+            picture = load_picture(path)
+        except DataError:
+            continue
+        height = round(picture.shape[0] * PICTURE_WIDTH / picture.shape[1])
+        small = cv2.resize(picture, (PICTURE_WIDTH, height), interpolation=cv2.INTER_AREA)
+        _, jpeg = cv2.imencode('.jpg', cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
+        found.append(f'data:image/jpeg;base64,{base64.b64encode(jpeg.tobytes()).decode()}')
+    return found

@@ -1,0 +1,125 @@
+"""From a recipe's data sets to the samples that train, and those that validate."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+
+from rich.console import Console
+from rich.progress import Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+from tokenizers import Tokenizer
+
+from ros2_llava_phi.model.config import ModelConfig
+
+from .data.check import dropped_table
+from .data.conversation import Conversation, Dropped
+from .data.data_set import DataSet, read_data_set
+from .data.licence import check_licences
+from .data.split import split_by_scene
+from .labels import Labelled, label_all
+from .recipe import Recipe, TrainingError
+
+
+@dataclass(frozen=True)
+class Samples:
+    """
+    What a run reads.
+
+    weights: how many times an epoch sees each data set. dropped: records that could not be used.
+    licences: a sentence on the terms of each data set.
+    """
+
+    training: list[Labelled]
+    validation: list[Labelled]
+    weights: dict[str, float]
+    dropped: list[Dropped]
+    licences: list[str]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Return a hash of what is trained on, by which a resumed run knows its data again."""
+        digest = hashlib.sha256()
+        for sample in self.training:
+            digest.update(sample.tokens.tobytes())
+            digest.update(str(sample.conversation.pictures).encode())
+        return digest.hexdigest()
+
+
+def read_samples(
+    recipe: Recipe, tokenizer: Tokenizer, config: ModelConfig, console: Console
+) -> Samples:
+    """
+    Read, check, divide and label a recipe's data sets.
+
+    console: shows how many pictures were checked, where somebody watches, and what was found.
+
+    Raises DataError or TrainingError in one line if they cannot be used, or nothing is left.
+    """
+    licences = check_licences(recipe.data, recipe.research_only)
+    columns = (TextColumn('{task.description}'), TextColumn('{task.completed:,} pictures'))
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task('checking the data', total=None)
+        records = {
+            each.name: read_data_set(each, lambda: progress.advance(task)) for each in recipe.data
+        }
+    found = {name: each.conversations for name, each in records.items()}
+    training, validation = _divided(recipe.data, found, recipe.validation, recipe.seed)
+    length = recipe.max_length or config.text.context_length
+    if length > config.text.context_length:
+        raise TrainingError(
+            f'max_length is {length}, but the model has {config.text.context_length} positions'
+        )
+    trained = label_all(training, tokenizer, config, recipe.template, length)
+    asked = label_all(validation, tokenizer, config, recipe.template, length)
+    dropped = [*chain(*(each.dropped for each in records.values()))]
+    dropped += [*trained.dropped, *asked.dropped]
+    if not trained.samples:
+        reason = f': {dropped[-1].reason}' if dropped else ''
+        raise TrainingError(f'nothing is left to train on{reason}')
+    weights = {each.name: each.weight for each in recipe.data}
+    samples = Samples(trained.samples, asked.samples, weights, dropped, licences)
+    _print(samples, console)
+    return samples
+
+
+def _print(samples: Samples, console: Console) -> None:
+    """Print what is trained on, the share of tokens that carry loss, and what was dropped."""
+    table = Table('data set', title='Training data')
+    for heading in ('weight', 'train', 'validate', 'tokens', 'with loss', 'share'):
+        table.add_column(heading, justify='right')
+    for name, weight in samples.weights.items():
+        mine = [each for each in samples.training if each.conversation.source == name]
+        held_out = sum(each.conversation.source == name for each in samples.validation)
+        table.add_row(Text(name), f'{weight:g}', f'{len(mine):,}', f'{held_out:,}', *_loss(mine))
+    console.print(table)
+    if samples.dropped:
+        console.print(dropped_table(samples.dropped))
+
+
+def share_with_loss(samples: Sequence[Labelled]) -> float:
+    """Return the share of tokens, pictures' included, that carry loss, 0..1."""
+    tokens = sum(sample.length for sample in samples)
+    return sum(sample.targets for sample in samples) / tokens if tokens else 0.0
+
+
+def _loss(samples: Sequence[Labelled]) -> tuple[str, str, str]:
+    tokens = sum(sample.length for sample in samples)
+    targets = sum(sample.targets for sample in samples)
+    return f'{tokens:,}', f'{targets:,}', f'{share_with_loss(samples):.1%}'
+
+
+def _divided(
+    sets: Sequence[DataSet],
+    found: dict[str, tuple[Conversation, ...]],
+    share: float,
+    seed: int,
+) -> tuple[list[Conversation], list[Conversation]]:
+    """Return what trains and what validates; all sets are divided at once, by scene."""
+    by_part: dict[str, list[Conversation]] = {'split': [], 'train': [], 'validation': []}
+    for each in sets:
+        by_part[each.part] += found[each.name]
+    training, validation = split_by_scene(by_part['split'], share, seed)
+    return by_part['train'] + training, by_part['validation'] + validation

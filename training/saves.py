@@ -1,0 +1,143 @@
+"""
+Saves of a training: complete or not there, whenever the process is killed.
+
+    OUT/run/recipe.json     what is trained; a run of another recipe is refused
+    OUT/run/log.jsonl       loss, learning rate and speed of every step
+    OUT/run/step-00000500/  weights that learn, optimiser and step, as safetensors and JSON
+
+A save is written beside its place, synced to disk, and renamed; only then is the older one
+removed. Nothing in it can run code.
+"""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from .recipe import Recipe, TrainingError
+
+RUN = 'run'
+RECIPE_FILE, LOG_FILE = 'recipe.json', 'log.jsonl'
+WEIGHTS, OPTIMIZER, STATE = 'weights.safetensors', 'optimizer.safetensors', 'state.json'
+PARTIAL = '.partial'
+SAVE = re.compile(r'step-(\d+)')
+
+
+@dataclass(frozen=True)
+class State:
+    """
+    What going on needs beside the recipe, which decides order and random numbers by the step.
+
+    step: the number of steps done. weights: those that learn. optimizer: AdamW's moments, as
+    `NAME/KEY`. extra: what is no tensor.
+    """
+
+    step: int
+    weights: dict[str, Tensor]
+    optimizer: dict[str, Tensor]
+    extra: dict[str, Any]
+
+
+def open_run(out: Path, recipe: Recipe) -> Path:
+    """
+    Make the folder of a run, or take that of an interrupted one; return it.
+
+    Raises TrainingError if another recipe's run is there, or anything else.
+    """
+    folder = out / RUN
+    path = folder / RECIPE_FILE
+    mine = recipe.model_dump(mode='json')
+    if path.is_file():
+        _refuse_other(out, json.loads(path.read_text()), mine)
+        for left in folder.glob(f'*{PARTIAL}'):
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        _remove_older(folder)
+        return folder
+    if out.exists() and (not out.is_dir() or any(p.name != RUN for p in out.iterdir())):
+        raise TrainingError(f'{out} holds something else than a run; give another out')
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(path, json.dumps(mine, indent=2) + '\n')
+    return folder
+
+
+def _refuse_other(out: Path, theirs: dict[str, Any], mine: dict[str, Any]) -> None:
+    for field, value in mine.items():
+        if field not in theirs or theirs[field] != value:
+            raise TrainingError(
+                f'{out} holds a run of another recipe: {field} is '
+                f'{json.dumps(theirs.get(field))[:200]} there and {json.dumps(value)[:200]} here; '
+                'give another out, or remove that run'
+            )
+
+
+def save(folder: Path, state: State) -> None:
+    """Write a save, and remove the older ones."""
+    place = folder / f'step-{state.step:08}'
+    with new_folder(place) as partial:
+        save_file({name: t.contiguous() for name, t in state.weights.items()}, partial / WEIGHTS)
+        save_file(
+            {name: t.contiguous() for name, t in state.optimizer.items()}, partial / OPTIMIZER
+        )
+        (partial / STATE).write_text(json.dumps({'step': state.step, **state.extra}))
+    _remove_older(folder)
+
+
+def last_save(folder: Path) -> State | None:
+    """Return the last save; None if there is none."""
+    saves = _saves(folder)
+    if not saves:
+        return None
+    last = saves[-1]
+    extra = json.loads((last / STATE).read_text())
+    step = extra.pop('step')
+    return State(step, load_file(last / WEIGHTS), load_file(last / OPTIMIZER), extra)
+
+
+def _saves(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if SAVE.fullmatch(path.name))
+
+
+def _remove_older(folder: Path) -> None:
+    for older in _saves(folder)[:-1]:
+        shutil.rmtree(older)
+
+
+@contextmanager
+def new_folder(place: Path) -> Iterator[Path]:
+    """Yield a folder to write into, which appears at its place only once it is complete."""
+    partial = place.with_name(place.name + PARTIAL)
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    yield partial
+    for path in partial.rglob('*'):
+        _sync(path)
+    _sync(partial)
+    shutil.rmtree(place, ignore_errors=True)
+    partial.rename(place)
+    _sync(place.parent)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file that is complete or not there."""
+    partial = path.with_name(path.name + PARTIAL)
+    partial.write_text(text, encoding='utf-8')
+    _sync(partial)
+    partial.replace(path)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or a folder's list of names, is on the disk."""
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

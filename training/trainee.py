@@ -1,0 +1,62 @@
+"""The network as it is trained: from a batch to its loss; what is frozen costs no gradient."""
+
+from collections.abc import Iterable
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from ros2_llava_phi.model.network import LlavaPhi, pool_patches
+
+from .batches import Batch
+from .packing import NO_LABEL, branch_mask
+
+
+class Trainee(nn.Module):
+    """A network whose forward pass is the loss, so that DDP and FSDP can wrap it."""
+
+    def __init__(self, network: LlavaPhi) -> None:
+        """Take over a network whose parameters already say whether they learn."""
+        super().__init__()
+        self.network = network
+        self._tower_learns = learns(network.vision_tower)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Return the sum of the cross-entropies of all tokens that carry loss, a scalar."""
+        decoder = self.network.decoder
+        embeddings = decoder.embed_tokens(batch.tokens)
+        pictures = self._encode(batch).flatten(0, 1)
+        if len(batch.pixels):
+            embeddings = embeddings.masked_scatter(
+                batch.places[..., None], pictures.to(embeddings.dtype)
+            )
+        else:
+            # Every process must have a gradient of every parameter, or DDP waits for ever.
+            embeddings = embeddings + 0 * pictures.sum().to(embeddings.dtype)
+        hidden = decoder(embeddings, batch.positions, branch_mask(batch.segments))
+        wanted = batch.labels != NO_LABEL
+        logits = decoder.lm_head(hidden[wanted])
+        return F.cross_entropy(logits.float(), batch.labels[wanted], reduction='sum')
+
+    def _encode(self, batch: Batch) -> Tensor:
+        pixels = batch.pixels
+        if not len(pixels):
+            pixels = pixels.new_zeros(1, *pixels.shape[1:])
+        with torch.set_grad_enabled(self._tower_learns and torch.is_grad_enabled()):
+            features = self.network.vision_tower(pixels)
+        pooled = pool_patches(features, self.network.config.pool)
+        return self.network.projector(pooled)
+
+
+def learns(module: nn.Module) -> bool:
+    """Return whether any parameter of a module learns."""
+    return any(parameter.requires_grad for parameter in module.parameters())
+
+
+def compute_again(network: LlavaPhi) -> None:
+    """Have every layer's activations computed again on the way back, rather than kept."""
+    layers: Iterable[nn.Module] = [*network.decoder.layers, *network.vision_tower.layers]
+    for layer in layers:
+        layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)

@@ -1,0 +1,213 @@
+"""
+How well a network does on what was held out: its loss, and its answers to the questions.
+
+A question is asked exactly as it would be trained on. Where its kind is known the answer is chosen
+among those that it can have, as the assistant chooses; otherwise it is written freely and must be
+the true one, but for case and a final point.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict
+from tokenizers import Tokenizer
+
+from ros2_llava_phi.assistant.assistant import YES_NO, never
+from ros2_llava_phi.assistant.number_tokens import NumberTokens
+from ros2_llava_phi.assistant.reply import Prompted, Reply, choose, read_number, write_text
+from ros2_llava_phi.engine.engine import AnyEngine, Floats
+from ros2_llava_phi.engine.torch_engine import TorchEngine
+from ros2_llava_phi.model.image import preprocess
+from ros2_llava_phi.model.network import LlavaPhi
+from ros2_llava_phi.model.prompt import Mark, Turn, prompt_tokens, v0_prompt
+
+from .batches import collate
+from .calibration import fit_temperature
+from .data.conversation import Conversation
+from .data.picture import load_picture
+from .labels import Labelled
+from .trainee import Trainee
+
+LONGEST_ANSWER = 64  # tokens
+AT_ONCE = 16  # samples
+LEAST_CLOSED = 50  # answers, to fit a temperature to
+CHOICES = re.compile(r'Answer with one of: (.+)\.\s*$')
+
+
+class Asked(BaseModel):
+    """
+    A held-out question, its true answer, and what the model said.
+
+    allowed, probabilities: the closed set that the answer was chosen from; empty without one.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    source: str
+    record: str
+    kind: str
+    question: str
+    pictures: tuple[Path, ...]
+    truth: str
+    said: str
+    allowed: tuple[str, ...] = ()
+    probabilities: tuple[float, ...] = ()
+
+    @property
+    def right(self) -> bool:
+        """Return whether the answer is the true one."""
+        return _plain(self.said) == _plain(self.truth)
+
+
+class Validation(BaseModel):
+    """The mean loss of a held-out token, None if nothing was held out, and what was asked."""
+
+    loss: float | None
+    asked: list[Asked]
+
+    def accuracy(self, kind: str | None = None) -> tuple[int, int]:
+        """Return how many questions, of a kind or of all, were answered truly, and how many."""
+        mine = [each for each in self.asked if kind in (None, each.kind)]
+        return sum(each.right for each in mine), len(mine)
+
+    def temperature(self, used: float) -> float | None:
+        """
+        Return the temperature with which confidences would mean what they say.
+
+        used: the one with which the questions were asked. None if too few answers were chosen
+        from a closed set to tell.
+        """
+        closed = [each for each in self.asked if each.truth in each.allowed]
+        if len(closed) < LEAST_CLOSED:
+            return None
+        truth = [each.allowed.index(each.truth) for each in closed]
+        return used * fit_temperature([each.probabilities for each in closed], truth)
+
+    def kinds(self) -> list[str]:
+        """Return the kinds of questions, sorted."""
+        return sorted({each.kind for each in self.asked})
+
+
+def validate(
+    network: LlavaPhi,
+    tokenizer: Tokenizer,
+    samples: Sequence[Labelled],
+    questions: int,
+    seed: int,
+    precision: str,
+    device: str,
+    done: Callable[[], object] = lambda: None,
+) -> Validation:
+    """
+    Return the loss of held-out samples, and the answers to at most `questions` of them.
+
+    questions: drawn by the seed; the first of each conversation. precision, device: what the
+    network, which is moved there, computes in and on. done: called after each question.
+    """
+    drawn = np.random.default_rng(seed).permutation(len(samples))[:questions]
+    engine = TorchEngine(network, precision, device)
+    examiner = _Examiner(engine, tokenizer)
+    asked = []
+    for index in sorted(drawn):
+        asked.append(examiner.ask(samples[index].conversation))
+        done()
+    return Validation(loss=_loss(network, samples), asked=asked)
+
+
+@torch.inference_mode()
+def _loss(network: LlavaPhi, samples: Sequence[Labelled]) -> float | None:
+    trainee = Trainee(network).eval()
+    weight = network.decoder.lm_head.weight
+    total, targets = 0.0, 0
+    for start in range(0, len(samples), AT_ONCE):
+        part = samples[start : start + AT_ONCE]
+        batch = collate(part, network.config).to(weight.device)
+        batch = replace(batch, pixels=batch.pixels.to(weight.dtype))
+        total += trainee(batch).item()
+        targets += sum(sample.targets for sample in part)
+    return total / targets if targets else None
+
+
+class _Examiner:
+    """Asks one conversation after another; what two have in common in front is read once."""
+
+    def __init__(self, engine: AnyEngine, tokenizer: Tokenizer) -> None:
+        self._engine = engine
+        self._tokenizer = tokenizer
+        self._numbers = NumberTokens(tokenizer, engine.config.text.eos_token_id)
+        self._cache: Any = self._engine.new_cache()
+        self._seen: object = None
+        self._prefix = 0
+
+    def ask(self, conversation: Conversation) -> Asked:
+        first = conversation.turns[0]
+        reply = self._reply(conversation, self._read(conversation))
+        words = [piece for piece in first.request if isinstance(piece, str)]
+        return Asked(
+            source=conversation.source,
+            record=conversation.record,
+            kind=conversation.kind or 'unknown',
+            question=''.join(words).strip(),
+            pictures=conversation.pictures,
+            truth=first.answer or '',
+            said=reply.text,
+            allowed=allowed(conversation),
+            probabilities=reply.probabilities,
+        )
+
+    def _read(self, conversation: Conversation) -> Floats:
+        """Read a conversation up to its first answer; return the logits of what comes next."""
+        end = self._engine.config.text.eos_token_id
+        pieces = v0_prompt([Turn(conversation.turns[0].request)])
+        parts = prompt_tokens(self._tokenizer, pieces, end)
+        marks = [place for place, part in enumerate(parts) if part is Mark.PICTURE]
+        behind = marks[-1] + 1 if marks else 0
+        shared = (str(parts[:behind]), conversation.pictures)
+        if not marks or shared != self._seen:
+            self._cache.rewind(0)
+            pictures = iter(conversation.pictures[: len(marks)])
+            for part in parts[:behind]:
+                self._prefill(next(pictures) if isinstance(part, Mark) else part)
+            self._seen, self._prefix = shared, self._cache.length
+        self._cache.rewind(self._prefix if marks else 0)
+        rest = [token for part in parts[behind:] if isinstance(part, list) for token in part]
+        return self._engine.prefill(self._engine.embed(rest), self._cache)
+
+    def _prefill(self, part: Path | list[int]) -> None:
+        engine = self._engine
+        if isinstance(part, list):
+            engine.prefill(engine.embed(part), self._cache)
+            return
+        pixels = preprocess(load_picture(part), engine.config)
+        engine.prefill(engine.encode(pixels), self._cache)
+
+    def _reply(self, conversation: Conversation, logits: Floats) -> Reply:
+        prompt = Prompted(self._engine, self._tokenizer, self._cache, logits, never)
+        if answers := allowed(conversation):
+            return choose(prompt, answers)
+        if conversation.kind == 'number' and _is_number(conversation.turns[0].answer or ''):
+            return read_number(prompt, self._numbers)
+        return write_text(prompt, LONGEST_ANSWER, lambda piece: None)
+
+
+def allowed(conversation: Conversation) -> tuple[str, ...]:
+    """Return the closed set that a question's answer is of; empty if none is known."""
+    first = conversation.turns[0]
+    if _plain(first.answer or '') in {answer.lower() for answer in YES_NO}:
+        return YES_NO
+    words = first.request[-1] if first.request else ''
+    match = CHOICES.search(words) if isinstance(words, str) else None
+    return tuple(match[1].split(', ')) if match else ()
+
+
+def _plain(answer: str) -> str:
+    return answer.strip().rstrip('.').lower()
+
+
+def _is_number(answer: str) -> bool:
+    return re.fullmatch(r'\d+(\.\d+)?', answer.strip()) is not None

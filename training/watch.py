@@ -1,0 +1,119 @@
+"""Watching a training: a bar with loss, rate, speed, memory and time left; a log; TensorBoard."""
+
+import json
+import resource
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from .trainer import Step
+
+SMOOTH = 20  # steps that the shown loss is averaged over
+EVERY = 50  # steps between lines of a log that nobody watches
+
+
+class Watch:
+    """Shows each step, and writes it down; made for one run, to be used in a `with`."""
+
+    def __init__(self, run: Path, console: Console, steps: int, done: int) -> None:
+        """Go on with a run of which `done` steps are done; later ones are struck from its log."""
+        self._console = console
+        self._steps = steps
+        self._log_path = run / 'log.jsonl'
+        kept = [step for step in read_log(run) if step.number < done]
+        self._log_path.write_text(''.join(_line(step) for step in kept))
+        self._average = kept[-1].loss if kept else None
+        self._board = _tensorboard(run, console, done)
+        self._progress = Progress(
+            TextColumn('{task.description}'),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn('{task.fields[facts]}'),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._progress.add_task('training', total=steps, completed=done, facts='')
+
+    def __enter__(self) -> 'Watch':
+        """Start the bar, and open the log."""
+        self._progress.start()
+        self._log = self._log_path.open('a', encoding='utf-8')
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop the bar, and close the log."""
+        self._progress.stop()
+        self._log.close()
+        if self._board is not None:
+            self._board.close()
+
+    def show(self, step: Step) -> None:
+        """Show a step that is done."""
+        last = step.loss if self._average is None else self._average
+        self._average = last + (step.loss - last) / SMOOTH
+        self._log.write(_line(step))
+        self._log.flush()
+        facts = (
+            f'loss {self._average:.4f}  rate {step.learning_rate:.2e}  '
+            f'{step.tokens / step.seconds:,.0f} tokens/s  {memory_gib():.1f} GiB'
+        )
+        self._progress.update(self._task, completed=step.number + 1, facts=facts)
+        if self._progress.disable and (step.number + 1) % EVERY == 0:
+            self._console.print(f'step {step.number + 1} of {self._steps}: {facts}')
+        if self._board is not None:
+            speed = {'tokens per second': step.tokens / step.seconds}
+            values = {'loss': step.loss, 'learning rate': step.learning_rate, **speed}
+            for name, value in values.items():
+                self._board.add_scalar(name, value, step.number + 1)
+
+
+def read_log(run: Path) -> list[Step]:
+    """Return the steps that a run has logged; a line that was cut off ends it."""
+    path = run / 'log.jsonl'
+    steps = []
+    for line in path.read_text().splitlines() if path.is_file() else ():
+        try:
+            steps.append(Step(**json.loads(line)))
+        except (ValueError, TypeError):
+            break
+    return steps
+
+
+def memory_gib() -> float:
+    """Return the most memory that was in use so far: the GPU's, else the process's."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**30
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most / (2**30 if sys.platform == 'darwin' else 2**20)
+
+
+def _line(step: Step) -> str:
+    return json.dumps(asdict(step)) + '\n'
+
+
+def _tensorboard(run: Path, console: Console, done: int) -> Any:
+    """Return a writer of event files; None, and say so, where the package is missing."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        console.print("no TensorBoard files: they need `pip install '.[tensorboard]'`")
+        return None
+    return SummaryWriter(str(run / 'tensorboard'), purge_step=done + 1)
