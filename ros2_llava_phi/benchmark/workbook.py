@@ -46,7 +46,7 @@ def read_workbook(path: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
         if name not in names:
             raise BenchmarkError(f'{path} has no column {name!r}')
     filled = (row for row in rows if any(cell is not None for cell in row))
-    return [dict(zip(names, row, strict=False)) for row in filled]
+    return [dict(zip(map(str, names), row, strict=False)) for row in filled]
 
 
 def _storable(cell: Any) -> Any:
