@@ -36,7 +36,7 @@ def open_run(folder: Path, run: Run) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / RUN_FILE
     if not path.exists():
-        if any(folder.iterdir()):
+        if any(not each.name.startswith(RUN_FILE) for each in folder.iterdir()):
             raise BenchmarkError(f'{folder} is not empty and holds no run; give a new folder')
         # Whole or not at all, however many shards start at once.
         beside = path.with_name(f'{RUN_FILE}.{os.getpid()}')

@@ -16,6 +16,7 @@ from .scores import Metric, Scores
 
 CATEGORIES = ('random', 'popular', 'adversarial')
 NO = ('No', 'not', 'no')
+COUNTS = ('TP', 'FP', 'TN', 'FN')
 
 
 class _Question(BaseModel):
@@ -81,7 +82,10 @@ def score(data: Path, predictions: Path) -> Scores:
         if len(given) < len(asked):
             notes.append(f'{category}: the last {len(asked) - len(given)} questions do not count')
         found = _figures([_says_yes(each.said or '') for each in given], asked)
-        metrics += [Metric(name=f'{category} {name}', value=each) for name, each in found.items()]
+        metrics += [
+            Metric(name=f'{category} {name}', value=each, digits=0 if name in COUNTS else None)
+            for name, each in found.items()
+        ]
         f1s.append(found['F1 score'])
     if missing := [category for category in CATEGORIES if category not in answers]:
         notes.append(f'without the categories {", ".join(missing)}, so the mean F1 is not POPE')

@@ -34,8 +34,8 @@ _CAPITALISED = 'Ark Az Del Ill La Mass Miss Ore Pa Tex Wash'
 # Before these, a single letter and a period are the end of a sentence.
 _STARTERS = """
     A About According Additionally After An As At But Earlier He Her Here However If In It Last
-    Many More Now Once One Other Our She Since So Some Such That The Their Then There These They This We
-    What When While Yet You
+    Many More Now Once One Other Our She Since So Some Such That The Their Then There These They
+    This We What When While Yet You
 """
 _NUMBERED = 'art fig figs no nos pp prop'
 _SPLIT = {'cannot': 3, 'gonna': 3, 'gotta': 3, 'wanna': 3, 'lemme': 3, 'gimme': 3}

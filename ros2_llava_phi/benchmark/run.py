@@ -49,10 +49,10 @@ def ask_all(
     on_answer(len(mine) - len(todo), len(mine))
     with AnswersFile(out, *shard) as file:
         for done, (item, view) in enumerate(_views(todo, assistant), len(mine) - len(todo) + 1):
-            answers[item.id] = _answer(item, view, assistant)
-            file.add(answers[item.id])
+            file.add(_answer(item, view, assistant))
             on_answer(done, len(mine))
-    return answers
+    # With what other shards have answered meanwhile.
+    return read_answers(out)
 
 
 def _views(items: Sequence[Item], assistant: Assistant) -> Iterator[tuple[Item, View]]:
