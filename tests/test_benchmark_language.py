@@ -21,6 +21,9 @@ TOKENS = {
     ),
     'I cannot, “smart” — it\u2019s 5 € … 日本 café 🚗': "i can not smart it 's 5 $ 日本 café",
     'What?! Yes!No :) <b>bold</b> C++': 'what ?! yes!no :-rrb- <b> bold </b> c++',
+    'No.': 'no.',
+    '1. Stop': '1 stop',
+    'No. ': 'no',
     '': '',
     'two\nlines': 'two lines',
 }

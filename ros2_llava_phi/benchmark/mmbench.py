@@ -148,12 +148,18 @@ def score(data: Path, predictions: Path) -> Scores:
 def _table(data: Path) -> tuple[Path, list[str], list[_Row]]:
     path = find_file(data, 'mmbench*.tsv', '*.tsv')
     csv.field_size_limit(1 << 30)
-    with path.open(encoding='utf-8', newline='') as file:
-        reader = csv.DictReader(file, delimiter='\t')
-        columns = list(reader.fieldnames or ())
-        if missing := [name for name in COLUMNS if name not in columns]:
-            raise BenchmarkError(f'{path} has no column {missing[0]!r}')
-        rows = [_row(path, number, cells) for number, cells in enumerate(reader, 1)]
+    try:
+        with path.open(encoding='utf-8', newline='') as file:
+            reader = csv.DictReader(file, delimiter='\t')
+            columns = list(reader.fieldnames or ())
+            cells = list(reader)
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise BenchmarkError(f'{path} is no TSV file in UTF-8: {error}') from None
+    if missing := [name for name in COLUMNS if name not in columns]:
+        raise BenchmarkError(f'{path} has no column {missing[0]!r}')
+    rows = [_row(path, number, each) for number, each in enumerate(cells, 1)]
+    if not any(each.index < ROTATION for each in rows):
+        raise BenchmarkError(f'{path} holds no question with an index below {ROTATION}')
     by_id(rows, (each.index for each in rows), path)
     return path, columns, rows
 

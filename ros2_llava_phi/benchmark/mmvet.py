@@ -80,7 +80,8 @@ def _mean_grade(grades: Mapping[str, _Grade], keys: Set[str]) -> float:
 
 
 def _questions(data: Path) -> dict[str, _Question]:
-    return read_json(data / 'mm-vet.json', TypeAdapter(dict[str, _Question]))
+    shape = TypeAdapter(Annotated[dict[str, _Question], Field(min_length=1)])
+    return read_json(data / 'mm-vet.json', shape)
 
 
 MMVET = Benchmark('mmvet', 'MM-Vet', read, write, score)

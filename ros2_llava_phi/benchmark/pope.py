@@ -126,6 +126,8 @@ def _answers(predictions: Path) -> dict[str, list[_Prediction]]:
                 f'{", ".join(CATEGORIES)} must stand there or in the name of the file'
             )
         answers.setdefault(category, []).append(each)
+    if not answers:
+        raise BenchmarkError(f'{predictions} holds no answer')
     return answers
 
 

@@ -62,6 +62,7 @@ HYPHEN = '[-\u2010\u2011]'
 _ANY_CASE = '|'.join(_ABBREVIATIONS.split())
 _STARTING = '|'.join(f'{each}|{each.upper()}' for each in _STARTERS.split())
 _CAPITAL = '|'.join(f'{each}|{each.upper()}' for each in _CAPITALISED.split())
+_GAP = r'[^\S\n]'
 _NAME = r'[A-Za-z][\w:.-]*'
 
 # At every place, the longest match counts; of those as long, the first.
@@ -69,7 +70,7 @@ PATTERNS = [
     re.compile(pattern)
     for pattern in (
         # Tags: <a>, </a>, <a b="c"/>; not <c1,CAM_FRONT,1.0,2.0>.
-        rf'<[/!?]?{_NAME}(?:\s+{_NAME}(?:\s*=\s*(?:"[^"]*"|\'[^\']*\'))?)*\s*/?>|<!--.*?-->',
+        rf'<[/!?]?{_NAME}(?:{_GAP}+{_NAME}(?:{_GAP}*={_GAP}*(?:"[^"\n]*"|\'[^\'\n]*\'))?)*{_GAP}*/?>|<!--.*?-->',
         # Addresses, and who is addressed.
         r'https?://[^\s"<>|()]+[^\s"<>|().!?,;:-]',
         r'[A-Za-z0-9](?:[^\s"<>|()@]*@)+[^\s"<>|().@\']+(?:\.[^\s"<>|().@\']+)*',
@@ -84,11 +85,11 @@ PATTERNS = [
         r'[Cc](?:\+\+|#)|F#',
         r'-{2,}|_+|\*+|#+|@+|<<|>>|[?!]+|\.{3,}',
         # Numbers and words.
-        r'[-+]?(?:\d*(?:[.:,]\d+)+|\d+)|\d+\s\d{1,3}/\d{1,3}',
+        r'[-+]?(?:\d*(?:[.:,]\d+)+|\d+)|\d+[^\S\n]\d{1,3}/\d{1,3}',
         f'{APOSTROPHE}\\d\\ds?(?![.:,]?{W})',
         rf'(?i:{_ANY_CASE})\.|(?:{_CAPITAL})\.',
-        rf'[A-Za-z]\.(?!\s+(?:{_STARTING})(?:\s|$))',
-        rf'(?i:{"|".join(_NUMBERED.split())})\.(?=\s*\d)',
+        rf'[A-Za-z]\.(?!\s+(?:{_STARTING})\s)',
+        rf'(?i:{"|".join(_NUMBERED.split())})\.(?=\s?\d)',
         f'(?:{L}\\.){{2,}}',
         f'{W}+(?:_{W}+)*',
         f'{L}{W}*(?:[.!?]{L}{W}*)+',
@@ -106,24 +107,29 @@ PATTERNS = [
 # Unicode's categories of what is no text, beside all beyond the plane.
 NO_TEXT = frozenset(('Cc', 'Cf', 'Cn', 'Co', 'Cs', 'Zs', 'Zl', 'Zp', 'Nl'))
 BEFORE_NOT = re.compile(f"({L}+?)(?i:n['\u2019`]t)")
-OTHER = re.compile(r'\S')
+TOKEN_OR_END = re.compile(r'\S|\n')
 
 
 def tokenise(sentences: Sequence[str]) -> list[str]:
-    """Return the tokens of each sentence, with single spaces between them."""
-    lines = LINE_END.split('\n'.join(each.replace('\n', ' ') for each in sentences))
-    return [_line(line) for line in lines[: len(sentences)]]
+    """
+    Return the tokens of each sentence, with single spaces between them.
 
-
-def _line(line: str) -> str:
-    text, place = _plain(line), 0
-    tokens: list[str] = []
-    while (found := OTHER.search(text, place)) is not None:
+    As in coco-caption, one text is made of all: what `No.` is depends on how the next begins.
+    """
+    joined = '\n'.join(each.replace('\n', ' ') for each in sentences)
+    text = '\n'.join(map(_plain, LINE_END.split(joined)))
+    lines: list[list[str]] = [[]]
+    place = 0
+    while (found := TOKEN_OR_END.search(text, place)) is not None:
         place = found.start()
-        end = _end(text, place)
-        tokens += _spelled(text[place:end])
+        end = place + 1 if text[place] == '\n' else _end(text, place)
+        if text[place] == '\n':
+            lines.append([])
+        else:
+            lines[-1] += _spelled(text[place:end])
         place = end
-    return ' '.join(token for token in tokens if not REMOVED.fullmatch(token))
+    kept = ([token for token in line if not REMOVED.fullmatch(token)] for line in lines)
+    return [' '.join(line) for line in kept][: len(sentences)]
 
 
 def _plain(line: str) -> str:

@@ -8,6 +8,7 @@ can score.
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import BaseModel, Field, StrictStr, TypeAdapter
 
@@ -104,7 +105,8 @@ def score(data: Path, predictions: Path) -> Scores:
 
 def _questions(data: Path) -> tuple[Path, list[_Question]]:
     path = find_file(data, 'val.json', 'test.json')
-    questions = read_json(path, TypeAdapter(list[_Question]))
+    shape = TypeAdapter(Annotated[list[_Question], Field(min_length=1)])
+    questions = read_json(path, shape)
     by_id(questions, (each.image for each in questions), path)
     return path, questions
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, StrictInt, StrictStr, TypeAdapter
+from pydantic import AfterValidator, BaseModel, Field, StrictInt, StrictStr, TypeAdapter
 
 from .benchmark import SHORT_ANSWER, Benchmark, Item
 from .files import by_id, check_same_ids, find_file, read_json, write_json
@@ -42,11 +42,13 @@ class _Annotation(BaseModel):
     question_id: StrictInt
     question_type: StrictStr
     answer_type: StrictStr
-    answers: list[Annotated[dict[str, Any], AfterValidator(_with_answer)]]
+    answers: Annotated[
+        list[Annotated[dict[str, Any], AfterValidator(_with_answer)]], Field(min_length=1)
+    ]
 
 
 class _Annotations(BaseModel):
-    annotations: list[_Annotation]
+    annotations: Annotated[list[_Annotation], Field(min_length=1)]
 
 
 class _Prediction(BaseModel):
