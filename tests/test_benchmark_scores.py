@@ -221,6 +221,14 @@ def test_what_is_not_scored_is_said(tmp_path: Path) -> None:
     gated, judge = BENCHMARKS['drivelm'].score(drive, PREDICTED['drivelm'](drive)).notes
     assert gated.startswith('3 of 12 questions do not count')
     assert 'judge.json' in judge
+    write = BENCHMARKS['drivelm'].judge
+    assert write is not None
+    write(drive, PREDICTED['drivelm'](drive), tmp_path)
+    pairs = json.loads((tmp_path / 'judge.json').read_text())
+    assert [(each['id'], each['figure']) for each in pairs][:2] == [
+        ('scene_f1_2', 'match'),
+        ('scene_f1_3', 'chatgpt'),
+    ]
     answers = MAKERS['mmvet'](tmp_path / 'vet')
     texts = dump(answers / 'texts.json', {f'v1_{n}': 'x' for n in range(4)})
     scores = BENCHMARKS['mmvet'].score(answers, texts)

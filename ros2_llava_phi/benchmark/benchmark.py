@@ -38,6 +38,8 @@ class Benchmark:
     write: predictions in the official format, from that folder, the answers by the items' id and
     the folder to write to; returns what was written, for `score`.
     score: the official figures, from that folder and a file (or folder) of predictions.
+    judge: writes beside the scores what a judge needs more than the predictions; from that folder,
+    the predictions and the folder to write to.
     """
 
     name: str
@@ -45,3 +47,4 @@ class Benchmark:
     read: Callable[[Path], list[Item]]
     write: Callable[[Path, Mapping[str, str], Path], Path]
     score: Callable[[Path, Path], Scores]
+    judge: Callable[[Path, Path, Path], None] | None = None

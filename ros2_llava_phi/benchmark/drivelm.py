@@ -77,30 +77,26 @@ def read(data: Path) -> list[Item]:
 
 
 def write(data: Path, answers: Mapping[str, str], out: Path) -> Path:
-    """Write what the official scorer takes, and beside it the judge's input."""
+    """Write what the official scorer takes."""
     path, questions = out / 'predictions.json', list(_questions(data))
     write_json(
         path,
         [{'id': key, 'question': asked.Q, 'answer': answers[key]} for key, asked, _ in questions],
     )
-    if any(asked.tag for _, asked, _ in questions):
-        write_judge_input(data, answers, out / 'judge.json')
     return path
 
 
-def write_judge_input(data: Path, answers: Mapping[str, str], path: Path) -> None:
-    """Write the pairs of answers that GPT is to rate, and for which figure."""
+def write_judge_input(data: Path, predictions: Path, out: Path) -> None:
+    """Write to judge.json the pairs of answers that GPT is to rate, and for which figure."""
     figures = {GPT: 'chatgpt', MATCH: 'match'}
-    pairs = _counting(data, answers)
-    write_json(
-        path,
-        [
-            {'id': each.id, 'figure': figure, 'answer': each.answer, 'correct_answer': each.truth}
-            for each in pairs
-            for tag, figure in figures.items()
-            if tag in each.tags
-        ],
-    )
+    pairs = [
+        {'id': each.id, 'figure': figure, 'answer': each.answer, 'correct_answer': each.truth}
+        for each in _counting(data, _answers(data, predictions))
+        for tag, figure in figures.items()
+        if tag in each.tags
+    ]
+    if pairs:
+        write_json(out / 'judge.json', pairs)
 
 
 def score(data: Path, predictions: Path) -> Scores:
@@ -110,21 +106,21 @@ def score(data: Path, predictions: Path) -> Scores:
     As in the official scorer, a question about points counts only if the answer to the frame's
     first question found all of them.
     """
-    keys = [key for key, _, _ in _questions(data)]
-    records = read_json(predictions, TypeAdapter(list[_Prediction]))
-    found = by_id(records, (each.id for each in records), predictions)
-    check_same_ids(found, keys, predictions)
+    answers = _answers(data, predictions)
     if not any(asked.tag for _, asked, _ in _questions(data)):
         return Scores(notes=('the questions have no answers; upload the predictions',))
-    pairs = _counting(data, {key: each.answer for key, each in found.items()})
+    pairs = _counting(data, answers)
     metrics = []
     if exact := [each.answer == each.truth for each in pairs if ACCURACY in each.tags]:
         metrics.append(Metric(name='accuracy', value=sum(map(float, exact)) / len(exact)))
     if f1s := [_match(each.answer, each.truth)[1] for each in pairs if MATCH in each.tags]:
         metrics.append(Metric(name='match F1', value=sum(100 * f1 for f1 in f1s) / len(f1s)))
     metrics += _language([each for each in pairs if LANGUAGE in each.tags])
-    gated = len(keys) - len(pairs)
-    notes = (f'{gated} of {len(keys)} questions do not count: their points were not found', JUDGE)
+    gated = len(answers) - len(pairs)
+    notes = (
+        f'{gated} of {len(answers)} questions do not count: their points were not found',
+        JUDGE,
+    )
     return Scores(metrics=tuple(metrics), notes=notes)
 
 
@@ -135,6 +131,13 @@ def _questions(data: Path) -> Iterator[tuple[str, _Asked, _Frame]]:
             asked = [each for step in STEPS for each in frame.QA.get(step, [])]
             for number, each in enumerate(asked):
                 yield f'{scene}_{token}_{number}', each, frame
+
+
+def _answers(data: Path, predictions: Path) -> dict[str, str]:
+    records = read_json(predictions, TypeAdapter(list[_Prediction]))
+    found = by_id(records, (each.id for each in records), predictions)
+    check_same_ids(found, (key for key, _, _ in _questions(data)), predictions)
+    return {key: each.answer for key, each in found.items()}
 
 
 def _picture(frame: _Frame, question: str) -> str:
@@ -199,4 +202,4 @@ def _language(pairs: list[_Pair]) -> list[Metric]:
     return [*metrics, Metric(name='language', value=language)]
 
 
-DRIVELM = Benchmark('drivelm', 'DriveLM', read, write, score)
+DRIVELM = Benchmark('drivelm', 'DriveLM', read, write, score, write_judge_input)

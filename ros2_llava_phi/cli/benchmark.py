@@ -7,7 +7,6 @@ import typer
 
 if TYPE_CHECKING:
     from ..benchmark.benchmark import Benchmark
-    from ..benchmark.scores import Scores
 
 NAMES = (
     'vqav2, vizwiz, scienceqa, textvqa, pope, mme, mmbench, mmvet, drivelm, nuscenesqa or openeqa'
@@ -69,8 +68,7 @@ def benchmark(
         raise typer.BadParameter('--data is missing: the folder with the official files.')
     chosen = BENCHMARKS[names[0]]
     if predictions is not None:
-        scores = chosen.score(data, predictions)
-        _report(chosen, predictions.stem, scores, out)
+        _score(chosen, data, predictions, predictions.stem, out)
         return
     if out is None:
         raise typer.BadParameter('--out is missing: the folder to write answers and scores to.')
@@ -98,7 +96,7 @@ def benchmark(
     typer.echo(f'{written}: {len(items)} predictions')
     if unfit := sum(not answers[item.id].fits for item in items):
         typer.echo(f'{unfit} questions are too long for the model; their answers are empty')
-    _report(chosen, str(assistant.identity), chosen.score(data, written), out)
+    _score(chosen, data, written, str(assistant.identity), out)
 
 
 def _part(shard: str) -> tuple[int, int]:
@@ -108,9 +106,12 @@ def _part(shard: str) -> tuple[int, int]:
     raise typer.BadParameter(f'--shard is I/N with I from 1 to N, as 1/4, not {shard!r}.')
 
 
-def _report(chosen: 'Benchmark', model: str, scores: 'Scores', out: Path | None) -> None:
+def _score(
+    chosen: 'Benchmark', data: Path, predictions: Path, model: str, out: Path | None
+) -> None:
     from ..benchmark.scores import write_scores
 
+    scores = chosen.score(data, predictions)
     width = max((len(each.name) for each in scores.metrics), default=0)
     for each in scores.metrics:
         typer.echo(f'{each.name:<{width}}  {each}')
@@ -119,6 +120,8 @@ def _report(chosen: 'Benchmark', model: str, scores: 'Scores', out: Path | None)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         write_scores(out, chosen.name, model, scores)
+        if chosen.judge is not None:
+            chosen.judge(data, predictions, out)
 
 
 def _show_table(folders: list[Path], out: Path | None) -> None:
