@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ..benchmark.benchmark import Benchmark
+    from ..assistant.assistant import Assistant
+    from ..benchmark.benchmark import Benchmark, Item
 
 NAMES = (
     'vqav2, vizwiz, scienceqa, textvqa, pope, mme, mmbench, mmvet, drivelm, nuscenesqa or openeqa'
@@ -73,30 +74,41 @@ def benchmark(
     if out is None:
         raise typer.BadParameter('--out is missing: the folder to write answers and scores to.')
     from ..assistant.load import load_assistant
-    from ..benchmark.run import ask_all
-    from .progress import shown_progress
 
     items = chosen.read(data)
     assistant = load_assistant(model, engine, device, precision)
+    written = _ask(chosen, data, items, assistant, out, part)
+    if written is not None:
+        _score(chosen, data, written, str(assistant.identity), out)
+
+
+def _ask(
+    chosen: 'Benchmark',
+    data: Path,
+    items: 'list[Item]',
+    assistant: 'Assistant',
+    out: Path,
+    part: tuple[int, int],
+) -> Path | None:
+    """Ask the questions of a part; return the predictions if those of all parts are there."""
+    from ..benchmark.run import ask_all
+    from .progress import shown_progress
+
     with shown_progress() as progress:
         task = progress.add_task(chosen.title, total=None)
-        answers = ask_all(
-            chosen,
-            items,
-            assistant,
-            out,
-            part,
-            lambda done, total: progress.update(task, completed=done, total=total),
-        )
+
+        def show(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        answers = ask_all(chosen, items, assistant, out, part, show)
     if left := sum(item.id not in answers for item in items):
         typer.echo(f'{out}: {left} of {len(items)} questions are left to the other parts')
-        return
-    texts = {item.id: answers[item.id].answer for item in items}
-    written = chosen.write(data, texts, out)
+        return None
+    written = chosen.write(data, {item.id: answers[item.id].answer for item in items}, out)
     typer.echo(f'{written}: {len(items)} predictions')
     if unfit := sum(not answers[item.id].fits for item in items):
         typer.echo(f'{unfit} questions are too long for the model; their answers are empty')
-    _score(chosen, data, written, str(assistant.identity), out)
+    return written
 
 
 def _part(shard: str) -> tuple[int, int]:
