@@ -10,6 +10,8 @@ from PIL import Image
 
 from ros2_llava_phi.assistant.load import load_assistant
 from ros2_llava_phi.benchmark import run as running
+from ros2_llava_phi.benchmark.answers_file import Answered
+from ros2_llava_phi.benchmark.benchmark import Item
 from ros2_llava_phi.benchmark.benchmarks import BENCHMARKS
 from ros2_llava_phi.cli import main as cli
 
@@ -69,7 +71,7 @@ def test_parts_and_a_kill_ask_no_question_twice(
     asked: list[str] = []
     answer = running._answer
 
-    def count(item: running.Item, *rest: object) -> running.Answered:
+    def count(item: Item, *rest: object) -> Answered:
         asked.append(item.id)
         if len(asked) == 4:
             raise KeyboardInterrupt
