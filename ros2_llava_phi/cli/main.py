@@ -12,6 +12,8 @@ from .bag_from_video import bag_from_video
 from .build import build
 from .convert import convert
 from .export import export
+from .extract import extract
+from .import_sheet import import_sheet
 from .inspect import inspect
 
 # What an installation that only runs exported models does without.
@@ -36,6 +38,8 @@ app.command()(ask)
 app.command()(convert)
 app.command()(export)
 app.command()(build)
+app.command()(extract)
+app.command('import')(import_sheet)
 app.command()(inspect)
 app.command()(bag_from_video)
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rosbags.image import message_to_cvimage
 from rosbags.rosbag2 import Reader
 from rosbags.typesys import Stores, get_typestore
 
+from ..node.image_conversion import compressed_to_rgb, image_to_rgb
 from .bag import COMPRESSED_IMAGE, IMAGE, BagError
 
 _types = get_typestore(Stores.ROS2_JAZZY)
@@ -90,17 +90,17 @@ def read_camera_messages(path: Path, topics: Collection[str] = ()) -> Iterator[C
 
 def picture(message: CameraMessage) -> NDArray[np.uint8]:
     """
-    Return a message's picture: uint8 [height, width, 3], RGB.
+    Return a message's picture as the node would see it: uint8 [height, width, 3], RGB.
 
     Raises BagError if it cannot be decoded.
     """
+    convert = image_to_rgb if message.type == IMAGE else compressed_to_rgb
     try:
-        decoded = message_to_cvimage(_deserialise(message.cdr, message.type), 'rgb8')
+        return convert(_deserialise(message.cdr, message.type))
     except Exception as error:
         raise BagError(
             f'the picture at {message.stamp_ns} ns on {message.topic} cannot be decoded: {error}'
         ) from error
-    return np.ascontiguousarray(decoded, dtype=np.uint8)
 
 
 def _deserialise(cdr: bytes, message_type: str) -> Any:

@@ -1,7 +1,7 @@
 """Read the pictures of a video file."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +55,23 @@ class Video:
             raise VideoError(
                 f'{self.path} is damaged: it breaks off after {count} of {self.announced} pictures'
             )
+
+    def pictures_at(self, times_s: Iterable[float]) -> Iterator[NDArray[np.uint8]]:
+        """
+        Yield the picture that is seen at each time, seconds from the start.
+
+        Each is uint8 [height, width, 3], RGB. Raises VideoError for a time behind the end.
+        """
+        capture = _open(self.path)
+        try:
+            for time_s in times_s:
+                capture.set(cv2.CAP_PROP_POS_MSEC, 1000 * time_s)
+                delivered, picture = capture.read()
+                if not delivered:
+                    raise VideoError(f'{self.path} has no picture at {time_s:g} s')
+                yield np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+        finally:
+            capture.release()
 
 
 def open_video(path: Path) -> Video:

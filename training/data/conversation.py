@@ -6,6 +6,10 @@ from pathlib import Path
 from ros2_llava_phi.model.prompt import Turn
 
 
+class DataError(ValueError):
+    """Training data that cannot be used; one line that says where, what, and what is right."""
+
+
 @dataclass(frozen=True)
 class Conversation:
     """
@@ -28,8 +32,17 @@ class Conversation:
 
 @dataclass(frozen=True)
 class Dropped:
-    """A record that is no sample, and why, in words that name the field."""
+    """
+    A record that is no sample.
+
+    reason: names the field and says what is wrong with it, in the same words for every record
+    with this fault. detail: what is special about this one, such as a file's name.
+    """
 
     source: str
     record: str
     reason: str
+    detail: str = ''
+
+
+Sample = Conversation | Dropped

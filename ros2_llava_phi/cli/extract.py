@@ -1,0 +1,85 @@
+"""llava-phi extract: make a data set of recordings, to be filled in."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ..training.data.extract import Extracted
+
+
+def extract(
+    bags: Annotated[
+        list[Path], typer.Argument(metavar='BAG...', help='Folders of rosbag2, or their files.')
+    ],
+    out: Annotated[Path, typer.Option('-o', '--out', help='The folder to make.')],
+    topic: Annotated[
+        list[str] | None,
+        typer.Option(
+            help='A topic with pictures; may be repeated.', show_default='all that there are'
+        ),
+    ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            metavar='HZ',
+            min=0.0001,
+            max=1000,
+            show_default='1, or no limit with --on-change',
+            help='The most frames a second, of each camera.',
+        ),
+    ] = None,
+    on_change: Annotated[
+        float,
+        typer.Option(
+            metavar='SHARE',
+            min=0,
+            max=1,
+            help='Only frames in which this share of the picture has changed; 0.1 is a start.',
+        ),
+    ] = 0.0,
+    questions: Annotated[
+        Path | None,
+        typer.Option(help='Questions for the sheet, one a line, or CSV: question, kind, choices.'),
+    ] = None,
+    scene_seconds: Annotated[
+        float | None,
+        typer.Option(
+            metavar='S',
+            min=1,
+            show_default='one scene a recording',
+            help='Cut recordings into scenes of this length.',
+        ),
+    ] = None,
+    png: Annotated[bool, typer.Option('--png', help='Write PNG instead of JPEG.')] = False,
+) -> None:
+    """Take frames out of recordings, each only once, with a questions sheet to fill in."""
+    from ..training.data.extract import NO_QUESTION, SHEET, Extraction
+    from ..training.data.extract import extract as extract_frames
+    from ..training.data.sheet import read_questions
+    from .progress import shown_progress
+
+    how = Extraction(
+        topics=topic or (),
+        rate_hz=1.0 if rate is None and not on_change else rate,
+        change=on_change,
+        scene_s=scene_seconds,
+        questions=read_questions(questions) if questions else NO_QUESTION,
+        suffix='.png' if png else '.jpg',
+    )
+    with shown_progress() as progress:
+        task = progress.add_task('frames', total=None)
+        result = extract_frames(bags, out, how, lambda: progress.advance(task))
+    typer.echo(f'{out}: {_summary(result)}')
+    for camera, count in result.undecodable.items():
+        typer.echo(f'{count} of {camera} are left out: {result.why[camera]}', err=True)
+    typer.echo(
+        f'Fill in {out / SHEET}, then: llava-phi import {out / SHEET} -o {out / "data.json"}'
+    )
+
+
+def _summary(result: 'Extracted') -> str:
+    cameras = ', '.join(f'{count} of {camera}' for camera, count in result.kept.items())
+    text = f'{result.kept.total()} of {result.seen} frames ({cameras})'
+    return f'{text}, {result.alike} left out that look alike'

@@ -1,0 +1,38 @@
+"""llava-phi import: make training data of a questions sheet that was filled in."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def import_sheet(
+    sheet: Annotated[
+        Path, typer.Argument(metavar='SHEET', help='The CSV file that extract wrote.')
+    ],
+    out: Annotated[Path, typer.Option('-o', '--out', help='The LLaVA JSON file to write.')],
+) -> None:
+    """Make LLaVA JSON of a questions sheet that was filled in."""
+    from rich.console import Console
+
+    from ..training.data.check import dropped_table
+    from ..training.data.conversation import DataError
+    from ..training.data.data_set import DataSet, Format, read_data_set
+    from ..training.data.llava import write_llava
+    from .progress import shown_progress
+
+    if out.exists():
+        raise DataError(f'{out} exists already; name a file that does not')
+    with shown_progress() as progress:
+        task = progress.add_task('pictures', total=None)
+        records = read_data_set(
+            DataSet(name=sheet.name, format=Format.SHEET, path=sheet),
+            lambda: progress.advance(task),
+        )
+    write_llava(out, sheet.parent, records.conversations)
+    scenes = len({each.scene for each in records.conversations})
+    typer.echo(f'{out}: {len(records.conversations)} questions about {scenes} scenes')
+    if out.resolve().parent != sheet.resolve().parent:
+        typer.echo(f'Its pictures are relative to {sheet.parent}: name that as `pictures`.')
+    if records.dropped:
+        Console(stderr=True).print(dropped_table(records.dropped))

@@ -1,0 +1,107 @@
+"""What is refused of every data set, whatever its format: the one place that says so."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.table import Table
+from rich.text import Text
+
+from ros2_llava_phi.model.prompt import Mark
+
+from .conversation import Conversation, Dropped, Sample
+from .picture import picture_faults
+from .record import RecordError
+
+# Sixteen times what fits into 2048 positions: nothing that was meant to be one conversation.
+MOST_CHARACTERS = 131_072
+
+
+@dataclass(frozen=True)
+class Group:
+    """Records that were dropped for one reason: how many, and the first of them."""
+
+    source: str
+    reason: str
+    count: int
+    first: tuple[Dropped, ...]
+
+
+def check(
+    samples: Iterable[Sample], folder: Path, checked: Callable[[], object] = lambda: None
+) -> list[Sample]:
+    """
+    Return the samples; those that cannot be used become Dropped.
+
+    That is, an empty question or answer, more than 131072 characters, text that is no Unicode,
+    more or fewer pictures than places, and pictures that `picture_faults` finds.
+
+    folder: where all pictures must lie. checked: called after each picture.
+    """
+    samples = list(samples)
+    used = [each for each in samples if isinstance(each, Conversation)]
+    faults = picture_faults((path for each in used for path in each.pictures), folder, checked)
+    return [_checked(each, faults) for each in samples]
+
+
+def groups(dropped: Iterable[Dropped], most: int = 3) -> list[Group]:
+    """Return the dropped records by set and reason, most frequent first, `most` as examples."""
+    by_reason: dict[tuple[str, str], list[Dropped]] = {}
+    for each in dropped:
+        by_reason.setdefault((each.source, each.reason), []).append(each)
+    found = [
+        Group(source, reason, len(records), tuple(records[:most]))
+        for (source, reason), records in by_reason.items()
+    ]
+    return sorted(found, key=lambda group: -group.count)
+
+
+def dropped_table(dropped: Iterable[Dropped]) -> Table:
+    """Return a table of the dropped records: data set, reason, count, the first of them."""
+    table = Table('data set', 'reason', 'records', 'first', title='Dropped records')
+    for group in groups(dropped):
+        first = '\n'.join(f'{each.record} {each.detail}'.strip() for each in group.first)
+        # As Text: what stands in brackets is no markup of ours.
+        table.add_row(Text(group.source), Text(group.reason), f'{group.count:,}', Text(first))
+    return table
+
+
+def _checked(sample: Sample, faults: dict[Path, RecordError]) -> Sample:
+    if isinstance(sample, Dropped):
+        return sample
+    try:
+        _check_text(sample)
+        for path in sample.pictures:
+            if path in faults:
+                raise faults[path]
+    except RecordError as error:
+        return Dropped(sample.source, sample.record, error.reason, error.detail)
+    return sample
+
+
+def _check_text(sample: Conversation) -> None:
+    texts = [text for turn in sample.turns for text in (*turn.request, turn.answer)]
+    words = [text for text in texts if isinstance(text, str)]
+    characters = sum(map(len, words))
+    if characters > MOST_CHARACTERS:
+        raise RecordError(f'text: it has more than {MOST_CHARACTERS} characters', f'{characters}')
+    if not ''.join(words).isascii() and _is_no_unicode(words):
+        raise RecordError('text: it is no Unicode: half of a surrogate pair')
+    if not all(turn.request for turn in sample.turns):
+        raise RecordError('question: it is empty')
+    if not all(turn.answer and turn.answer.strip() for turn in sample.turns):
+        raise RecordError('answer: it is empty')
+    places = texts.count(Mark.PICTURE)
+    if places != len(sample.pictures):
+        raise RecordError(
+            'image: there must be as many pictures as places for them',
+            f'{len(sample.pictures)} pictures, {places} places',
+        )
+
+
+def _is_no_unicode(words: list[str]) -> bool:
+    try:
+        ''.join(words).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
