@@ -47,10 +47,14 @@ class Assistant:
         self._before_picture = engine.embed(encode(tokenizer, BEFORE_PICTURE))
         self._numbers = NumberTokens(tokenizer, engine.config.text.eos_token_id)
 
-    def look(self, frame: Frame) -> View:
-        """Encode a frame's picture, and prefill the prompt up to and including it."""
+    def look(self, frame: Frame, check: bool = True) -> View:
+        """
+        Encode a frame's picture, and prefill the prompt up to and including it.
+
+        check: whether a frame that shows nothing is not looked at, and abstained on.
+        """
         cache = self._engine.new_cache()
-        if reason := nothing_to_see(frame):
+        if check and (reason := nothing_to_see(frame)):
             return View(frame, cache, 0, Timings(), reason)
         start = time.perf_counter()
         config = self._engine.config

@@ -54,11 +54,12 @@ class Question:
     """
     One question, checked.
 
-    text: 1 to 1000 characters in plain language.
+    text: 1 to `longest` characters in plain language.
     choices: for CHOICE, the 2 to 26 different answers to choose from, of at most 200 characters;
     else empty.
     max_tokens: the most tokens of a free-text answer.
     sampling: how its tokens are drawn; None takes the likeliest each time.
+    longest: the most characters of the text; benchmarks ask more than a robot's users may.
 
     Raises QuestionError where these do not hold.
     """
@@ -68,15 +69,16 @@ class Question:
     choices: tuple[str, ...] = ()
     max_tokens: int = 128
     sampling: Sampling | None = None
+    longest: int = LONGEST_QUESTION
 
     def __post_init__(self) -> None:
         """Refuse what cannot be asked."""
         if not self.text.strip():
             raise QuestionError('the question is empty; ask something in plain language')
         _check_unicode('question', self.text)
-        if len(self.text) > LONGEST_QUESTION:
+        if len(self.text) > self.longest:
             raise QuestionError(
-                f'the question has {len(self.text)} characters; at most {LONGEST_QUESTION} fit'
+                f'the question has {len(self.text)} characters; at most {self.longest} fit'
             )
         if self.max_tokens < 1:
             raise QuestionError(f'max_tokens is {self.max_tokens}; it must be at least 1')

@@ -9,6 +9,7 @@ import typer
 from .. import __version__
 from .ask import ask
 from .bag_from_video import bag_from_video
+from .benchmark import benchmark
 from .build import build
 from .convert import convert
 from .export import export
@@ -42,6 +43,7 @@ app.command()(extract)
 app.command('import')(import_sheet)
 app.command()(inspect)
 app.command()(bag_from_video)
+app.command()(benchmark)
 
 
 def _show_version(wanted: bool) -> None:

@@ -1,0 +1,1 @@
+"""Academic benchmarks: what they ask, and their official scores."""

@@ -1,0 +1,94 @@
+"""What a model has answered so far: a file that grows answer by answer, and outlives a kill."""
+
+import os
+from pathlib import Path
+from types import TracebackType
+
+from pydantic import BaseModel, ConfigDict, StrictStr, TypeAdapter, ValidationError
+
+from .files import BenchmarkError, read_json
+
+RUN_FILE = 'run.json'
+
+
+class Run(BaseModel):
+    """Which answers a folder holds: those of one model to one benchmark's questions."""
+
+    model_config = ConfigDict(extra='forbid')
+
+    benchmark: StrictStr
+    model: StrictStr
+    questions_hash: StrictStr
+
+
+class Answered(BaseModel):
+    """One answer; fits is false where the question was too long for the model's context."""
+
+    model_config = ConfigDict(extra='forbid')
+
+    id: StrictStr
+    answer: StrictStr
+    fits: bool = True
+
+
+def open_run(folder: Path, run: Run) -> None:
+    """Make a run's folder, or go on with it; raises BenchmarkError if it holds another run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / RUN_FILE
+    if not path.exists():
+        if any(folder.iterdir()):
+            raise BenchmarkError(f'{folder} is not empty and holds no run; give a new folder')
+        # Whole or not at all, however many shards start at once.
+        beside = path.with_name(f'{RUN_FILE}.{os.getpid()}')
+        beside.write_text(run.model_dump_json(indent=2) + '\n', encoding='utf-8')
+        beside.replace(path)
+    before = read_json(path, TypeAdapter(Run))
+    for field in Run.model_fields:
+        if getattr(before, field) != getattr(run, field):
+            raise BenchmarkError(
+                f'{folder} holds a run of another {field.replace("_hash", "")} '
+                f'({getattr(before, field)}, not {getattr(run, field)}); give a new folder'
+            )
+
+
+def read_answers(folder: Path) -> dict[str, Answered]:
+    """Return the answers of all shards by the items' id; a line cut off by a kill is none."""
+    answers: dict[str, Answered] = {}
+    for path in sorted(folder.glob('answers*.jsonl')):
+        *lines, _ = path.read_text(encoding='utf-8', errors='replace').split('\n')
+        for number, line in enumerate(lines, 1):
+            try:
+                each = Answered.model_validate_json(line)
+            except ValidationError:
+                raise BenchmarkError(f'{path}, line {number} is no answer; remove it') from None
+            answers[each.id] = each
+    return answers
+
+
+class AnswersFile:
+    """A shard's answers, on disk as soon as they are given."""
+
+    def __init__(self, folder: Path, shard: int, shards: int) -> None:
+        """Open the shard's file behind its last whole line."""
+        name = 'answers.jsonl' if shards == 1 else f'answers-{shard}-of-{shards}.jsonl'
+        path = folder / name
+        if path.exists():
+            whole = path.read_bytes().rpartition(b'\n')
+            os.truncate(path, len(whole[0]) + len(whole[1]))
+        self._file = path.open('a', encoding='utf-8')
+
+    def add(self, answered: Answered) -> None:
+        """Write one answer."""
+        self._file.write(answered.model_dump_json() + '\n')
+        self._file.flush()
+
+    def __enter__(self) -> 'AnswersFile':
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()

@@ -1,0 +1,202 @@
+"""
+DriveLM-nuScenes (Sima et al. 2023), scored as OpenDriveLab/DriveLM's challenge/evaluation.py does.
+
+The folder holds test_eval.json, or the challenge's questions (*.json), and the pictures, as
+nuscenes/samples/CAM_FRONT/... GPT's part of the score is outside.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, StrictInt, StrictStr, TypeAdapter
+
+from .benchmark import Benchmark, Item
+from .files import BenchmarkError, by_id, check_same_ids, find_file, read_json, write_json
+from .language import bleu, cider, rouge_l
+from .ptb import tokenise
+from .scores import Metric, Scores
+
+STEPS = ('perception', 'prediction', 'planning', 'behavior')
+FRONT = 'CAM_FRONT'
+# An object in a question is written <id,camera,x,y>.
+OBJECT = re.compile(r'<c\d+,(CAM_\w+),')
+# Of DriveLM's tags: which figures an answer counts for.
+ACCURACY, GPT, LANGUAGE, MATCH = range(4)
+DECIMAL = re.compile(r'\d+\.\d+')
+# Two points match if they are nearer than this, in pixels of a picture of 1600 x 900.
+NEAR = 16
+EPSILON = 1e-8
+MAX_TOKENS = 256
+JUDGE = (
+    'the judge is outside: GPT rates the pairs in judge.json, 0 to 100; with the means g of '
+    '"chatgpt" and m of "match" the final score is 0.4 g / 100 + 0.2 language + '
+    '0.2 (match F1 + m) / 200 + 0.2 accuracy'
+)
+
+Point = tuple[float, float]
+
+
+class _Asked(BaseModel):
+    Q: StrictStr
+    A: StrictStr = ''
+    tag: list[StrictInt] = []
+
+
+class _Frame(BaseModel):
+    QA: dict[StrictStr, list[_Asked]]
+    image_paths: dict[StrictStr, StrictStr]
+
+
+class _Scene(BaseModel):
+    key_frames: dict[StrictStr, _Frame]
+
+
+class _Prediction(BaseModel):
+    id: StrictStr
+    answer: StrictStr
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """A question that counts, with the answer given and the one wanted."""
+
+    id: str
+    tags: tuple[int, ...]
+    answer: str
+    truth: str
+
+
+def read(data: Path) -> list[Item]:
+    """Return every question, about the camera of the first object in it, or the front."""
+    return [
+        Item(key, asked.Q, data / _picture(frame, asked.Q), MAX_TOKENS)
+        for key, asked, frame in _questions(data)
+    ]
+
+
+def write(data: Path, answers: Mapping[str, str], out: Path) -> Path:
+    """Write what the official scorer takes, and beside it the judge's input."""
+    path, questions = out / 'predictions.json', list(_questions(data))
+    write_json(
+        path,
+        [{'id': key, 'question': asked.Q, 'answer': answers[key]} for key, asked, _ in questions],
+    )
+    if any(asked.tag for _, asked, _ in questions):
+        write_judge_input(data, answers, out / 'judge.json')
+    return path
+
+
+def write_judge_input(data: Path, answers: Mapping[str, str], path: Path) -> None:
+    """Write the pairs of answers that GPT is to rate, and for which figure."""
+    figures = {GPT: 'chatgpt', MATCH: 'match'}
+    pairs = _counting(data, answers)
+    write_json(
+        path,
+        [
+            {'id': each.id, 'figure': figure, 'answer': each.answer, 'correct_answer': each.truth}
+            for each in pairs
+            for tag, figure in figures.items()
+            if tag in each.tags
+        ],
+    )
+
+
+def score(data: Path, predictions: Path) -> Scores:
+    """
+    Return the accuracy 0..1, the match's F1 in per cent and the language figures, without GPT's.
+
+    As in the official scorer, a question about points counts only if the answer to the frame's
+    first question found all of them.
+    """
+    keys = [key for key, _, _ in _questions(data)]
+    records = read_json(predictions, TypeAdapter(list[_Prediction]))
+    found = by_id(records, (each.id for each in records), predictions)
+    check_same_ids(found, keys, predictions)
+    if not any(asked.tag for _, asked, _ in _questions(data)):
+        return Scores(notes=('the questions have no answers; upload the predictions',))
+    pairs = _counting(data, {key: each.answer for key, each in found.items()})
+    metrics = []
+    if exact := [each.answer == each.truth for each in pairs if ACCURACY in each.tags]:
+        metrics.append(Metric(name='accuracy', value=sum(map(float, exact)) / len(exact)))
+    if f1s := [_match(each.answer, each.truth)[1] for each in pairs if MATCH in each.tags]:
+        metrics.append(Metric(name='match F1', value=sum(100 * f1 for f1 in f1s) / len(f1s)))
+    metrics += _language([each for each in pairs if LANGUAGE in each.tags])
+    gated = len(keys) - len(pairs)
+    notes = (f'{gated} of {len(keys)} questions do not count: their points were not found', JUDGE)
+    return Scores(metrics=tuple(metrics), notes=notes)
+
+
+def _questions(data: Path) -> Iterator[tuple[str, _Asked, _Frame]]:
+    path = find_file(data, 'test_eval.json', '*.json')
+    for scene, content in read_json(path, TypeAdapter(dict[str, _Scene])).items():
+        for token, frame in content.key_frames.items():
+            asked = [each for step in STEPS for each in frame.QA.get(step, [])]
+            for number, each in enumerate(asked):
+                yield f'{scene}_{token}_{number}', each, frame
+
+
+def _picture(frame: _Frame, question: str) -> str:
+    named = OBJECT.search(question)
+    camera = named[1] if named and named[1] in frame.image_paths else FRONT
+    if camera not in frame.image_paths:
+        names = ', '.join(frame.image_paths)
+        raise BenchmarkError(f'a frame has no picture of {camera}, only of {names}')
+    return frame.image_paths[camera].removeprefix('../')
+
+
+def _counting(data: Path, answers: Mapping[str, str]) -> list[_Pair]:
+    """Return the questions that count, in their order."""
+    pairs, found = [], list[Point]()
+    for key, asked, _ in _questions(data):
+        pair = _Pair(key, tuple(asked.tag), answers[key], asked.A)
+        if key.endswith('_0'):
+            found, _ = _match(pair.answer, pair.truth, key)
+        elif not all(point in found for point in _points(asked.Q, key)):
+            continue
+        pairs.append(pair)
+    return pairs
+
+
+def _points(text: str, where: str) -> list[Point]:
+    numbers = [float(each) for each in DECIMAL.findall(text)]
+    if len(numbers) % 2:
+        raise BenchmarkError(f'question {where} has {len(numbers)} decimals, which are no points')
+    return list(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+def _match(answer: str, truth: str, where: str = '') -> tuple[list[Point], float]:
+    """Return which points of the truth an answer has, each at most once, and the F1."""
+    numbers = [float(each) for each in DECIMAL.findall(answer)]
+    left, found, wrong = _points(truth, where), list[Point](), 0
+    wanted = len(left)
+    for x, y in zip(numbers[::2], numbers[1::2], strict=False):
+        distances = [abs(x - each[0]) + abs(y - each[1]) for each in left]
+        nearest = min(distances, default=float('inf'))
+        if nearest < NEAR:
+            found.append(left.pop(distances.index(nearest)))
+        else:
+            wrong += 1
+    precision = len(found) / (len(found) + wrong + EPSILON)
+    recall = len(found) / (wanted + EPSILON)
+    return found, 2 * precision * recall / (precision + recall + EPSILON)
+
+
+def _language(pairs: list[_Pair]) -> list[Metric]:
+    if not pairs:
+        return []
+    truths = tokenise([each.truth.replace('_UNK', '_UNKNOWN') for each in pairs])
+    answers = tokenise([each.answer for each in pairs])
+    figures = {f'Bleu_{n}': each for n, each in enumerate(bleu(answers, truths), 1)}
+    figures['ROUGE_L'] = rouge_l(answers, truths)
+    figures['CIDEr'] = cider(answers, truths)
+    # Divided one by one, as the official code does, so that the last digit is the same.
+    *bleus, rouge, cider_d = figures.values()
+    parts = [each / 4.0 / 3.0 for each in bleus]
+    language = sum([*parts, rouge / 3.0, cider_d / 10.0 / 3.0])
+    metrics = [Metric(name=name, value=each) for name, each in figures.items()]
+    return [*metrics, Metric(name='language', value=language)]
+
+
+DRIVELM = Benchmark('drivelm', 'DriveLM', read, write, score)

@@ -1,0 +1,131 @@
+"""Benchmark files as published: found, read and checked."""
+
+import json
+import re
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+Record = TypeVar('Record')
+
+
+class BenchmarkError(ValueError):
+    """A benchmark file that cannot be used; the text names file, record and field."""
+
+
+def find_file(data: Path, *patterns: str) -> Path:
+    """
+    Return the one file in a folder that matches a pattern; of several patterns the first counts.
+
+    Raises BenchmarkError if no file matches, or more than one does.
+    """
+    if not data.is_dir():
+        raise BenchmarkError(f'there is no folder {data}; give the one with the official files')
+    for pattern in patterns:
+        found = sorted(data.glob(pattern))
+        if len(found) > 1:
+            names = ', '.join(path.name for path in found)
+            raise BenchmarkError(f'{data} holds several {pattern}: {names}; leave the one to use')
+        if found:
+            return found[0]
+    raise BenchmarkError(f'{data} holds no {" or ".join(patterns)}')
+
+
+def read_json(path: Path, shape: TypeAdapter[Record]) -> Record:
+    """Read a JSON file of that shape; raises BenchmarkError."""
+    try:
+        return _checked(json.loads(_text(path)), shape, str(path))
+    except json.JSONDecodeError as error:
+        raise BenchmarkError(f'{path} is no JSON: {error}') from None
+
+
+def read_json_lines(path: Path, shape: TypeAdapter[Record]) -> list[Record]:
+    """Read a file with one JSON record a line; raises BenchmarkError."""
+    records = []
+    # By line feeds alone: other separators may stand within a text.
+    for number, line in enumerate(_text(path).split('\n'), 1):
+        if not line.strip():
+            continue
+        where = f'{path}, line {number}'
+        try:
+            records.append(_checked(json.loads(line), shape, where))
+        except json.JSONDecodeError as error:
+            raise BenchmarkError(f'{where} is no JSON: {error}') from None
+    return records
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file as the official tools do."""
+    path.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
+
+
+def write_json_lines(path: Path, records: Iterable[Any]) -> None:
+    """Write one JSON record a line."""
+    lines = (json.dumps(record) + '\n' for record in records)
+    path.write_text(''.join(lines), encoding='utf-8')
+
+
+def read_lines(path: Path) -> list[str]:
+    """Return a text file's lines with their ends, as `open(path).readlines()` does."""
+    return re.findall(r'[^\n]*\n|[^\n]+', _text(path))
+
+
+def by_id(records: Sequence[Record], ids: Iterable[Any], path: Path) -> dict[Any, Record]:
+    """Return records by their ids; raises BenchmarkError naming an id that stands twice."""
+    found: dict[Hashable, Record] = {}
+    for number, (key, record) in enumerate(zip(ids, records, strict=True), 1):
+        if key in found:
+            raise BenchmarkError(f'{path}, record {number}: {key!r} stands there twice')
+        found[key] = record
+    return found
+
+
+def check_same_ids(predictions: Mapping[Any, Any], wanted: Iterable[Any], path: Path) -> None:
+    """
+    Raise BenchmarkError unless every question has a prediction, and every prediction a question.
+
+    wanted: the ids of all questions.
+    """
+    ids = dict.fromkeys(wanted)
+    check_known(predictions, ids, path)
+    missing = [key for key in ids if key not in predictions]
+    if missing:
+        raise BenchmarkError(
+            f'{path} has no prediction for {missing[0]!r} ({len(missing)} of {len(ids)} are '
+            'missing); the official scorer takes complete predictions only'
+        )
+
+
+def check_known(predictions: Iterable[Any], wanted: Iterable[Any], path: Path) -> None:
+    """Raise BenchmarkError if there is a prediction for a question that there is not."""
+    known = set(wanted)
+    unknown = [key for key in predictions if key not in known]
+    if unknown:
+        raise BenchmarkError(
+            f'{path} has a prediction for {unknown[0]!r}, which is no question of the benchmark '
+            f'({len(unknown)} such)'
+        )
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding='utf-8')
+    except FileNotFoundError:
+        raise BenchmarkError(f'there is no file {path}') from None
+    except UnicodeDecodeError as error:
+        raise BenchmarkError(f'{path} is no text in UTF-8: {error}') from None
+
+
+def _checked(content: Any, shape: TypeAdapter[Record], where: str) -> Record:
+    try:
+        return shape.validate_python(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ''.join(f', {_place(part)}' for part in first['loc'])
+        raise BenchmarkError(f'{where}{place}: {first["msg"]}') from None
+
+
+def _place(part: int | str) -> str:
+    return f'record {part + 1}' if isinstance(part, int) else f'field {part!r}'

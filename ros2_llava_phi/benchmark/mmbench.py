@@ -1,0 +1,196 @@
+"""
+MMBench (Liu et al. 2023): https://github.com/open-compass/MMBench.
+
+The folder holds mmbench_dev_20230712.tsv, or another of its TSV files. Where that has answers, the
+score is the one of VLMEvalKit with exact matching: of answers that name no option, which GPT would
+be asked about, none counts.
+"""
+
+import csv
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, StrictInt, StrictStr, TypeAdapter
+
+from .benchmark import LONG, OPTION_LETTER, Benchmark, Item
+from .files import BenchmarkError, by_id, check_same_ids, find_file, read_json_lines
+from .option_matching import matched_option
+from .scores import Metric, Scores
+from .workbook import read_workbook, write_workbook
+
+LETTERS = 'ABCD'
+COLUMNS = ('index', 'question', 'image', 'A', 'B')
+# What LLaVA-1.5 leaves out of a submission, and where it puts the predictions.
+LEFT_OUT = ('hint', 'category', 'source', 'image', 'comment', 'l2-category')
+PREDICTION, PLACE = 'prediction', 6
+# Rotations of a question have its index plus a multiple of this.
+ROTATION = 1_000_000
+# What pandas, with which the official tools read these files, takes for an empty cell.
+_EMPTY = (
+    '#N/A|#N/A N/A|#NA|-1.#IND|-1.#QNAN|-NaN|-nan|1.#IND|1.#QNAN|<NA>|N/A|NA|NULL|NaN|None|n/a|'
+    'nan|null'
+)
+EMPTY = frozenset(_EMPTY.split('|'))
+# Pictures are longer; what is shorter names the question with the picture.
+LONGEST_INDEX = 64
+ABBREVIATIONS = {
+    'coarse_perception': 'CP',
+    'finegrained_perception (instance-level)': 'FP-S',
+    'finegrained_perception (cross-instance)': 'FP-C',
+    'logic_reasoning': 'LR',
+    'relation_reasoning': 'RR',
+    'attribute_reasoning': 'AR',
+}
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A row of the TSV file: its cells by column, without the empty ones."""
+
+    index: int
+    cells: Mapping[str, str]
+
+    @property
+    def options(self) -> dict[str, str]:
+        """Return the options by letter, up to the first that is empty."""
+        given: dict[str, str] = {}
+        for letter in LETTERS:
+            option = self.cells.get(letter)
+            if option is None or option.lower() in ('nan', 'none'):
+                break
+            given[letter] = option
+        return given
+
+
+class _Prediction(BaseModel):
+    question_id: StrictInt
+    text: StrictStr
+
+
+def read(data: Path) -> list[Item]:
+    """Return every question of the TSV file, rotations included, in one pass each."""
+    path, _, rows = _table(data)
+    pictures = {each.index: each.cells['image'] for each in rows}
+    items = []
+    for each in rows:
+        picture = each.cells['image']
+        if len(picture) <= LONGEST_INDEX:
+            if not picture.isdecimal() or int(picture) not in pictures:
+                raise BenchmarkError(
+                    f'{path}, index {each.index}: image {picture!r} is no picture'
+                )
+            picture = pictures[int(picture)]
+        hint = each.cells.get('hint', 'none')
+        lines = [] if hint.lower() in ('nan', 'none') else [hint]
+        lines += [each.cells['question'], *(f'{key}. {of}' for key, of in each.options.items())]
+        items.append(Item(str(each.index), '\n'.join([*lines, OPTION_LETTER]), picture, LONG))
+    return items
+
+
+def write(data: Path, answers: Mapping[str, str], out: Path) -> Path:
+    """Write the workbook that the evaluation server takes."""
+    _, columns, rows = _table(data)
+    kept = [name for name in columns if name not in LEFT_OUT]
+    kept.insert(PLACE, PREDICTION)
+    lines = [
+        [
+            each.index
+            if name == 'index'
+            else answers[str(each.index)]
+            if name == PREDICTION
+            else each.cells.get(name)
+            for name in kept
+        ]
+        for each in rows
+    ]
+    path = out / 'predictions.xlsx'
+    write_workbook(path, kept, lines)
+    return path
+
+
+def score(data: Path, predictions: Path) -> Scores:
+    """
+    Return the share of questions answered rightly under every rotation, 0..1, and by ability.
+
+    predictions: the workbook, or LLaVA's file of answers (.jsonl).
+    """
+    path, columns, rows = _table(data)
+    if 'answer' not in columns:
+        note = f'{path.name} has no answers; upload the predictions to the evaluation server'
+        return Scores(notes=(note,))
+    answers = _answers(predictions)
+    check_same_ids(answers, (each.index for each in rows), predictions)
+    matched = {each.index: matched_option(answers[each.index], _options(each)) for each in rows}
+    right = {each.index: matched[each.index] == each.cells.get('answer', '') for each in rows}
+    groups: dict[int, list[bool]] = defaultdict(list)
+    for each in rows:
+        groups[each.index % ROTATION].append(right[each.index])
+    hits: dict[str, list[bool]] = defaultdict(list)
+    for each in rows:
+        if each.index >= ROTATION:
+            continue
+        hit = all(groups[each.index])
+        hits['Overall'].append(hit)
+        for column in ('l2-category', 'category'):
+            if (ability := each.cells.get(column)) is not None:
+                hits[f'{column} {ABBREVIATIONS.get(ability, ability)}'].append(hit)
+    metrics = {name: Metric(name=name, value=sum(of) / len(of)) for name, of in hits.items()}
+    overall = Metric(name='Overall', value=100 * metrics['Overall'].value, digits=1)
+    unmatched = sum(option is None for option in matched.values())
+    notes = [f'scored on {path.name} by exact matching; published figures let GPT match, too']
+    if unmatched:
+        notes.append(f'{unmatched} of {len(rows)} answers name no option; GPT would be asked')
+    return Scores(metrics=tuple(metrics.values()), headline=overall, notes=tuple(notes))
+
+
+def _table(data: Path) -> tuple[Path, list[str], list[_Row]]:
+    path = find_file(data, 'mmbench*.tsv', '*.tsv')
+    csv.field_size_limit(1 << 30)
+    with path.open(encoding='utf-8', newline='') as file:
+        reader = csv.DictReader(file, delimiter='\t')
+        columns = list(reader.fieldnames or ())
+        if missing := [name for name in COLUMNS if name not in columns]:
+            raise BenchmarkError(f'{path} has no column {missing[0]!r}')
+        rows = [_row(path, number, cells) for number, cells in enumerate(reader, 1)]
+    by_id(rows, (each.index for each in rows), path)
+    return path, columns, rows
+
+
+def _row(path: Path, number: int, cells: Mapping[str | None, str | None]) -> _Row:
+    kept = {key: text for key, text in cells.items() if key and text and text not in EMPTY}
+    where = f'{path}, record {number}'
+    if None in cells or None in cells.values():
+        raise BenchmarkError(f'{where} has not as many fields as there are columns')
+    for name in ('index', 'question', 'image'):
+        if name not in kept:
+            raise BenchmarkError(f'{where}, field {name!r} is empty')
+    if not kept['index'].isdecimal():
+        raise BenchmarkError(f"{where}, field 'index': {kept['index']!r} is no whole number")
+    return _Row(int(kept['index']), kept)
+
+
+def _options(row: _Row) -> dict[str, str]:
+    return {key: text for key, text in row.cells.items() if len(key) == 1 and 'A' <= key <= 'Z'}
+
+
+def _answers(predictions: Path) -> dict[int, str]:
+    if predictions.suffix == '.jsonl':
+        records = read_json_lines(predictions, TypeAdapter(_Prediction))
+        found = by_id(records, (each.question_id for each in records), predictions)
+        return {key: each.text for key, each in found.items()}
+    answers: dict[int, str] = {}
+    for number, row in enumerate(read_workbook(predictions, ('index', PREDICTION)), 1):
+        where = f'{predictions}, record {number}'
+        if not isinstance(row['index'], int):
+            raise BenchmarkError(f"{where}, field 'index': {row['index']!r} is no whole number")
+        if row['index'] in answers:
+            raise BenchmarkError(f'{where}: {row["index"]} stands there twice')
+        text = '' if row[PREDICTION] is None else str(row[PREDICTION])
+        # The official tool reads an empty cell as the word nan.
+        answers[row['index']] = 'nan' if not text or text in EMPTY else text
+    return answers
+
+
+MMBENCH = Benchmark('mmbench', 'MMBench', read, write, score)

@@ -1,0 +1,74 @@
+"""
+VQA's answer normalisation, as its evaluation server does it, flaws included.
+
+After the behaviour of vqaEval.py (https://github.com/GT-Vision-Lab/VQA) and of the processor in
+MMF, which LLaVA-1.5 runs over every short answer before that.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+
+NUMBERS = {
+    'none': '0', 'zero': '0', 'one': '1', 'two': '2', 'three': '3', 'four': '4', 'five': '5',
+    'six': '6', 'seven': '7', 'eight': '8', 'nine': '9', 'ten': '10',
+}  # fmt: skip
+ARTICLES = ('a', 'an', 'the')
+PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'
+GROUPED_DIGITS = re.compile(r'\d,\d')
+PERIOD = re.compile(r'\.(?!\d)')
+# The official code passes a regular expression's flag where the count belongs.
+MOST_PERIODS = int(re.UNICODE)
+# What is restored where one apostrophe is missing.
+_FORMS = """
+    ain't aren't can't could've couldn't couldn't've didn't doesn't don't hadn't hadn't've hasn't
+    haven't he'd he'd've he's how'd how'll how's isn't it'd it'd've it'll ma'am mightn't
+    mightn't've might've mustn't must've needn't not've o'clock oughtn't 'ow's'at shan't she'd've
+    should've shouldn't shouldn't've somebody'd've somebody'll somebody's someone'd someone'd've
+    someone'll someone's something'd something'd've something'll that's there'd there'd've
+    there're there's they'd they'd've they'll they're they've 'twas wasn't we'd've we've weren't
+    what'll what're what's what've when's where'd where's where've who'd who'd've who'll who's
+    who've why'll why're why's won't would've wouldn't wouldn't've y'all y'all'll y'all'd've
+    you'd you'd've you'll you're you've
+"""
+CONTRACTED = tuple(_FORMS.split())
+
+
+def restoring(contracted: Iterable[str], apostrophe: str) -> dict[str, str]:
+    """Return every form that lacks exactly one apostrophe, and what it stands for."""
+    restored = {}
+    for form in contracted:
+        for place, letter in enumerate(form):
+            if letter == "'":
+                lacking = form[:place] + form[place + 1 :]
+                restored[lacking.replace("'", apostrophe)] = form.replace("'", apostrophe)
+    return restored
+
+
+# The one form that is shortened instead.
+CONTRACTIONS = {**restoring(CONTRACTED, "'"), "somebody'd": 'somebodyd'}
+
+
+def tidy(text: str) -> str:
+    """Return a text with spaces for line feeds and tabs, and none around it."""
+    return text.replace('\n', ' ').replace('\t', ' ').strip()
+
+
+def normalise(text: str, contractions: Mapping[str, str] = CONTRACTIONS) -> str:
+    """Return an answer without punctuation and articles, with digits for numbers up to ten."""
+    words = (NUMBERS.get(word, word) for word in _without_punctuation(text).lower().split())
+    return ' '.join(contractions.get(word, word) for word in words if word not in ARTICLES)
+
+
+def normalise_for_submission(text: str) -> str:
+    """Return an answer as MMF's processor makes it; LLaVA-1.5 submits short answers like this."""
+    text = text.lower().replace(',', '').replace('?', '').replace("'s", " 's")
+    return normalise(tidy(text))
+
+
+def _without_punctuation(text: str) -> str:
+    grouped = GROUPED_DIGITS.search(text) is not None
+    kept = text
+    for mark in PUNCTUATION:
+        removed = grouped or f'{mark} ' in text or f' {mark}' in text
+        kept = kept.replace(mark, '' if removed else ' ')
+    return PERIOD.sub('', kept, count=MOST_PERIODS)

@@ -1,0 +1,169 @@
+"""
+POPE (Li et al. 2023): https://github.com/AoiDragon/POPE, scored as its evaluate.py does.
+
+The folder holds coco_pope_random.json, coco_pope_popular.json and coco_pope_adversarial.json, or
+some of them, and the pictures, as val2014/COCO_val2014_000000310196.jpg.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, StrictStr, TypeAdapter
+
+from .benchmark import SHORT_ANSWER, Benchmark, Item
+from .files import BenchmarkError, read_json_lines, write_json_lines
+from .scores import Metric, Scores
+
+CATEGORIES = ('random', 'popular', 'adversarial')
+NO = ('No', 'not', 'no')
+
+
+class _Question(BaseModel):
+    image: StrictStr
+    text: StrictStr
+    label: StrictStr
+
+
+class _Prediction(BaseModel):
+    """A line as POPE has it (question, answer), or as LLaVA has it (text, category)."""
+
+    answer: StrictStr | None = None
+    text: StrictStr | None = None
+    question: StrictStr | None = None
+    category: StrictStr | None = None
+
+    @property
+    def said(self) -> str | None:
+        """Return the answer."""
+        return self.text if self.answer is None else self.answer
+
+
+def read(data: Path) -> list[Item]:
+    """Return the questions of every category that the folder holds."""
+    return [
+        Item(
+            f'{category}/{number}',
+            f'{each.text}\n{SHORT_ANSWER}',
+            data / 'val2014' / each.image,
+        )
+        for category, questions in _questions(data).items()
+        for number, each in enumerate(questions, 1)
+    ]
+
+
+def write(data: Path, answers: Mapping[str, str], out: Path) -> Path:
+    """Write a file for each category, as POPE's scorer takes it; return their folder."""
+    folder = out / 'predictions'
+    folder.mkdir(exist_ok=True)
+    for category, questions in _questions(data).items():
+        records = (
+            {'question': each.text, 'answer': answers[f'{category}/{number}']}
+            for number, each in enumerate(questions, 1)
+        )
+        write_json_lines(folder / f'coco_pope_{category}.json', records)
+    return folder
+
+
+def score(data: Path, predictions: Path) -> Scores:
+    """
+    Return accuracy, precision, recall, F1 and the share of predicted yes, 0..1, by category.
+
+    As in the official scorer, the n-th answer is that to the n-th question; further questions do
+    not count. Where it divides by zero, as if nobody ever said yes, the figure is 0.
+    """
+    questions, answers = _questions(data), _answers(predictions)
+    metrics, f1s, notes = [], [], []
+    for category, given in answers.items():
+        if category not in questions:
+            raise BenchmarkError(f'{data} holds no coco_pope_{category}.json for {predictions}')
+        asked = questions[category]
+        _check(given, asked, f'{predictions}, category {category}')
+        if len(given) < len(asked):
+            notes.append(f'{category}: the last {len(asked) - len(given)} questions do not count')
+        found = _figures([_says_yes(each.said or '') for each in given], asked)
+        metrics += [Metric(name=f'{category} {name}', value=each) for name, each in found.items()]
+        f1s.append(found['F1 score'])
+    if missing := [category for category in CATEGORIES if category not in answers]:
+        notes.append(f'without the categories {", ".join(missing)}, so the mean F1 is not POPE')
+    mean = Metric(name='mean F1', value=100 * sum(f1s) / len(f1s), digits=1)
+    return Scores(metrics=(*metrics, mean), headline=mean, notes=tuple(notes))
+
+
+def _questions(data: Path) -> dict[str, list[_Question]]:
+    paths = {category: data / f'coco_pope_{category}.json' for category in CATEGORIES}
+    found = {
+        category: read_json_lines(path, TypeAdapter(_Question))
+        for category, path in paths.items()
+        if path.is_file()
+    }
+    if not found:
+        raise BenchmarkError(f'{data} holds none of {", ".join(p.name for p in paths.values())}')
+    return found
+
+
+def _answers(predictions: Path) -> dict[str, list[_Prediction]]:
+    """Return the answers by category: of a folder's files, or of the lines of one file."""
+    if predictions.is_dir():
+        found = {
+            category: read_json_lines(path, TypeAdapter(_Prediction))
+            for category in CATEGORIES
+            for path in sorted(predictions.glob(f'*{category}*'))
+        }
+        if not found:
+            raise BenchmarkError(f'{predictions} holds no file for any of {", ".join(CATEGORIES)}')
+        return found
+    answers: dict[str, list[_Prediction]] = {}
+    named = next((each for each in CATEGORIES if each in predictions.name), None)
+    for number, each in enumerate(read_json_lines(predictions, TypeAdapter(_Prediction)), 1):
+        category = each.category or named
+        if category not in CATEGORIES:
+            raise BenchmarkError(
+                f"{predictions}, record {number}, field 'category': which of "
+                f'{", ".join(CATEGORIES)} must stand there or in the name of the file'
+            )
+        answers.setdefault(category, []).append(each)
+    return answers
+
+
+def _check(given: Sequence[_Prediction], asked: Sequence[_Question], where: str) -> None:
+    if not given:
+        raise BenchmarkError(f'{where} has no answer')
+    if len(given) > len(asked):
+        raise BenchmarkError(f'{where} has {len(given)} answers to {len(asked)} questions')
+    for number, (each, question) in enumerate(zip(given, asked, strict=False), 1):
+        if each.said is None:
+            raise BenchmarkError(f"{where}, record {number}: the field 'answer' is missing")
+        if each.question not in (None, question.text):
+            raise BenchmarkError(
+                f"{where}, record {number}, field 'question': it is {question.text!r} that is "
+                'asked there; answers stand in the order of the questions'
+            )
+
+
+def _says_yes(text: str) -> bool:
+    """Return how POPE reads an answer: yes, unless its first sentence has a no or not in it."""
+    words = text.split('.')[0].replace(',', '').split(' ')
+    return not any(word in words for word in NO)
+
+
+def _figures(yes: Sequence[bool], asked: Sequence[_Question]) -> dict[str, float]:
+    pairs = [(said, each.label != 'no') for said, each in zip(yes, asked, strict=False)]
+    hits, false_alarms = pairs.count((True, True)), pairs.count((True, False))
+    rejections, misses = pairs.count((False, False)), pairs.count((False, True))
+    precision = hits / (hits + false_alarms) if hits + false_alarms else 0.0
+    recall = hits / (hits + misses) if hits + misses else 0.0
+    f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+    return {
+        'TP': hits,
+        'FP': false_alarms,
+        'TN': rejections,
+        'FN': misses,
+        'Accuracy': (hits + rejections) / len(pairs),
+        'Precision': precision,
+        'Recall': recall,
+        'F1 score': f1,
+        'Yes ratio': sum(yes) / len(yes),
+    }
+
+
+POPE = Benchmark('pope', 'POPE', read, write, score)

@@ -1,0 +1,134 @@
+"""llava-phi benchmark: ask a benchmark's questions, and score the answers."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ..benchmark.benchmark import Benchmark
+    from ..benchmark.scores import Scores
+
+NAMES = (
+    'vqav2, vizwiz, scienceqa, textvqa, pope, mme, mmbench, mmvet, drivelm, nuscenesqa or openeqa'
+)
+
+
+def benchmark(
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar='NAME', help=f'{NAMES}. With --table: folders that runs were written to.'
+        ),
+    ],
+    data: Annotated[
+        Path | None, typer.Option(metavar='DIR', help='Folder with the official files.')
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help='Folder of the model, or name of a packaged model.')
+    ] = 'llava-phi-tiny',
+    out: Annotated[
+        Path | None,
+        typer.Option('--out', '-o', metavar='OUT', help='Folder to write; a killed run goes on.'),
+    ] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(
+            metavar='FILE', help='Score these instead of asking a model: a file, or a folder.'
+        ),
+    ] = None,
+    shard: Annotated[
+        str, typer.Option(metavar='I/N', help='Ask the I-th of N parts only.')
+    ] = '1/1',
+    table: Annotated[
+        bool, typer.Option('--table', help='Set results beside published ones.')
+    ] = False,
+    engine: Annotated[
+        str,
+        typer.Option(help='onnxruntime, tensorrt, torch, or auto: what fits the folder.'),
+    ] = 'auto',
+    precision: Annotated[
+        str, typer.Option(help="auto: the export's, or fp32; torch has bf16 and fp16, too.")
+    ] = 'auto',
+    device: Annotated[
+        str, typer.Option(help='cpu, cuda, cuda:N, or auto: cuda for plans, else cpu.')
+    ] = 'auto',
+) -> None:
+    """Run an academic benchmark: its questions, LLaVA-1.5's prompts, its official score."""
+    if table:
+        _show_table([Path(name) for name in names], out)
+        return
+    part = _part(shard)
+    if len(names) != 1:
+        raise typer.BadParameter(f'One benchmark at a time, not {" ".join(names)}.')
+    from ..benchmark.benchmarks import BENCHMARKS
+
+    if names[0] not in BENCHMARKS:
+        raise typer.BadParameter(f'There is no benchmark {names[0]!r}; benchmarks: {NAMES}.')
+    if data is None:
+        raise typer.BadParameter('--data is missing: the folder with the official files.')
+    chosen = BENCHMARKS[names[0]]
+    if predictions is not None:
+        scores = chosen.score(data, predictions)
+        _report(chosen, predictions.stem, scores, out)
+        return
+    if out is None:
+        raise typer.BadParameter('--out is missing: the folder to write answers and scores to.')
+    from ..assistant.load import load_assistant
+    from ..benchmark.run import ask_all
+    from .progress import shown_progress
+
+    items = chosen.read(data)
+    assistant = load_assistant(model, engine, device, precision)
+    with shown_progress() as progress:
+        task = progress.add_task(chosen.title, total=None)
+        answers = ask_all(
+            chosen,
+            items,
+            assistant,
+            out,
+            part,
+            lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    if left := sum(item.id not in answers for item in items):
+        typer.echo(f'{out}: {left} of {len(items)} questions are left to the other parts')
+        return
+    texts = {item.id: answers[item.id].answer for item in items}
+    written = chosen.write(data, texts, out)
+    typer.echo(f'{written}: {len(items)} predictions')
+    if unfit := sum(not answers[item.id].fits for item in items):
+        typer.echo(f'{unfit} questions are too long for the model; their answers are empty')
+    _report(chosen, str(assistant.identity), chosen.score(data, written), out)
+
+
+def _part(shard: str) -> tuple[int, int]:
+    first, _, second = shard.partition('/')
+    if first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second):
+        return int(first), int(second)
+    raise typer.BadParameter(f'--shard is I/N with I from 1 to N, as 1/4, not {shard!r}.')
+
+
+def _report(chosen: 'Benchmark', model: str, scores: 'Scores', out: Path | None) -> None:
+    from ..benchmark.scores import write_scores
+
+    width = max((len(each.name) for each in scores.metrics), default=0)
+    for each in scores.metrics:
+        typer.echo(f'{each.name:<{width}}  {each}')
+    for note in scores.notes:
+        typer.echo(note, err=True)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        write_scores(out, chosen.name, model, scores)
+
+
+def _show_table(folders: list[Path], out: Path | None) -> None:
+    from ..benchmark.scores import read_scores
+    from ..benchmark.table import as_html, as_markdown, result_table
+
+    table = result_table([read_scores(folder) for folder in folders])
+    markdown = as_markdown(table)
+    typer.echo(markdown, nl=False)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / 'table.md').write_text(markdown, encoding='utf-8')
+        (out / 'table.html').write_text(as_html(table), encoding='utf-8')
