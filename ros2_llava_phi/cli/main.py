@@ -16,6 +16,7 @@ from .export import export
 from .extract import extract
 from .import_sheet import import_sheet
 from .inspect import inspect
+from .replay import replay
 
 # What an installation that only runs exported models does without.
 OF_CHECKPOINTS = (
@@ -43,6 +44,7 @@ app.command()(extract)
 app.command('import')(import_sheet)
 app.command()(inspect)
 app.command()(bag_from_video)
+app.command()(replay)
 app.command()(benchmark)
 
 

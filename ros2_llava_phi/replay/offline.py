@@ -7,15 +7,16 @@ from ..assistant.question import QuestionError
 from .asking import Asking, Decoded
 from .bag import BagError
 from .blank import BlankPicture
-from .record import Record, answered
+from .frames import RecordedFrame
+from .record import Key, Record, answered
 
 
 def replay_offline(
     asking: Asking,
     assistant: Assistant,
     blank: BlankPicture | None = None,
-    already: Collection[tuple[str, str, int, int]] = (),
-    on_frame: Callable[[float], None] = lambda at_s: None,
+    already: Collection[Key] = (),
+    on_frame: Callable[[RecordedFrame, list[int]], None] = lambda frame, due: None,
 ) -> Iterator[Record]:
     """
     Yield a record for each question about each frame that it is due for.
@@ -23,12 +24,12 @@ def replay_offline(
     A frame is decoded and looked at once, whatever it is asked, and not at all if nothing is.
 
     already: keys of the records that are there, which are not asked for again.
-    on_frame: hears how many seconds into the recording the next frame is.
+    on_frame: hears of every frame, and of the indices of the questions due for it.
 
     Raises BagError and others of ours, each with a sentence.
     """
     for frame, decoded, due in asking.frames():
-        on_frame(frame.at_s)
+        on_frame(frame, due)
         records = [asking.record(index, frame) for index in due]
         records = [each for each in records if each.key not in already]
         if records:

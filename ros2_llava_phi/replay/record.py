@@ -8,6 +8,8 @@ from ..assistant.answer import Answer
 from ..assistant.question import Kind
 from .questions import KIND_NAMES
 
+# Recording, camera, the frame's place, and the question's place in its file.
+Key = tuple[str, str, int, int]
 KindName = Literal['text', 'yes_no', 'choice', 'number']
 
 
@@ -81,7 +83,7 @@ class Record(_Frozen):
     live: Live | None = None
 
     @property
-    def key(self) -> tuple[str, str, int, int]:
+    def key(self) -> Key:
         """Return what tells this record from all others of a run."""
         return self.recording, self.camera, self.frame, self.entry
 

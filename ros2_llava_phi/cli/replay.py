@@ -1,0 +1,92 @@
+"""llava-phi replay: ask about recordings, score the answers, write a report."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ..replay.summary import Summary
+
+
+def _show_schema(wanted: bool) -> None:
+    if wanted:
+        from ..replay.questions import QuestionsFile
+
+        typer.echo(json.dumps(QuestionsFile.model_json_schema(), indent=2))
+        raise typer.Exit
+
+
+def replay(
+    bags: Annotated[
+        list[Path], typer.Argument(metavar='BAG...', help='Folders of rosbag2, or their files.')
+    ],
+    questions: Annotated[
+        Path, typer.Option(help='The questions file, YAML or CSV; see --schema and docs/replay.md.')
+    ],
+    out: Annotated[
+        Path, typer.Option('-o', '--out', help='The folder to make, or of a run to go on with.')
+    ],
+    model: Annotated[
+        str, typer.Option(help='Folder of the model, or name of a packaged model.')
+    ] = 'llava-phi-tiny',
+    engine: Annotated[
+        str, typer.Option(help='onnxruntime, tensorrt, torch, or auto: what fits the folder.')
+    ] = 'auto',
+    precision: Annotated[
+        str, typer.Option(help="auto: the export's, or fp32; torch has bf16 and fp16, too.")
+    ] = 'auto',
+    device: Annotated[
+        str, typer.Option(help='cpu, cuda, cuda:N, or auto: cuda for plans, else cpu.')
+    ] = 'auto',
+    blank: Annotated[
+        bool,
+        typer.Option('--blank', help='Ask about a grey picture, too: does the model look at all?'),
+    ] = False,
+    baseline: Annotated[
+        Path | None, typer.Option(help='results.jsonl of another run to compare with.')
+    ] = None,
+    schema: Annotated[
+        bool,
+        typer.Option(
+            '--schema',
+            callback=_show_schema,
+            is_eager=True,
+            help='Print the JSON schema of questions files.',
+        ),
+    ] = False,
+) -> None:
+    """Ask about recordings; results.jsonl, summary.json and report.html go into a folder."""
+    from ..replay.questions_file import read_questions
+    from ..replay.replay import Job, conclude, run_offline
+    from ..replay.results import read_results
+
+    job = Job(bags, read_questions(questions), blank)
+    if baseline is not None:
+        read_results(baseline)
+    job.open()
+    from ..assistant.load import load_assistant
+    from .progress import shown_progress
+
+    assistant = load_assistant(model, engine, device, precision)
+    with shown_progress() as progress:
+        task = progress.add_task('', total=None)
+        notes = run_offline(
+            job,
+            assistant,
+            out,
+            lambda name, at_s: progress.update(task, description=f'{name}, {at_s:.0f} s'),
+        )
+    summary, _ = conclude(out, notes, baseline)
+    _tell(summary, out)
+
+
+def _tell(summary: 'Summary', out: Path) -> None:
+    for recording in summary.recordings:
+        for note in recording.notes:
+            typer.echo(f'{recording.name}: {note}', err=True)
+    from ..replay.headline import headline
+
+    typer.echo(headline(summary))
+    typer.echo(f'{out / "report.html"}')
