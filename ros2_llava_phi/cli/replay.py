@@ -2,12 +2,9 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from ..replay.summary import Summary
 
 
 def _show_schema(wanted: bool) -> None:
@@ -59,13 +56,12 @@ def replay(
 ) -> None:
     """Ask about recordings; results.jsonl, summary.json and report.html go into a folder."""
     from ..replay.questions_file import read_questions
-    from ..replay.replay import Job, conclude, run_offline
+    from ..replay.replay import conclude, open_recordings, run_offline
     from ..replay.results import read_results
 
-    job = Job(bags, read_questions(questions), blank)
+    askings = open_recordings(bags, read_questions(questions))
     if baseline is not None:
         read_results(baseline)
-    job.open()
     from ..assistant.load import load_assistant
     from .progress import shown_progress
 
@@ -73,20 +69,17 @@ def replay(
     with shown_progress() as progress:
         task = progress.add_task('', total=None)
         notes = run_offline(
-            job,
+            askings,
             assistant,
             out,
+            blank,
             lambda name, at_s: progress.update(task, description=f'{name}, {at_s:.0f} s'),
         )
-    summary, _ = conclude(out, notes, baseline)
-    _tell(summary, out)
-
-
-def _tell(summary: 'Summary', out: Path) -> None:
+    summary = conclude(askings, out, notes, baseline)
     for recording in summary.recordings:
         for note in recording.notes:
             typer.echo(f'{recording.name}: {note}', err=True)
     from ..replay.headline import headline
 
     typer.echo(headline(summary))
-    typer.echo(f'{out / "report.html"}')
+    typer.echo(f'The report: {out / "report.html"}')

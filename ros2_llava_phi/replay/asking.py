@@ -46,7 +46,7 @@ class Asking:
         """Find the cameras and labels; raises errors with a sentence where there are none."""
         topics = recording.image_topics()
         self.cameras, self._camera_of = find_cameras(questions, topics, recording.path)
-        self.recording, self.questions = recording, questions.questions
+        self.recording, self.file, self.questions = recording, questions, questions.questions
         self._truths = Truths(questions, recording)
 
     def frames(self) -> Iterator[tuple[RecordedFrame, Decoded, list[int]]]:

@@ -5,6 +5,10 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict
 
+from .ground_truth import CANNOT_TELL
+from .marking import is_scored, said
+from .record import Record
+
 
 class Confusion(BaseModel):
     """
@@ -18,6 +22,21 @@ class Confusion(BaseModel):
     truths: tuple[str, ...]
     answers: tuple[str, ...]
     counts: tuple[tuple[int, ...], ...]
+
+
+def confusion_of(records: Sequence[Record]) -> Confusion | None:
+    """Return the matrix of records of one closed question, where one answer alone is right."""
+    # Whose words differ only in case are the same, as they are when marked.
+    closed = [each for each in records if is_scored(each) and each.allowed]
+    names = [name for each in closed for name in (*each.allowed, CANNOT_TELL)]
+    spelling = {name.casefold(): name for name in reversed(names)}
+    pairs = [
+        (spelling.get(each.truth[0].casefold(), each.truth[0]), said(each))
+        for each in closed
+        if len(each.truth) == 1
+    ]
+    order = [name for name in dict.fromkeys(names) if name != CANNOT_TELL]
+    return confusion(pairs, [*order, CANNOT_TELL])
 
 
 def confusion(pairs: Sequence[tuple[str, str]], order: Sequence[str]) -> Confusion | None:

@@ -1,7 +1,6 @@
 """A whole run: recordings and questions in, results, scores and a report out."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from ..assistant.assistant import Assistant
@@ -10,9 +9,10 @@ from .blank import BlankPicture
 from .comparison import compare
 from .frames import RecordedFrame
 from .offline import replay_offline
+from .gallery import gallery
 from .questions import QuestionsFile
-from .record import Record
 from .recording import Recording
+from .report import REPORT_FILE, report
 from .results import RESULTS_FILE, ResultsError, ResultsFile, read_results
 from .run_folder import describe_run, environment, open_run, read_run, write_whole
 from .summary import SUMMARY_FILE, RecordingNotes, Summary, summarise
@@ -26,43 +26,37 @@ class NothingAskedError(ValueError):
     """No question fits any frame; the text says so."""
 
 
-@dataclass(frozen=True)
-class Job:
+def open_recordings(bags: Sequence[Path], questions: QuestionsFile) -> list[Asking]:
     """
-    What is to be replayed.
+    Open bags, each with a name of its own, and find in them what is asked about.
 
-    bags: folders or files of rosbag2, each with a name of its own.
-    blank: whether to ask about a grey picture as well.
+    Raises errors of ours, each with a sentence.
     """
-
-    bags: Sequence[Path]
-    questions: QuestionsFile
-    blank: bool = False
-
-    def open(self) -> list[Recording]:
-        """Open the recordings; raises BagError or ResultsError where they cannot be asked."""
-        recordings = [Recording(bag) for bag in self.bags]
-        names = [each.name for each in recordings]
-        if twice := [name for name in names if names.count(name) > 1]:
-            raise ResultsError(
-                f'two recordings are called {twice[0]}; results tell them apart by this name'
-            )
-        return recordings
+    recordings = [Recording(bag) for bag in bags]
+    names = [each.name for each in recordings]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ResultsError(
+            f'two recordings are called {twice[0]}; results tell them apart by this name'
+        )
+    return [Asking(each, questions) for each in recordings]
 
 
 def run_offline(
-    job: Job, assistant: Assistant, out: Path, on_frame: OnFrame = lambda name, at_s: None
+    askings: Sequence[Asking],
+    assistant: Assistant,
+    out: Path,
+    with_blank: bool = False,
+    on_frame: OnFrame = lambda name, at_s: None,
 ) -> list[RecordingNotes]:
     """
     Ask what was not asked yet, and write it into results.jsonl in a folder.
 
+    with_blank: whether to ask about a grey picture as well.
+
     Raises errors of ours, each with a sentence; what was answered until then is kept.
     """
-    recordings = job.open()
-    askings = [Asking(each, job.questions) for each in recordings]
-    run = describe_run(recordings, job.questions, assistant.identity, 'offline', job.blank)
-    open_run(out, run)
-    blank = BlankPicture(assistant) if job.blank else None
+    open_run(out, describe_run(askings, assistant.identity, 'offline', with_blank))
+    blank = BlankPicture(assistant) if with_blank else None
     notes = []
     with ResultsFile(out / RESULTS_FILE) as results:
         already = {each.key for each in results.records}
@@ -80,9 +74,16 @@ def run_offline(
 
 
 def conclude(
-    out: Path, notes: Sequence[RecordingNotes], baseline: Path | None = None
-) -> tuple[Summary, list[Record]]:
-    """Score what is in a run's folder, and write summary.json; raises ResultsError."""
+    askings: Sequence[Asking],
+    out: Path,
+    notes: Sequence[RecordingNotes],
+    baseline: Path | None = None,
+) -> Summary:
+    """
+    Score what is in a run's folder, and write summary.json and report.html.
+
+    Raises ResultsError and NothingAskedError.
+    """
     records = read_results(out / RESULTS_FILE)
     if not records:
         reasons = ' '.join(note for each in notes for note in each.notes)
@@ -92,4 +93,5 @@ def conclude(
         comparison = compare(str(baseline), read_results(baseline), records)
     summary = summarise(read_run(out), environment(), notes, records, comparison)
     write_whole(out / SUMMARY_FILE, summary.model_dump_json(indent=2) + '\n')
-    return summary, records
+    write_whole(out / REPORT_FILE, report(summary, records, gallery(records, askings)))
+    return summary

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from .. import __version__
 from ..assistant.answer import ModelIdentity
+from .asking import Asking
 from .questions import QuestionsFile
-from .recording import Recording
 from .results import ResultsError
 
 RUN_FILE = 'run.json'
@@ -63,16 +63,13 @@ class Environment(BaseModel):
 
 
 def describe_run(
-    recordings: Sequence[Recording],
-    questions: QuestionsFile,
-    model: ModelIdentity,
-    way: str,
-    blank: bool,
+    askings: Sequence[Asking], model: ModelIdentity | Model, way: str, blank: bool
 ) -> Run:
-    """Return what tells a run from others."""
+    """Return what tells a run from others; all of its recordings are asked the same."""
+    recordings = [each.recording for each in askings]
     return Run(
         recordings={each.name: _sizes(each.path) for each in recordings},
-        questions=_hash(questions),
+        questions=_hash(askings[0].file),
         model=Model.model_validate(model),
         way=way,
         blank=blank,

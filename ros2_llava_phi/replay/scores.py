@@ -14,9 +14,7 @@ from .confidence_scores import (
     reliability,
     risk_coverage,
 )
-from .confusion import Confusion, confusion
 from .flips import Flips, count_flips
-from .ground_truth import CANNOT_TELL
 from .latency import Latency, latency
 from .marking import (
     as_number,
@@ -41,7 +39,6 @@ class Scores(BaseModel):
     asked: all of them; refused: by error code; abstained: by reason.
     accuracy: of those that have a truth. soft_accuracy and exact_match, 0..1, see marking.
     count_error: mean distance of a number from the nearest acceptable one.
-    confusion: of yes_no and choice, where one answer alone is acceptable.
     reliability, calibration_error, brier: of yes_no and choice, whose confidence is calibrated.
     risk_coverage_area: of all answers but abstentions.
     flips, true_flips: of answers and of truths over time.
@@ -59,7 +56,6 @@ class Scores(BaseModel):
     exact_match: float | None
     yes_no: YesNoScores | None
     count_error: float | None
-    confusion: Confusion | None
     reliability: list[Bin]
     calibration_error: float | None
     brier: float | None
@@ -87,7 +83,6 @@ def score_records(records: Sequence[Record]) -> Scores:
         exact_match=_mean([exact_match(said(each), each.truth) for each in scored]),
         yes_no=_yes_no(scored),
         count_error=_count_error(scored),
-        confusion=_confusion(closed),
         reliability=bins,
         calibration_error=expected_calibration_error(bins),
         brier=brier_score(
@@ -127,19 +122,6 @@ def _count_error(scored: Sequence[Record]) -> float | None:
         if record.kind == 'number' and record.value is not None and truths:
             errors.append(min(abs(record.value - truth) for truth in truths))
     return _mean(errors)
-
-
-def _confusion(closed: Sequence[Record]) -> Confusion | None:
-    # Whose words differ only in case are the same, as they are when marked.
-    names = [name for each in closed for name in (*each.allowed, CANNOT_TELL)]
-    spelling = {name.casefold(): name for name in reversed(names)}
-    pairs = [
-        (spelling.get(each.truth[0].casefold(), each.truth[0]), said(each))
-        for each in closed
-        if len(each.truth) == 1
-    ]
-    order = [name for name in dict.fromkeys(names) if name != CANNOT_TELL]
-    return confusion(pairs, [*order, CANNOT_TELL])
 
 
 def _sequences(

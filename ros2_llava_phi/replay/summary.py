@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pydantic import BaseModel, ConfigDict
 
 from .comparison import Comparison
+from .confusion import Confusion, confusion_of
 from .record import Record
 from .run_folder import Environment, Run
 from .scores import Scores, score_records
@@ -29,7 +30,11 @@ class RecordingNotes(BaseModel):
 
 
 class QuestionScores(BaseModel):
-    """The scores of one question of the file, all recordings taken together."""
+    """
+    The scores of one question of the file, all recordings taken together.
+
+    confusion: of yes_no and choice, where one answer alone is acceptable.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -38,6 +43,7 @@ class QuestionScores(BaseModel):
     kind: str
     camera: str
     scores: Scores
+    confusion: Confusion | None
 
 
 class Summary(BaseModel):
@@ -80,6 +86,7 @@ def summarise(
                 kind=each[0].kind,
                 camera=each[0].camera,
                 scores=score_records(each),
+                confusion=confusion_of(each),
             )
             for entry, each in sorted(by_entry.items())
         ],
