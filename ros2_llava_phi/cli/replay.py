@@ -2,9 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..replay.asking import Asking
+    from ..replay.replay import OnFrame
+    from ..replay.summary import RecordingNotes
 
 
 def _show_schema(wanted: bool) -> None:
@@ -41,6 +48,14 @@ def replay(
         bool,
         typer.Option('--blank', help='Ask about a grey picture, too: does the model look at all?'),
     ] = False,
+    live: Annotated[
+        bool,
+        typer.Option('--live', help='Play to a running vqa_node over ROS 2, and ask that.'),
+    ] = False,
+    node: Annotated[str, typer.Option(help="With --live, the node's full name.")] = '/vqa_node',
+    rate: Annotated[
+        float, typer.Option(min=0.01, max=100, help='With --live, times the recorded rate.')
+    ] = 1.0,
     baseline: Annotated[
         Path | None, typer.Option(help='results.jsonl of another run to compare with.')
     ] = None,
@@ -58,23 +73,26 @@ def replay(
     from ..replay.questions_file import read_questions
     from ..replay.replay import conclude, open_recordings, run_offline
     from ..replay.results import read_results
+    from .progress import shown_progress
 
+    if live and blank:
+        raise typer.BadParameter('--blank is for offline runs; leave out --live.')
     askings = open_recordings(bags, read_questions(questions))
     if baseline is not None:
         read_results(baseline)
-    from ..assistant.load import load_assistant
-    from .progress import shown_progress
-
-    assistant = load_assistant(model, engine, device, precision)
     with shown_progress() as progress:
         task = progress.add_task('', total=None)
-        notes = run_offline(
-            askings,
-            assistant,
-            out,
-            blank,
-            lambda name, at_s: progress.update(task, description=f'{name}, {at_s:.0f} s'),
-        )
+
+        def on_frame(name: str, at_s: float) -> None:
+            progress.update(task, description=f'{name}, {at_s:.0f} s')
+
+        if live:
+            notes = _live(askings, node, out, rate, on_frame)
+        else:
+            from ..assistant.load import load_assistant
+
+            assistant = load_assistant(model, engine, device, precision)
+            notes = run_offline(askings, assistant, out, blank, on_frame)
     summary = conclude(askings, out, notes, baseline)
     for recording in summary.recordings:
         for note in recording.notes:
@@ -83,3 +101,18 @@ def replay(
 
     typer.echo(headline(summary))
     typer.echo(f'The report: {out / "report.html"}')
+
+
+def _live(
+    askings: 'Sequence[Asking]', node: str, out: Path, rate: float, on_frame: 'OnFrame'
+) -> 'list[RecordingNotes]':
+    from ..demo.robot import NodeUnderTest
+    from ..replay.replay import run_live
+
+    topics = {
+        topic: each.recording.topics[topic].type
+        for each in askings
+        for topic in each.cameras.values()
+    }
+    with NodeUnderTest(node) as robot:
+        return run_live(askings, robot, robot.wait_until_ready(topics), out, rate, on_frame)

@@ -9,7 +9,7 @@ from .confidence_scores import Bin
 from .latency import Latency
 
 SIDE = 320
-LEFT, RIGHT, TOP, BOTTOM = 44, 12, 12, 36
+LEFT, RIGHT, TOP, BOTTOM = 56, 14, 12, 36
 HISTOGRAM_BARS = 32
 
 

@@ -30,11 +30,13 @@ class Live(_Frozen):
     """
     What a robot's client would see, in seconds.
 
+    due: the place of the frame that was due; the answer may be about a later one.
     latency: from the question to the response; the longest wait where there was none.
     frame_age: of the frame when it was picked, by the recording's clock.
     queue: spent waiting for the model.
     """
 
+    due: int
     latency: float
     frame_age: float = 0.0
     queue: float = 0.0
@@ -51,7 +53,8 @@ class Record(_Frozen):
     probabilities: of `allowed`; what is missing to 1 is that the picture does not tell.
     truth: the acceptable answers; empty where nobody knows.
     when_blank: the answer to the same question about a grey picture, if it was asked.
-    error, error_text: why there is no answer; the name of a code of Ask.srv, and a sentence.
+    error, error_text: why there is no answer: a code's name as in Ask.srv, or NO_RESPONSE or
+    SKIPPED in a live run; and a sentence.
     live: None in an offline run.
     """
 
@@ -85,7 +88,8 @@ class Record(_Frozen):
     @property
     def key(self) -> Key:
         """Return what tells this record from all others of a run."""
-        return self.recording, self.camera, self.frame, self.entry
+        frame = self.frame if self.live is None else self.live.due
+        return self.recording, self.camera, frame, self.entry
 
     @property
     def abstained(self) -> bool:

@@ -1,25 +1,30 @@
 """A whole run: recordings and questions in, results, scores and a report out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from ..assistant.answer import ModelIdentity
 from ..assistant.assistant import Assistant
 from .asking import Asking
 from .blank import BlankPicture
 from .comparison import compare
 from .frames import RecordedFrame
+from .live import Robot, replay_live
 from .offline import replay_offline
 from .gallery import gallery
 from .questions import QuestionsFile
+from .record import Key, Record
 from .recording import Recording
 from .report import REPORT_FILE, report
 from .results import RESULTS_FILE, ResultsError, ResultsFile, read_results
-from .run_folder import describe_run, environment, open_run, read_run, write_whole
+from .run_folder import Run, describe_run, environment, open_run, read_run, write_whole
 from .summary import SUMMARY_FILE, RecordingNotes, Summary, summarise
 from .watch import Watch
 
 # Hears of each frame: the recording's name and the seconds into it.
 OnFrame = Callable[[str, float], None]
+See = Callable[[RecordedFrame, list[int]], None]
+Records = Callable[[Asking, set[Key], See], Iterator[Record]]
 
 
 class NothingAskedError(ValueError):
@@ -49,14 +54,46 @@ def run_offline(
     on_frame: OnFrame = lambda name, at_s: None,
 ) -> list[RecordingNotes]:
     """
-    Ask what was not asked yet, and write it into results.jsonl in a folder.
+    Ask the assistant what was not asked yet, and write it into results.jsonl in a folder.
 
     with_blank: whether to ask about a grey picture as well.
 
     Raises errors of ours, each with a sentence; what was answered until then is kept.
     """
-    open_run(out, describe_run(askings, assistant.identity, 'offline', with_blank))
     blank = BlankPicture(assistant) if with_blank else None
+
+    def records(asking: Asking, already: set[Key], see: See) -> Iterator[Record]:
+        return replay_offline(asking, assistant, blank, already, see)
+
+    run = describe_run(askings, assistant.identity, 'offline', with_blank)
+    return _write_results(askings, out, run, records, on_frame)
+
+
+def run_live(
+    askings: Sequence[Asking],
+    robot: Robot,
+    identity: ModelIdentity,
+    out: Path,
+    rate: float = 1.0,
+    on_frame: OnFrame = lambda name, at_s: None,
+) -> list[RecordingNotes]:
+    """
+    Play to a running node at the recorded rate times `rate`, and ask it; else as `run_offline`.
+
+    identity: of the model that the node says it has.
+    """
+
+    def records(asking: Asking, already: set[Key], see: See) -> Iterator[Record]:
+        return replay_live(asking, robot, rate, already, see)
+
+    run = describe_run(askings, identity, f'live at {rate:g} times the recorded rate', False)
+    return _write_results(askings, out, run, records, on_frame)
+
+
+def _write_results(
+    askings: Sequence[Asking], out: Path, run: Run, records: Records, on_frame: OnFrame
+) -> list[RecordingNotes]:
+    open_run(out, run)
     notes = []
     with ResultsFile(out / RESULTS_FILE) as results:
         already = {each.key for each in results.records}
@@ -67,7 +104,7 @@ def run_offline(
                 watch.see(frame, due)
                 on_frame(watch.name, frame.at_s)
 
-            for record in replay_offline(asking, assistant, blank, already, see):
+            for record in records(asking, already, see):
                 results.add(record)
             notes.append(watch.notes(asking.questions))
     return notes

@@ -9,7 +9,8 @@ from .timeline import Lane, Stretch
 
 WIDTH, NAMES, RIGHT = 1040, 236, 12
 LANE, ANSWERS, TRUTHS = 46, 20, 7
-COLOURS = 8
+# The colours c0 and c1 say yes and no; c1 is the grey of the two.
+FREE_COLOURS = ('c0', 'c2', 'c3', 'c4', 'c5', 'c6', 'c7')
 LETTER = 6.6
 # Seconds between the marks of the time axis, from which the first is taken that is not too close.
 STEPS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600)
@@ -80,7 +81,7 @@ def _colours(lane: Lane) -> dict[str, str]:
         lasted[stretch.words] = lasted.get(stretch.words, 0) + stretch.to_s - stretch.from_s
     fixed = {CANNOT_TELL: 'untold', '': 'unknown', 'Yes': 'c0', 'No': 'c1'}
     ranked = sorted((each for each in lasted if each not in fixed), key=lambda each: -lasted[each])
-    free = {words: f'c{rank}' for rank, words in enumerate(ranked[:COLOURS])}
+    free = dict(zip(ranked, FREE_COLOURS, strict=False))
     refused = {words: 'refused' for words in lasted if words.isupper() and '_' in words}
     return {**dict.fromkeys(lasted, 'other'), **free, **fixed, **refused}
 
