@@ -48,6 +48,9 @@ def replay(
         bool,
         typer.Option('--blank', help='Ask about a grey picture, too: does the model look at all?'),
     ] = False,
+    ray: Annotated[
+        bool, typer.Option('--ray', help='Spread the recordings over processes with Ray.')
+    ] = False,
     live: Annotated[
         bool,
         typer.Option('--live', help='Play to a running vqa_node over ROS 2, and ask that.'),
@@ -75,8 +78,8 @@ def replay(
     from ..replay.results import read_results
     from .progress import shown_progress
 
-    if live and blank:
-        raise typer.BadParameter('--blank is for offline runs; leave out --live.')
+    if live and (blank or ray):
+        raise typer.BadParameter('--blank and --ray are for offline runs; leave out --live.')
     askings = open_recordings(bags, read_questions(questions))
     if baseline is not None:
         read_results(baseline)
@@ -86,7 +89,12 @@ def replay(
         def on_frame(name: str, at_s: float) -> None:
             progress.update(task, description=f'{name}, {at_s:.0f} s')
 
-        if live:
+        if ray:
+            from ..replay.on_ray import ModelChoice, run_on_ray
+
+            choice = ModelChoice(model, engine, device, precision)
+            notes = run_on_ray(askings, choice, out, blank)
+        elif live:
             notes = _live(askings, node, out, rate, on_frame)
         else:
             from ..assistant.load import load_assistant
@@ -106,7 +114,12 @@ def replay(
 def _live(
     askings: 'Sequence[Asking]', node: str, out: Path, rate: float, on_frame: 'OnFrame'
 ) -> 'list[RecordingNotes]':
-    from ..demo.robot import NodeUnderTest
+    try:
+        from ..demo.robot import NodeUnderTest
+    except ModuleNotFoundError as error:
+        raise typer.BadParameter(
+            f'--live needs ROS 2 and this package built and sourced ({error.name} is missing).'
+        ) from error
     from ..replay.replay import run_live
 
     topics = {

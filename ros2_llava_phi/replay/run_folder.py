@@ -3,7 +3,7 @@
 import hashlib
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -76,13 +76,19 @@ def describe_run(
     )
 
 
-def open_run(folder: Path, run: Run) -> None:
-    """Make a run's folder, or go on with it; raises ResultsError if it holds something else."""
+def open_run(folder: Path, run: Run, besides: Collection[str] = ()) -> None:
+    """
+    Make a run's folder, or go on with it.
+
+    besides: names of what may be there already.
+
+    Raises ResultsError if the folder holds something else.
+    """
     path = folder / RUN_FILE
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not path.exists():
-            if any(folder.iterdir()):
+            if any(each.name not in besides for each in folder.iterdir()):
                 raise ResultsError(f'{folder} is not empty and holds no run; give a new folder')
             write_whole(path, run.model_dump_json(indent=2) + '\n')
             return

@@ -1,9 +1,16 @@
 """What is readable of an MCAP file, chunk by chunk, without its index."""
 
+import io
 import os
+import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
+import zstandard
+from lz4.frame import LZ4FrameDecompressor
+from mcap.data_stream import ReadDataStream
+from mcap.opcode import Opcode
 from mcap.records import Channel, Chunk, Footer, McapRecord, Message, Schema
 from mcap.stream_reader import StreamReader, breakup_chunk
 
@@ -11,6 +18,8 @@ from .raw_message import Definition, RawMessage, Topic
 
 # Beyond any chunk; a length that is damaged would have the memory run out.
 LARGEST_RECORD = 2**30
+# A chunk's record: opcode, length, times of the first and last message, size, CRC.
+CHUNK_START = struct.Struct('<BQQQQI')
 
 
 class McapRemains:
@@ -26,11 +35,10 @@ class McapRemains:
 
     def messages(self) -> Iterator[RawMessage]:
         """Yield the messages of every readable chunk, in the order of recording within it."""
-        size, place, complete, lost_chunks = os.path.getsize(self._path), 0, False, 0
+        size, place, lost_chunks = os.path.getsize(self._path), 0, 0
         with self._path.open('rb') as file:
-            records = StreamReader(
-                file, emit_chunks=True, record_size_limit=LARGEST_RECORD
-            ).records
+            reader = StreamReader(file, emit_chunks=True, record_size_limit=LARGEST_RECORD)
+            records = reader.records
             while True:
                 try:
                     record = next(records, None)
@@ -38,14 +46,17 @@ class McapRemains:
                     # The library raises whatever a damaged byte leads to.
                     break
                 if record is None or isinstance(record, Footer):
-                    complete = True
                     break
                 place = file.tell()
                 inside, readable = _inside(record)
                 lost_chunks += not readable
                 yield from self._take(inside)
+            complete = record is None or isinstance(record, Footer)
+            if not complete:
+                file.seek(place)
+                yield from self._take(_inside_broken_chunk(file))
         if not complete:
-            self.loss = f'breaks off: its last {size - place} of {size} bytes cannot be read'
+            self.loss = f'breaks off: it ends within its last {size - place} of {size} bytes'
         elif lost_chunks:
             self.loss = f'is damaged: {lost_chunks} of its chunks cannot be read'
 
@@ -80,3 +91,41 @@ def _inside(record: McapRecord) -> tuple[list[McapRecord], bool]:
     except Exception:
         # The same goes for the chunk's contents.
         return [], False
+
+
+def _inside_broken_chunk(file: IO[bytes]) -> list[McapRecord]:
+    """Return the whole records of a chunk that ends too early; none if that is no chunk."""
+    records: list[McapRecord] = []
+    try:
+        opcode, *_ = CHUNK_START.unpack(file.read(CHUNK_START.size))
+        if opcode != Opcode.CHUNK:
+            return []
+        (length,) = struct.unpack('<I', file.read(4))
+        compression = file.read(min(length, 16)).decode()
+        file.read(8)
+        content = _decompressed(compression, file.read(LARGEST_RECORD))
+        stream = ReadDataStream(io.BytesIO(content))
+        kinds = {Opcode.SCHEMA: Schema, Opcode.CHANNEL: Channel}
+        while True:
+            opcode, length = stream.read1(), stream.read8()
+            if stream.count + length > len(content):
+                return records
+            if opcode == Opcode.MESSAGE:
+                records.append(Message.read(stream, length))
+            elif opcode in kinds:
+                records.append(kinds[opcode].read(stream))
+            else:
+                stream.read(length)
+    except Exception:
+        # Somewhere the bytes end; what was read until then counts.
+        return records
+
+
+def _decompressed(compression: str, data: bytes) -> bytes:
+    """Return as much as there is of compressed data that end too early."""
+    if compression == 'zstd':
+        return zstandard.ZstdDecompressor().decompressobj().decompress(data)
+    if compression == 'lz4':
+        plain: bytes = LZ4FrameDecompressor().decompress(data)
+        return plain
+    return data
