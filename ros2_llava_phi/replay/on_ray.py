@@ -1,6 +1,6 @@
 """Spread recordings over the processes or machines of a Ray cluster; the results are the same."""
 
-import shutil
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +9,10 @@ from typing import Any
 from .asking import Asking
 from .questions import QuestionsFile
 from .results import RESULTS_FILE, ResultsError, ResultsFile, read_results
-from .run_folder import open_run, read_run
+from .run_folder import RUN_FILE, describe_run, open_run, read_run
 from .summary import RecordingNotes
 
-# Each recording is a run of its own, until all of them are put together.
+# Each recording is a run of its own there; they are kept, so that the whole goes on after a kill.
 PARTS = 'parts'
 
 
@@ -41,8 +41,13 @@ def run_on_ray(
         import ray
     except ModuleNotFoundError as error:
         raise ResultsError("--ray needs Ray: `pip install 'ros2_llava_phi[ray]'`") from error
-    out.mkdir(parents=True, exist_ok=True)
-    ray.init(ignore_reinit_error=True, include_dashboard=False, log_to_driver=False)
+    _check_folder(askings, out, with_blank)
+    ray.init(
+        ignore_reinit_error=True,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
     on_gpu = choice.device.startswith('cuda') or choice.engine == 'tensorrt'
     task = ray.remote(num_cpus=1, num_gpus=1 if on_gpu else 0, max_retries=3)(_replay_one)
     folders = [out.resolve() / PARTS / each.recording.name for each in askings]
@@ -56,6 +61,14 @@ def run_on_ray(
         ray.shutdown()
     _put_together(folders, out)
     return notes
+
+
+def _check_folder(askings: Sequence[Asking], out: Path, with_blank: bool) -> None:
+    """Refuse a folder of something else before anybody works; of the model, the parts will."""
+    if (out / RUN_FILE).exists():
+        open_run(out, describe_run(askings, read_run(out).model, 'offline', with_blank))
+    elif out.is_dir() and any(each.name != PARTS for each in out.iterdir()):
+        raise ResultsError(f'{out} is not empty and holds no run; give a new folder')
 
 
 def _replay_one(
@@ -89,4 +102,3 @@ def _put_together(folders: Sequence[Path], out: Path) -> None:
         for record in records:
             if record.key not in already:
                 results.add(record)
-    shutil.rmtree(out / PARTS)

@@ -131,6 +131,7 @@ def _sequences(
     sequences: dict[tuple[str, int], list[tuple[float, str]]] = {}
     for record in records:
         words = record.truth[0] if truth else said(record)
+        words = words.strip().casefold()
         sequences.setdefault((record.recording, record.entry), []).append((record.at_s, words))
     return list(sequences.values())
 
