@@ -1,11 +1,12 @@
 """The questions file: what is asked about a recording, of which camera, when, and what is true."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from ..assistant.question import Kind, Question
+from .field_path import parse_field_path
 
 KINDS = {
     'text': Kind.FREE_TEXT,
@@ -45,6 +46,11 @@ def _check_span(from_s: float, to_s: float | None) -> None:
         raise ValueError(f'to_s ({to_s:g}) must be more than from_s ({from_s:g})')
 
 
+def _checked_path(path: str) -> str:
+    parse_field_path(path)
+    return path
+
+
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Answers = Annotated[
     tuple[Annotated[str, Field(min_length=1)], ...],
@@ -64,7 +70,7 @@ class When(_Strict):
     Seconds count from the start of the recording, by the time of recording.
     """
 
-    every_s: Annotated[float, Field(gt=0)] | None = Field(
+    every_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
         None, description='The first frame of every so many seconds.'
     )
     at_s: tuple[Seconds, ...] = Field(
@@ -123,7 +129,7 @@ class Labels(_Strict):
     """What is true, from a topic of the recording: the message nearest to the frame in time."""
 
     topic: str = Field(description='Any topic whose message type the recording carries.')
-    field: str = Field(
+    field: Annotated[str, AfterValidator(_checked_path)] = Field(
         description='Path to the field: `data`, `status.level`, `objects[0].label`; `objects[#]` '
         'is how many there are, `objects[*].label` all of them, each acceptable.'
     )
@@ -140,7 +146,7 @@ class AskedQuestion(_Strict):
 
     question: str = Field(description='In plain language.')
     kind: Annotated[
-        Kind, BeforeValidator(_as_kind, json_schema_input_type=str)
+        Kind, BeforeValidator(_as_kind, json_schema_input_type=Literal['text', 'yes_no', 'choice', 'number'])
     ] = Field(Kind.FREE_TEXT, description='text, yes_no, choice or number.')
     choices: tuple[Annotated[str, BeforeValidator(as_answer)], ...] = Field(
         (), description='For the kind choice.'

@@ -84,7 +84,7 @@ def _csv_questions(path: Path) -> list[dict[str, Any]]:
     questions = []
     for place, row in rows:
         if not isinstance(row, dict):
-            raise QuestionsError(f'{path}, {place}: {row}')
+            raise QuestionsError(f'{path}, {place}: {row.reason}')
         if unknown := [name for name in row if name not in COLUMNS]:
             raise QuestionsError(
                 f'{path}, line 1: there is no column {unknown[0]!r}; columns: {", ".join(COLUMNS)}'
