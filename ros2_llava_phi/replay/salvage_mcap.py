@@ -35,7 +35,7 @@ class McapRemains:
 
     def messages(self) -> Iterator[RawMessage]:
         """Yield the messages of every readable chunk, in the order of recording within it."""
-        size, place, lost_chunks = os.path.getsize(self._path), 0, 0
+        size, place, lost_chunks, complete = os.path.getsize(self._path), 0, 0, False
         with self._path.open('rb') as file:
             reader = StreamReader(file, emit_chunks=True, record_size_limit=LARGEST_RECORD)
             records = reader.records
@@ -46,12 +46,12 @@ class McapRemains:
                     # The library raises whatever a damaged byte leads to.
                     break
                 if record is None or isinstance(record, Footer):
+                    complete = True
                     break
                 place = file.tell()
                 inside, readable = _inside(record)
                 lost_chunks += not readable
                 yield from self._take(inside)
-            complete = record is None or isinstance(record, Footer)
             if not complete:
                 file.seek(place)
                 yield from self._take(_inside_broken_chunk(file))

@@ -27,7 +27,10 @@ class Sqlite3Remains:
         count = 0
         try:
             # Not immutable: what was written last may still be in the journal beside the file.
-            with closing(sqlite3.connect(f'{self._path.resolve().as_uri()}?mode=ro', uri=True)) as bag:
+            uri = f'{self._path.resolve().as_uri()}?mode=ro'
+            with closing(sqlite3.connect(uri, uri=True)) as bag:
+                # Without it, SQLite refuses any file that is shorter than it once was.
+                bag.execute('PRAGMA writable_schema=ON')
                 topics = self._read_topics(bag)
                 rows = bag.execute('SELECT topic_id, timestamp, data FROM messages ORDER BY id')
                 for number, recorded_ns, data in rows:
