@@ -24,10 +24,18 @@ class Sqlite3Remains:
 
     def messages(self) -> Iterator[RawMessage]:
         """Yield the messages in the order of writing, those in an unfinished journal as well."""
-        count = 0
+        # Where the journal cannot be opened, as in a folder that is read-only, without it.
+        for how in ('mode=ro', 'immutable=1'):
+            count = 0
+            for message in self._messages(f'{self._path.resolve().as_uri()}?{how}'):
+                count += 1
+                yield message
+            if count:
+                break
+
+    def _messages(self, uri: str) -> Iterator[RawMessage]:
+        count, self.loss = 0, ''
         try:
-            # Not immutable: what was written last may still be in the journal beside the file.
-            uri = f'{self._path.resolve().as_uri()}?mode=ro'
             with closing(sqlite3.connect(uri, uri=True)) as bag:
                 # Without it, SQLite refuses any file that is shorter than it once was.
                 bag.execute('PRAGMA writable_schema=ON')
