@@ -228,9 +228,7 @@ def test_labels_come_from_a_topic_of_a_type_that_only_the_bag_knows(
 
     def truths(field: str, kind: str = 'text', **more: object) -> list[tuple[str, ...]]:
         labels = {'topic': '/labels', 'field': field, **more}
-        records, _ = ask(
-            tmp_path / 'bag', {'question': 'What?', 'kind': kind, 'labels': labels}
-        )
+        records, _ = ask(tmp_path / 'bag', {'question': 'What?', 'kind': kind, 'labels': labels})
         return [each.truth for each in records]
 
     assert truths('near', 'yes_no') == [('No',), ('Yes',), ('No',), ()]

@@ -27,7 +27,8 @@ def replay(
         list[Path], typer.Argument(metavar='BAG...', help='Folders of rosbag2, or their files.')
     ],
     questions: Annotated[
-        Path, typer.Option(help='The questions file, YAML or CSV; see --schema and docs/replay.md.')
+        Path,
+        typer.Option(help='The questions file, YAML or CSV; see --schema and docs/replay.md.'),
     ],
     out: Annotated[
         Path, typer.Option('-o', '--out', help='The folder to make, or of a run to go on with.')

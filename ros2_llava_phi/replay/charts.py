@@ -26,9 +26,7 @@ class Plane:
 
     def y(self, value: float) -> float:
         """Return where a value lies from the top."""
-        return round(
-            self.height - BOTTOM - value / self.y_max * (self.height - TOP - BOTTOM), 2
-        )
+        return round(self.height - BOTTOM - value / self.y_max * (self.height - TOP - BOTTOM), 2)
 
     def svg(
         self,

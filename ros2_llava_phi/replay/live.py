@@ -153,7 +153,9 @@ def _ended(
         if not response.error:
             # What is true is true of the frame that was looked at.
             seen = shown.get((record.camera, response.stamp_ns))
-            record = asking.record(index, seen) if seen else record.model_copy(update={'truth': ()})
+            record = (
+                asking.record(index, seen) if seen else record.model_copy(update={'truth': ()})
+            )
             record = response.fill(record)
         else:
             record = refused(record, response.error, response.error_text)

@@ -146,7 +146,10 @@ class AskedQuestion(_Strict):
 
     question: str = Field(description='In plain language.')
     kind: Annotated[
-        Kind, BeforeValidator(_as_kind, json_schema_input_type=Literal['text', 'yes_no', 'choice', 'number'])
+        Kind,
+        BeforeValidator(
+            _as_kind, json_schema_input_type=Literal['text', 'yes_no', 'choice', 'number']
+        ),
     ] = Field(Kind.FREE_TEXT, description='text, yes_no, choice or number.')
     choices: tuple[Annotated[str, BeforeValidator(as_answer)], ...] = Field(
         (), description='For the kind choice.'

@@ -82,9 +82,7 @@ class Recording:
                 for each in reader.connections
             }
             for each in reader.connections:
-                self._announced[each.topic] = (
-                    self._announced.get(each.topic, 0) + each.msgcount
-                )
+                self._announced[each.topic] = self._announced.get(each.topic, 0) + each.msgcount
             self.start_ns = reader.start_time if reader.message_count else 0
 
     def _give_up(self, error: BagError) -> Salvage:

@@ -98,8 +98,7 @@ def open_run(folder: Path, run: Run, besides: Collection[str] = ()) -> None:
     for field in Run.model_fields:
         if getattr(before, field) != getattr(run, field):
             raise ResultsError(
-                f'{folder} holds another run: {_difference(field, before, run)}; '
-                'give a new folder'
+                f'{folder} holds another run: {_difference(field, before, run)}; give a new folder'
             )
 
 

@@ -124,9 +124,7 @@ def _count_error(scored: Sequence[Record]) -> float | None:
     return _mean(errors)
 
 
-def _sequences(
-    records: Sequence[Record], truth: bool = False
-) -> list[list[tuple[float, str]]]:
+def _sequences(records: Sequence[Record], truth: bool = False) -> list[list[tuple[float, str]]]:
     """Return for each question about each recording what was answered, or true, and when."""
     sequences: dict[tuple[str, int], list[tuple[float, str]]] = {}
     for record in records:

@@ -58,9 +58,7 @@ def _lane(lane: Lane, y: float, scale: float) -> list[str]:
     return parts
 
 
-def _rect(
-    stretch: Stretch, y: float, height: float, scale: float, colour: str, what: str
-) -> str:
+def _rect(stretch: Stretch, y: float, height: float, scale: float, colour: str, what: str) -> str:
     wide = max(1.0, (stretch.to_s - stretch.from_s) * scale - 0.6)
     title = f'{_clock(stretch.from_s)} to {_clock(stretch.to_s)}: {stretch.words}'
     title += f' ({what})' if what else ''

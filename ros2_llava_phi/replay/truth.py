@@ -10,9 +10,7 @@ from .recording import Recording
 class Truths:
     """The right answers to the questions of a file about the frames of one recording."""
 
-    def __init__(
-        self, questions: QuestionsFile, recording: Recording
-    ) -> None:
+    def __init__(self, questions: QuestionsFile, recording: Recording) -> None:
         """Read whatever labels there are; raises an error with a sentence if they cannot be."""
         self._questions = questions.questions
         path = questions.ground_truth
