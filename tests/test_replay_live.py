@@ -77,7 +77,7 @@ def test_what_a_robot_sees_is_recorded(tmp_path: Path) -> None:
     robot, records = ask(tmp_path, QUESTIONS)
     assert robot.shown == [START_NS + index * 500_000_000 for index in range(8)]
     assert robot.times == sorted(robot.times)
-    assert (robot.times[0], robot.times[-1] >= robot.shown[-1]) == (START_NS, True)
+    assert robot.times[0] >= START_NS and robot.times[-1] >= robot.shown[-1]
     assert len(records) == 12 and {each.error for each in records} <= {'', 'SKIPPED'}
     # Each was asked again until its frame was there, and the wait counts.
     for record in (each for each in records if not each.error):

@@ -123,7 +123,7 @@ def test_a_full_disk_loses_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch
         return real(file, data[:300])
 
     monkeypatch.setattr(os, 'write', write)
-    with pytest.raises(ResultsError, match='No space left on device; its [1-9] results are kept'):
+    with pytest.raises(ResultsError, match=r'No space left on device; its [1-9] results are kept'):
         run(folder)
     monkeypatch.undo()
     kept = (folder / 'out' / 'results.jsonl').read_bytes()

@@ -28,7 +28,7 @@ def replay(
     ],
     questions: Annotated[
         Path,
-        typer.Option(help='The questions file, YAML or CSV; see --schema and docs/replay.md.'),
+        typer.Option(help='The questions file, YAML or CSV; see docs/replay.md.'),
     ],
     out: Annotated[
         Path, typer.Option('-o', '--out', help='The folder to make, or of a run to go on with.')

@@ -7,7 +7,6 @@ from types import TracebackType
 import rclpy
 from builtin_interfaces.msg import Time
 from llava_phi.msg import Answer, ModelInfo
-from llava_phi.srv import Ask
 from rcl_interfaces.srv import GetParameters
 from rclpy.context import Context
 from rclpy.publisher import Publisher

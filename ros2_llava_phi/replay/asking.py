@@ -1,4 +1,4 @@
-"""What is asked about each frame of one recording, with what is true: the same offline and live."""
+"""What is asked about each frame of a recording, with what is true: offline and live alike."""
 
 from collections.abc import Iterator
 from functools import cached_property

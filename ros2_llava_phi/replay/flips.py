@@ -1,6 +1,7 @@
 """How often an answer changes over time: one that flickers is useless to a planner."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from pydantic import BaseModel, ConfigDict
 
@@ -22,7 +23,7 @@ def count_flips(sequences: Sequence[Sequence[tuple[float, str]]]) -> Flips:
         if not sequence:
             continue
         answers = [answer for _, answer in sequence]
-        flips += sum(before != after for before, after in zip(answers, answers[1:], strict=False))
+        flips += sum(before != after for before, after in pairwise(answers))
         seconds += sequence[-1][0] - sequence[0][0]
     minutes = seconds / 60
     return Flips(flips=flips, minutes=minutes, per_minute=flips / minutes if minutes else None)

@@ -91,8 +91,9 @@ def replay_live(
                 if index in under_way:
                     yield refused(record, 'SKIPPED', 'the answer before was still awaited')
                     continue
+                started = time.monotonic()
                 response = threads.submit(_ask, robot, asking, index, frame)
-                under_way[index] = Asked(record, time.monotonic(), response)
+                under_way[index] = Asked(record, started, response)
         while under_way:
             pace.wait_for(pace.now_ns() + round(CLOCK_PERIOD_S * 1e9))
             yield from _ended(under_way, asking, shown)
@@ -152,10 +153,8 @@ def _ended(
         record = asked.record
         if not response.error:
             # What is true is true of the frame that was looked at.
-            seen = shown.get((record.camera, response.stamp_ns))
-            record = (
-                asking.record(index, seen) if seen else record.model_copy(update={'truth': ()})
-            )
+            if seen := shown.get((record.camera, response.stamp_ns)):
+                record = asking.record(index, seen)
             record = response.fill(record)
         else:
             record = refused(record, response.error, response.error_text)

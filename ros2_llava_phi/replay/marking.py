@@ -1,4 +1,4 @@
-"""Mark one record: is its answer right?"""
+"""Mark one record: tell whether its answer is right."""
 
 from collections.abc import Sequence
 

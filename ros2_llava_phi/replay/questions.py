@@ -18,7 +18,7 @@ KIND_NAMES = {kind: name for name, kind in KINDS.items()}
 
 
 class QuestionsError(ValueError):
-    """A questions file that cannot be used; the text names the file, the question and the field."""
+    """A questions file that cannot be used; the text names file, question and field."""
 
 
 def as_answer(value: Any) -> Any:
@@ -26,7 +26,7 @@ def as_answer(value: Any) -> Any:
     if isinstance(value, bool):
         return 'Yes' if value else 'No'
     if isinstance(value, int | float):
-        return f'{value:g}'
+        return f'{value:.12g}'
     return value
 
 
@@ -56,6 +56,14 @@ Answers = Annotated[
     tuple[Annotated[str, Field(min_length=1)], ...],
     BeforeValidator(_as_answers, json_schema_input_type=str | list[str] | bool | float),
     Field(min_length=1),
+]
+
+
+KindOfFile = Annotated[
+    Kind,
+    BeforeValidator(
+        _as_kind, json_schema_input_type=Literal['text', 'yes_no', 'choice', 'number']
+    ),
 ]
 
 
@@ -145,12 +153,7 @@ class AskedQuestion(_Strict):
     """One question, and the frames that it is asked about."""
 
     question: str = Field(description='In plain language.')
-    kind: Annotated[
-        Kind,
-        BeforeValidator(
-            _as_kind, json_schema_input_type=Literal['text', 'yes_no', 'choice', 'number']
-        ),
-    ] = Field(Kind.FREE_TEXT, description='text, yes_no, choice or number.')
+    kind: KindOfFile = Field(Kind.FREE_TEXT, description='text, yes_no, choice or number.')
     choices: tuple[Annotated[str, BeforeValidator(as_answer)], ...] = Field(
         (), description='For the kind choice.'
     )

@@ -9,9 +9,9 @@ from .asking import Asking
 from .blank import BlankPicture
 from .comparison import compare
 from .frames import RecordedFrame
+from .gallery import gallery
 from .live import Robot, replay_live
 from .offline import replay_offline
-from .gallery import gallery
 from .questions import QuestionsFile
 from .record import Key, Record
 from .recording import Recording

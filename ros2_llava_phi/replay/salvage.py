@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -66,9 +66,7 @@ def _unpacked(file: Path) -> Iterator[Path]:
         yield file
         return
     with NamedTemporaryFile(suffix=_storage_suffix(file)) as unpacked, file.open('rb') as packed:
-        try:
+        with suppress(zstandard.ZstdError):
             zstandard.ZstdDecompressor().copy_stream(packed, unpacked)
-        except zstandard.ZstdError:
-            pass
         unpacked.flush()
         yield Path(unpacked.name)

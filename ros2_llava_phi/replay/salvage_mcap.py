@@ -1,7 +1,6 @@
 """What is readable of an MCAP file, chunk by chunk, without its index."""
 
 import io
-import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,7 +34,7 @@ class McapRemains:
 
     def messages(self) -> Iterator[RawMessage]:
         """Yield the messages of every readable chunk, in the order of recording within it."""
-        size, place, lost_chunks, complete = os.path.getsize(self._path), 0, 0, False
+        size, place, lost_chunks, complete = self._path.stat().st_size, 0, 0, False
         with self._path.open('rb') as file:
             reader = StreamReader(file, emit_chunks=True, record_size_limit=LARGEST_RECORD)
             records = reader.records

@@ -52,9 +52,8 @@ class Sqlite3Remains:
     def _read_topics(self, bag: sqlite3.Connection) -> dict[int, str]:
         definitions = {}
         # Distributions before Iron do not store them.
-        if bag.execute(
-            "SELECT 1 FROM sqlite_master WHERE name = 'message_definitions'"
-        ).fetchone():
+        tables = {name for (name,) in bag.execute('SELECT name FROM sqlite_master')}
+        if 'message_definitions' in tables:
             definitions = {
                 name: Definition(encoding, text)
                 for name, encoding, text in bag.execute(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 
 from .marking import is_right, is_scored, said
@@ -60,7 +61,7 @@ def _lane(records: Sequence[Record]) -> Lane:
 
 def _stretches(times: Sequence[float], words: Sequence[str]) -> list[Stretch]:
     """Join neighbours that say the same; each lasts until the next is asked."""
-    steps = [after - before for before, after in zip(times, times[1:], strict=False)]
+    steps = [after - before for before, after in pairwise(times)]
     usual = median(steps) if steps else 1.0
     stretches: list[Stretch] = []
     for index, (at_s, said_then) in enumerate(zip(times, words, strict=True)):
