@@ -90,6 +90,12 @@ def main() -> None:
         _complain(str(error))
 
 
+def replay_alone() -> None:
+    """Run the verb replay as a command of its own: `ros2 run llava_phi replay`."""
+    sys.argv.insert(1, 'replay')
+    main()
+
+
 def _complain(text: str) -> NoReturn:
     print(f'llava-phi: {" ".join(text.split())}', file=sys.stderr)
     sys.exit(2)
