@@ -171,7 +171,7 @@ def test_every_interface_field_is_commented(file: Path) -> None:
 def test_entry_points_can_be_called() -> None:
     lines = setup_cfg()['options.entry_points']['console_scripts'].split('\n')
     scripts = dict(re.split(r'\s*=\s*', line) for line in lines if line)
-    assert set(scripts) == {'llava-phi', 'vqa_node'}
+    assert set(scripts) == {'llava-phi', 'replay', 'vqa_node'}
     for target in scripts.values():
         module, function = target.split(':')
         file = ROOT / (module.replace('.', '/') + '.py')
@@ -272,7 +272,8 @@ def test_a_rebuild_leaves_no_stale_module(tmp_path: Path, symlinks: bool) -> Non
     (module / 'old.py').unlink()
     (module / 'node' / 'old.py').unlink()
     assert build() == kept
-    assert {file.name for file in installed.glob('lib/llava_phi/*')} == {'llava-phi', 'vqa_node'}
+    commands = {file.name for file in installed.glob('lib/llava_phi/*')}
+    assert commands == {'llava-phi', 'replay', 'vqa_node'}
 
 
 def test_test_modules_are_skipped_where_a_robot_lacks_what_they_import(tmp_path: Path) -> None:

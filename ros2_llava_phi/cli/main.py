@@ -16,6 +16,7 @@ from .export import export
 from .extract import extract
 from .import_sheet import import_sheet
 from .inspect import inspect
+from .replay import replay
 from .train import train
 
 # What an installation that only runs exported models does without.
@@ -48,6 +49,7 @@ app.command('import')(import_sheet)
 app.command()(inspect)
 app.command()(bag_from_video)
 app.command()(train)
+app.command()(replay)
 app.command()(benchmark)
 
 
@@ -91,6 +93,12 @@ def main() -> None:
         if not _is_for_the_user(error):
             raise
         _complain(str(error))
+
+
+def replay_alone() -> None:
+    """Run the verb replay as a command of its own: `ros2 run llava_phi replay`."""
+    sys.argv.insert(1, 'replay')
+    main()
 
 
 def _complain(text: str) -> NoReturn:

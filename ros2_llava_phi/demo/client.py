@@ -15,6 +15,7 @@ from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import GetState
 from llava_phi.msg import ModelInfo
 from llava_phi.srv import Ask
+from rcl_interfaces.srv import GetParameters
 from rclpy.client import Client
 from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -44,6 +45,9 @@ class AskClient:
         self._node = rclpy.create_node(name, context=self._context, start_parameter_services=False)
         self._ask: Client = self._node.create_client(Ask, f'{node}/ask')
         self._get_state: Client = self._node.create_client(GetState, f'{node}/get_state')
+        self._get_parameters: Client = self._node.create_client(
+            GetParameters, f'{node}/get_parameters'
+        )
         self._model_info: Future[ModelInfo] = Future()
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._node.create_subscription(
@@ -57,6 +61,12 @@ class AskClient:
     def ask(self, request: Ask.Request, patience_s: float) -> Ask.Response:
         """Return the response to a request; raises NoResponseError after `patience_s` seconds."""
         return self._call(self._ask, request, patience_s)
+
+    def get_parameters(
+        self, request: GetParameters.Request, patience_s: float
+    ) -> GetParameters.Response:
+        """Return the node's parameters; raises NoResponseError after `patience_s` seconds."""
+        return self._call(self._get_parameters, request, patience_s)
 
     def wait_until_active(self, patience_s: float) -> None:
         """Return once the node is active; raises NoResponseError after `patience_s` seconds."""

@@ -81,7 +81,7 @@ def make_exchange(
     bag_stamp_ns = stamp_ns - shift_ns
     return Exchange(
         moment=moment,
-        error=_error_name(response.error_code),
+        error=error_name(response.error_code),
         error_text=response.error_text,
         text=answer.text,
         confidence=answer.confidence,
@@ -104,5 +104,6 @@ def make_exchange(
     )
 
 
-def _error_name(code: int) -> str:
+def error_name(code: int) -> str:
+    """Return the name of an error code; empty for none."""
     return '' if code == Ask.Response.NONE else ERROR_NAMES.get(code, f'error {code}')

@@ -65,7 +65,7 @@ def play(bag: Path, node: Node) -> None:
         topic: node.create_publisher(MESSAGE_TYPES[message_type], topic, QoSProfile(depth=5))
         for topic, message_type in camera_topics(bag).items()
     }
-    _wait_for_subscribers(publishers)
+    wait_for_subscribers(publishers)
     start = first_ns = shift_ns = played = latest_ns = 0
     for message in read_camera_messages(bag):
         if not played:
@@ -83,7 +83,8 @@ def play(bag: Path, node: Node) -> None:
     _say(played=played, latest_ns=latest_ns)
 
 
-def _wait_for_subscribers(publishers: dict[str, Publisher]) -> None:
+def wait_for_subscribers(publishers: dict[str, Publisher]) -> None:
+    """Return once every topic has a subscriber; raises NobodyListensError if one finds none."""
     deadline = time.monotonic() + PATIENCE_S
     for topic, publisher in publishers.items():
         while not publisher.get_subscription_count():

@@ -13,6 +13,7 @@ from rosbags.typesys import Stores, get_typestore
 
 from ..node.image_conversion import compressed_to_rgb, image_to_rgb
 from .bag import COMPRESSED_IMAGE, IMAGE, BagError
+from .raw_message import RawMessage
 
 _types = get_typestore(Stores.ROS2_JAZZY)
 
@@ -42,7 +43,7 @@ def camera_topics(path: Path) -> dict[str, str]:
 
     Raises BagError for a bag that is missing, damaged, or without any picture.
     """
-    with _opened(path) as reader:
+    with opened(path) as reader:
         return _camera_topics(reader, path)
 
 
@@ -55,7 +56,7 @@ def read_camera_messages(path: Path, topics: Collection[str] = ()) -> Iterator[C
 
     Raises BagError for a bag that is missing, damaged, or without these topics.
     """
-    with _opened(path) as reader:
+    with opened(path) as reader:
         known = _camera_topics(reader, path)
         for topic in topics:
             if topic not in known:
@@ -68,24 +69,30 @@ def read_camera_messages(path: Path, topics: Collection[str] = ()) -> Iterator[C
         announced = sum(each.msgcount for each in connections)
         count = 0
         while True:
-            with _damage_reported(path):
+            with damage_reported(path):
                 try:
                     connection, recorded_ns, cdr = next(messages)
                 except StopIteration:
                     break
-                header = _deserialise(cdr, connection.msgtype).header
-                stamp_ns = header.stamp.sec * 10**9 + header.stamp.nanosec
-            yield CameraMessage(
-                topic=connection.topic,
-                type=connection.msgtype,
-                recorded_ns=recorded_ns,
-                stamp_ns=stamp_ns,
-                frame_id=header.frame_id,
-                cdr=bytes(cdr),
-            )
+                raw = RawMessage(connection.topic, connection.msgtype, recorded_ns, bytes(cdr))
+                message = camera_message(raw)
+            yield message
             count += 1
         if count != announced:
             raise BagError(f'{path} is damaged: it holds {count} of {announced} pictures')
+
+
+def camera_message(raw: RawMessage) -> CameraMessage:
+    """Return a message of a camera with what its header says."""
+    header = _deserialise(raw.cdr, raw.type).header
+    return CameraMessage(
+        topic=raw.topic,
+        type=raw.type,
+        recorded_ns=raw.recorded_ns,
+        stamp_ns=header.stamp.sec * 10**9 + header.stamp.nanosec,
+        frame_id=header.frame_id,
+        cdr=raw.cdr,
+    )
 
 
 def picture(message: CameraMessage) -> NDArray[np.uint8]:
@@ -122,7 +129,8 @@ def _camera_topics(reader: Reader, path: Path) -> dict[str, str]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Reader]:
+def opened(path: Path) -> Iterator[Reader]:
+    """Open a bag; raises BagError for one that is missing or damaged."""
     if not path.exists():
         raise BagError(f'{path} does not exist; name the folder of a rosbag2')
     if path.is_dir() and not (path / 'metadata.yaml').is_file():
@@ -130,7 +138,7 @@ def _opened(path: Path) -> Iterator[Reader]:
             f'{path} is not a rosbag2: it has no metadata.yaml; '
             f'if the recording broke off, `ros2 bag reindex` writes a new one'
         )
-    with _damage_reported(path):
+    with damage_reported(path):
         reader = Reader(path)
         reader.open()
     try:
@@ -140,7 +148,8 @@ def _opened(path: Path) -> Iterator[Reader]:
 
 
 @contextmanager
-def _damage_reported(path: Path) -> Iterator[None]:
+def damage_reported(path: Path) -> Iterator[None]:
+    """Turn whatever comes of damaged bytes into BagError."""
     # What the library raises depends on which byte is wrong, from its own errors over those of
     # struct, SQLite and zstd to a bare KeyError; each of them means the same to the user.
     try:

@@ -1,0 +1,132 @@
+"""llava-phi replay: ask about recordings, score the answers, write a report."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..replay.asking import Asking
+    from ..replay.replay import OnFrame
+    from ..replay.summary import RecordingNotes
+
+
+def _show_schema(wanted: bool) -> None:
+    if wanted:
+        from ..replay.questions import QuestionsFile
+
+        typer.echo(json.dumps(QuestionsFile.model_json_schema(), indent=2))
+        raise typer.Exit
+
+
+def replay(
+    bags: Annotated[
+        list[Path], typer.Argument(metavar='BAG...', help='Folders of rosbag2, or their files.')
+    ],
+    questions: Annotated[
+        Path,
+        typer.Option(help='The questions file, YAML or CSV; see docs/replay.md.'),
+    ],
+    out: Annotated[
+        Path, typer.Option('-o', '--out', help='The folder to make, or of a run to go on with.')
+    ],
+    model: Annotated[
+        str, typer.Option(help='Folder of the model, or name of a packaged model.')
+    ] = 'llava-phi-tiny',
+    engine: Annotated[
+        str, typer.Option(help='onnxruntime, tensorrt, torch, or auto: what fits the folder.')
+    ] = 'auto',
+    precision: Annotated[
+        str, typer.Option(help="auto: the export's, or fp32; torch has bf16 and fp16, too.")
+    ] = 'auto',
+    device: Annotated[
+        str, typer.Option(help='cpu, cuda, cuda:N, or auto: cuda for plans, else cpu.')
+    ] = 'auto',
+    blank: Annotated[
+        bool,
+        typer.Option('--blank', help='Ask about a grey picture, too: does the model look at all?'),
+    ] = False,
+    ray: Annotated[
+        bool, typer.Option('--ray', help='Spread the recordings over processes with Ray.')
+    ] = False,
+    live: Annotated[
+        bool,
+        typer.Option('--live', help='Play to a running vqa_node over ROS 2, and ask that.'),
+    ] = False,
+    node: Annotated[str, typer.Option(help="With --live, the node's full name.")] = '/vqa_node',
+    rate: Annotated[
+        float, typer.Option(min=0.01, max=100, help='With --live, times the recorded rate.')
+    ] = 1.0,
+    baseline: Annotated[
+        Path | None, typer.Option(help='results.jsonl of another run to compare with.')
+    ] = None,
+    schema: Annotated[
+        bool,
+        typer.Option(
+            '--schema',
+            callback=_show_schema,
+            is_eager=True,
+            help='Print the JSON schema of questions files.',
+        ),
+    ] = False,
+) -> None:
+    """Ask about recordings; results.jsonl, summary.json and report.html go into a folder."""
+    from ..replay.questions_file import read_questions
+    from ..replay.replay import conclude, open_recordings, run_offline
+    from ..replay.results import read_results
+    from .progress import shown_progress
+
+    if live and (blank or ray):
+        raise typer.BadParameter('--blank and --ray are for offline runs; leave out --live.')
+    askings = open_recordings(bags, read_questions(questions))
+    if baseline is not None:
+        read_results(baseline)
+    with shown_progress() as progress:
+        task = progress.add_task('', total=None)
+
+        def on_frame(name: str, at_s: float) -> None:
+            progress.update(task, description=f'{name}, {at_s:.0f} s')
+
+        if ray:
+            from ..replay.on_ray import ModelChoice, run_on_ray
+
+            choice = ModelChoice(model, engine, device, precision)
+            notes = run_on_ray(askings, choice, out, blank)
+        elif live:
+            notes = _live(askings, node, out, rate, on_frame)
+        else:
+            from ..assistant.load import load_assistant
+
+            assistant = load_assistant(model, engine, device, precision)
+            notes = run_offline(askings, assistant, out, blank, on_frame)
+    summary = conclude(askings, out, notes, baseline)
+    for recording in summary.recordings:
+        for note in recording.notes:
+            typer.echo(f'{recording.name}: {note}', err=True)
+    from ..replay.headline import headline
+
+    typer.echo(headline(summary))
+    typer.echo(f'The report: {out / "report.html"}')
+
+
+def _live(
+    askings: 'Sequence[Asking]', node: str, out: Path, rate: float, on_frame: 'OnFrame'
+) -> 'list[RecordingNotes]':
+    try:
+        from ..demo.robot import NodeUnderTest
+    except ModuleNotFoundError as error:
+        raise typer.BadParameter(
+            f'--live needs ROS 2 and this package built and sourced ({error.name} is missing).'
+        ) from error
+    from ..replay.replay import run_live
+
+    topics = {
+        topic: each.recording.topics[topic].type
+        for each in askings
+        for topic in each.cameras.values()
+    }
+    with NodeUnderTest(node) as robot:
+        return run_live(askings, robot, robot.wait_until_ready(topics), out, rate, on_frame)

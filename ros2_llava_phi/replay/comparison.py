@@ -1,0 +1,124 @@
+"""Compare two runs, question by question about the same frames."""
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from .marking import is_right, is_scored, said
+from .record import Record
+
+Change = Literal['better', 'worse', 'other']
+
+
+class Changed(BaseModel):
+    """A pair whose answers differ; other: both right, both wrong, or without truth."""
+
+    model_config = ConfigDict(frozen=True)
+
+    change: Change
+    recording: str
+    camera: str
+    at_s: float
+    question: str
+    before: str
+    now: str
+    truth: tuple[str, ...]
+
+
+class Comparison(BaseModel):
+    """
+    How a run compares with one before.
+
+    pairs: questions about the same frames in both; scored: of these, with a truth and an answer.
+    better, worse: wrong before and right now, and the other way round.
+    p_value: of McNemar's exact test; below 0.05, the runs differ by more than chance.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    baseline: str
+    pairs: int
+    scored: int
+    accuracy_before: float | None
+    accuracy_now: float | None
+    better: int
+    worse: int
+    p_value: float
+    changed: list[Changed]
+
+
+def compare(baseline: str, before: Sequence[Record], now: Sequence[Record]) -> Comparison:
+    """
+    Pair two runs' records by recording, camera, stamp, and question, and compare them.
+
+    baseline: what to call the run before.
+    """
+    old = {_pair_key(each): each for each in before}
+    pairs = [(old[key], each) for each in now if (key := _pair_key(each)) in old]
+    scored = [pair for pair in pairs if is_scored(pair[1]) and _is_comparable(pair[0])]
+    marks = [(is_right(_with_truth(*pair)), is_right(pair[1])) for pair in scored]
+    better, worse = marks.count((False, True)), marks.count((True, False))
+    return Comparison(
+        baseline=baseline,
+        pairs=len(pairs),
+        scored=len(scored),
+        accuracy_before=sum(mark for mark, _ in marks) / len(marks) if marks else None,
+        accuracy_now=sum(mark for _, mark in marks) / len(marks) if marks else None,
+        better=better,
+        worse=worse,
+        p_value=mcnemar(better, worse),
+        changed=[_changed(*pair) for pair in pairs if _words(pair[0]) != _words(pair[1])],
+    )
+
+
+def mcnemar(better: int, worse: int) -> float:
+    """Return the two-sided p-value of McNemar's exact test on discordant pairs (1947)."""
+    pairs = better + worse
+    tail = sum(math.comb(pairs, count) for count in range(min(better, worse) + 1))
+    # As whole numbers: 2^pairs has no float for many pairs.
+    return min(1.0, 2 * tail / 2**pairs)
+
+
+def _pair_key(record: Record) -> tuple[object, ...]:
+    # Not by the place in the questions file, to which questions may have been added.
+    place = record.stamp_ns or record.frame
+    return (
+        record.recording,
+        record.camera,
+        place,
+        record.question,
+        record.kind,
+        record.choices,
+    )
+
+
+def _is_comparable(before: Record) -> bool:
+    return not before.error
+
+
+def _with_truth(before: Record, now: Record) -> Record:
+    """Return the record before with today's truth, which may have been corrected."""
+    return before.model_copy(update={'truth': now.truth})
+
+
+def _words(record: Record) -> str:
+    return record.error or said(record)
+
+
+def _changed(before: Record, now: Record) -> Changed:
+    change: Change = 'other'
+    if is_scored(now) and not before.error:
+        marks = is_right(_with_truth(before, now)), is_right(now)
+        change = 'better' if marks == (False, True) else 'worse' if marks[0] > marks[1] else change
+    return Changed(
+        change=change,
+        recording=now.recording,
+        camera=now.camera,
+        at_s=now.at_s,
+        question=now.question,
+        before=_words(before),
+        now=_words(now),
+        truth=now.truth,
+    )

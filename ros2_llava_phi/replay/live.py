@@ -1,0 +1,161 @@
+"""Ask a running node while the recording is played to it, and measure what a robot would see."""
+
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from ..assistant.question import Question
+from .asking import Asking
+from .bag_reader import CameraMessage
+from .frames import RecordedFrame
+from .offline import refused
+from .record import Key, Live, Record
+
+# The time on /clock is told so often while nothing else happens.
+CLOCK_PERIOD_S = 0.01
+# A frame needs a moment to arrive; for so long, a node that does not have it is asked again.
+ARRIVAL_S = 1.0
+ASK_AGAIN_S = 0.005
+# What the node says while a frame is on its way.
+NOT_THERE_YET = ('STALE_FRAME', 'NO_FRAME')
+
+
+class Response(Protocol):
+    """A node's response to a question."""
+
+    error: str
+    error_text: str
+    stamp_ns: int
+    frame_age: float
+    queue: float
+
+    def fill(self, record: Record) -> Record:
+        """Return a record with the answer."""
+
+
+class Robot(Protocol):
+    """A node, its cameras and its clock."""
+
+    def tell_time(self, time_ns: int) -> None:
+        """Publish the time."""
+
+    def show(self, message: CameraMessage) -> None:
+        """Publish a camera's message, with its own stamp."""
+
+    def ask(self, question: Question, camera: str, oldest_stamp_ns: int) -> Response:
+        """Ask about a frame at least as new as that stamp; any number of threads may."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question under way."""
+
+    record: Record
+    started: float
+    response: 'Future[tuple[Response, float]]'
+
+
+def replay_live(
+    asking: Asking,
+    robot: Robot,
+    rate: float = 1.0,
+    already: Collection[Key] = (),
+    on_frame: Callable[[RecordedFrame, list[int]], None] = lambda frame, due: None,
+) -> Iterator[Record]:
+    """
+    Play one recording to a node, ask what is due, and yield a record of each response.
+
+    A question is not asked while its last answer is still awaited: that frame is SKIPPED.
+
+    rate: 2 plays twice as fast as recorded.
+    """
+    shown: dict[tuple[str, int], RecordedFrame] = {}
+    under_way: dict[int, Asked] = {}
+    with ThreadPoolExecutor(len(asking.questions)) as threads:
+        pace = Pace(robot, rate)
+        for frame, _, due in asking.frames():
+            on_frame(frame, due)
+            pace.wait_for(frame.message.recorded_ns)
+            yield from _ended(under_way, asking, shown)
+            # For what answers say about it, a frame is kept without its picture.
+            bare = replace(frame, message=replace(frame.message, cdr=b''))
+            shown[frame.camera, frame.message.stamp_ns] = bare
+            robot.show(frame.message)
+            for index in due:
+                record = asking.record(index, frame)
+                record = record.model_copy(update={'live': Live(due=frame.number, latency=0.0)})
+                if record.key in already:
+                    continue
+                if index in under_way:
+                    yield refused(record, 'SKIPPED', 'the answer before was still awaited')
+                    continue
+                started = time.monotonic()
+                response = threads.submit(_ask, robot, asking, index, frame)
+                under_way[index] = Asked(record, started, response)
+        while under_way:
+            pace.wait_for(pace.now_ns() + round(CLOCK_PERIOD_S * 1e9))
+            yield from _ended(under_way, asking, shown)
+
+
+class Pace:
+    """The recording's time, which passes at a rate from the first frame on."""
+
+    def __init__(self, robot: Robot, rate: float) -> None:
+        """Take who is told the time."""
+        self._robot, self._rate = robot, rate
+        self._start_ns: int | None = None
+        self._started = 0.0
+
+    def now_ns(self) -> int:
+        """Return the recording's time."""
+        passed = time.monotonic() - self._started
+        return (self._start_ns or 0) + round(passed * self._rate * 1e9)
+
+    def wait_for(self, time_ns: int) -> None:
+        """Return when that time has come, and tell the time until then."""
+        if self._start_ns is None or time_ns < self.now_ns() - 1e9:
+            # The first frame, or a recording whose clock was set back.
+            self._start_ns, self._started = time_ns, time.monotonic()
+        while (left_ns := time_ns - self.now_ns()) > 0:
+            self._robot.tell_time(self.now_ns())
+            time.sleep(min(CLOCK_PERIOD_S, left_ns / self._rate / 1e9))
+        self._robot.tell_time(max(time_ns, self.now_ns()))
+
+
+def _ask(robot: Robot, asking: Asking, index: int, frame: RecordedFrame) -> tuple[Response, float]:
+    """Return the response, and when it came."""
+    question = asking.questions[index]
+    give_up = time.monotonic() + ARRIVAL_S
+    while True:
+        response = robot.ask(question.to_question(), question.camera, frame.message.stamp_ns)
+        now = time.monotonic()
+        if response.error not in NOT_THERE_YET or now > give_up:
+            return response, now
+        time.sleep(ASK_AGAIN_S)
+
+
+def _ended(
+    under_way: dict[int, Asked],
+    asking: Asking,
+    shown: Mapping[tuple[str, int], RecordedFrame],
+) -> Iterator[Record]:
+    for index in [index for index, asked in under_way.items() if asked.response.done()]:
+        asked = under_way.pop(index)
+        response, ended = asked.response.result()
+        live = Live(
+            due=asked.record.frame,
+            latency=ended - asked.started,
+            frame_age=response.frame_age,
+            queue=response.queue,
+        )
+        record = asked.record
+        if not response.error:
+            # What is true is true of the frame that was looked at.
+            if seen := shown.get((record.camera, response.stamp_ns)):
+                record = asking.record(index, seen)
+            record = response.fill(record)
+        else:
+            record = refused(record, response.error, response.error_text)
+        yield record.model_copy(update={'live': live})

@@ -1,0 +1,65 @@
+"""Ask straight through the assistant, as fast as it goes, with the same answers every time."""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+
+from ..assistant.assistant import Assistant
+from ..assistant.question import QuestionError
+from .asking import Asking, Decoded
+from .bag import BagError
+from .blank import BlankPicture
+from .frames import RecordedFrame
+from .record import Key, Record, answered
+
+
+def replay_offline(
+    asking: Asking,
+    assistant: Assistant,
+    blank: BlankPicture | None = None,
+    already: Collection[Key] = (),
+    on_frame: Callable[[RecordedFrame, list[int]], None] = lambda frame, due: None,
+) -> Iterator[Record]:
+    """
+    Yield a record for each question about each frame that it is due for.
+
+    A frame is decoded and looked at once, whatever it is asked, and not at all if nothing is.
+
+    already: keys of the records that are there, which are not asked for again.
+    on_frame: hears of every frame, and of the indices of the questions due for it.
+
+    Raises BagError and others of ours, each with a sentence.
+    """
+    for frame, decoded, due in asking.frames():
+        on_frame(frame, due)
+        records = [asking.record(index, frame) for index in due]
+        records = [each for each in records if each.key not in already]
+        if records:
+            yield from _answers(asking, records, decoded, assistant, blank)
+
+
+def _answers(
+    asking: Asking,
+    records: Sequence[Record],
+    decoded: Decoded,
+    assistant: Assistant,
+    blank: BlankPicture | None,
+) -> Iterator[Record]:
+    frame = decoded.frame
+    if isinstance(frame, BagError):
+        for record in records:
+            yield refused(record, 'BAD_FRAME', str(frame))
+        return
+    view = assistant.look(frame)
+    for record in records:
+        question = asking.questions[record.entry - 1].to_question()
+        try:
+            answer = assistant.ask(view, question)
+            guess = blank.answer(question, frame.image.shape) if blank else None
+        except QuestionError as error:
+            yield refused(record, 'INVALID_QUESTION', str(error))
+            continue
+        yield answered(record, answer).model_copy(update={'when_blank': guess})
+
+
+def refused(record: Record, error: str, text: str) -> Record:
+    """Return a record with the reason why there is no answer."""
+    return record.model_copy(update={'error': error, 'error_text': text})

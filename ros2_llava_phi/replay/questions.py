@@ -1,0 +1,191 @@
+"""The questions file: what is asked about a recording, of which camera, when, and what is true."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from ..assistant.question import Kind, Question
+from .field_path import parse_field_path
+
+KINDS = {
+    'text': Kind.FREE_TEXT,
+    'yes_no': Kind.YES_NO,
+    'choice': Kind.CHOICE,
+    'number': Kind.NUMBER,
+}
+KIND_NAMES = {kind: name for name, kind in KINDS.items()}
+
+
+class QuestionsError(ValueError):
+    """A questions file that cannot be used; the text names file, question and field."""
+
+
+def as_answer(value: Any) -> Any:
+    """Return a value as an answer's text: YAML reads a bare yes as true, and a bare 2 as 2."""
+    if isinstance(value, bool):
+        return 'Yes' if value else 'No'
+    if isinstance(value, int | float):
+        return f'{value:.12g}'
+    return value
+
+
+def _as_answers(value: Any) -> Any:
+    several = isinstance(value, list | tuple)
+    return tuple(as_answer(each) for each in value) if several else (as_answer(value),)
+
+
+def _as_kind(value: Any) -> Any:
+    if isinstance(value, str) and value in KINDS:
+        return KINDS[value]
+    raise ValueError(f'it must be one of {", ".join(KINDS)}')
+
+
+def _check_span(from_s: float, to_s: float | None) -> None:
+    if to_s is not None and to_s <= from_s:
+        raise ValueError(f'to_s ({to_s:g}) must be more than from_s ({from_s:g})')
+
+
+def _checked_path(path: str) -> str:
+    parse_field_path(path)
+    return path
+
+
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Answers = Annotated[
+    tuple[Annotated[str, Field(min_length=1)], ...],
+    BeforeValidator(_as_answers, json_schema_input_type=str | list[str] | bool | float),
+    Field(min_length=1),
+]
+
+
+KindOfFile = Annotated[
+    Kind,
+    BeforeValidator(
+        _as_kind, json_schema_input_type=Literal['text', 'yes_no', 'choice', 'number']
+    ),
+]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra='forbid', frozen=True)
+
+
+class When(_Strict):
+    """
+    Of which frames of its camera a question is asked: of every frame, unless a field says less.
+
+    Seconds count from the start of the recording, by the time of recording.
+    """
+
+    every_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        None, description='The first frame of every so many seconds.'
+    )
+    at_s: tuple[Seconds, ...] = Field(
+        (), description='The first frame at or after each of these times.'
+    )
+    at_stamps_ns: tuple[int, ...] = Field(
+        (), description='The frames with these very stamps in their headers.'
+    )
+    from_s: Seconds = Field(0.0, description='No frame before this time.')
+    to_s: Seconds | None = Field(None, description='No frame from this time on.')
+    on_change: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None,
+        description='Frames in which this share of the picture has changed since the last; '
+        '0.1 is a start.',
+    )
+
+    @model_validator(mode='after')
+    def _fits(self) -> 'When':
+        ways = ('every_s', 'at_s', 'at_stamps_ns', 'on_change')
+        given = [name for name in ways if getattr(self, name)]
+        if len(given) > 1:
+            raise ValueError(f'{" and ".join(given)} cannot be together; choose one of them')
+        _check_span(self.from_s, self.to_s)
+        return self
+
+
+class Truth(_Strict):
+    """
+    What is true of some frames: of one stamp, of a span, or of all if nothing says of which.
+
+    Of several, the first that covers a frame counts.
+    """
+
+    answers: Answers = Field(
+        description='One answer, or a list of acceptable ones. Ten or more are taken for those '
+        "of so many people, and scored by VQA's rule. `cannot tell` is the answer of a model "
+        'that rightly abstains.'
+    )
+    stamp_ns: int | None = Field(None, description="The stamp in the frame's header.")
+    from_s: Seconds = Field(0.0, description='No frame before this time.')
+    to_s: Seconds | None = Field(None, description='No frame from this time on.')
+
+    @model_validator(mode='after')
+    def _fits(self) -> 'Truth':
+        _check_span(self.from_s, self.to_s)
+        return self
+
+    def covers(self, stamp_ns: int, at_s: float) -> bool:
+        """Return whether a frame is one of those."""
+        if self.stamp_ns is not None:
+            return stamp_ns == self.stamp_ns
+        return self.from_s <= at_s and (self.to_s is None or at_s < self.to_s)
+
+
+class Labels(_Strict):
+    """What is true, from a topic of the recording: the message nearest to the frame in time."""
+
+    topic: str = Field(description='Any topic whose message type the recording carries.')
+    field: Annotated[str, AfterValidator(_checked_path)] = Field(
+        description='Path to the field: `data`, `status.level`, `objects[0].label`; `objects[#]` '
+        'is how many there are, `objects[*].label` all of them, each acceptable.'
+    )
+    within_s: Annotated[float, Field(gt=0)] = Field(
+        0.5, description='No label that is further from the frame.'
+    )
+    values: dict[str, Annotated[str, BeforeValidator(as_answer)]] = Field(
+        {}, description='The answers that values stand for; any other value is left unscored.'
+    )
+
+
+class AskedQuestion(_Strict):
+    """One question, and the frames that it is asked about."""
+
+    question: str = Field(description='In plain language.')
+    kind: KindOfFile = Field(Kind.FREE_TEXT, description='text, yes_no, choice or number.')
+    choices: tuple[Annotated[str, BeforeValidator(as_answer)], ...] = Field(
+        (), description='For the kind choice.'
+    )
+    max_tokens: Annotated[int, Field(ge=1)] = Field(64, description='Of a free text.')
+    camera: str = Field(
+        '',
+        description='A name out of `cameras`, a topic, or the first part of one; needed where '
+        'there are several.',
+    )
+    when: When = When()
+    truth: tuple[Truth, ...] = ()
+    labels: Labels | None = None
+
+    @model_validator(mode='after')
+    def _can_be_asked(self) -> 'AskedQuestion':
+        self.to_question()
+        if self.truth and self.labels:
+            raise ValueError('truth and labels cannot be together; choose one of them')
+        return self
+
+    def to_question(self) -> Question:
+        """Return the question for the assistant; raises QuestionError if it cannot be asked."""
+        return Question(self.question, self.kind, self.choices, self.max_tokens)
+
+
+class QuestionsFile(_Strict):
+    """Questions about recordings."""
+
+    cameras: dict[str, str] = Field({}, description='Short names of the topics with pictures.')
+    ground_truth: Path | None = Field(
+        None,
+        description='A JSON file with what is true of each frame, by camera, stamp and question; '
+        "relative to this file. A question's own truth comes first.",
+    )
+    questions: Annotated[tuple[AskedQuestion, ...], Field(min_length=1)]

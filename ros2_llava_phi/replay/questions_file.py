@@ -1,0 +1,108 @@
+"""Read a questions file, YAML or CSV, and say in one line what is wrong with it."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from ..training.data.conversation import DataError
+from ..training.data.csv_file import csv_records
+from .questions import QuestionsError, QuestionsFile
+
+# The columns of a CSV file, and where each belongs in a question; `|` parts several values.
+COLUMNS = {
+    'question': ('question',),
+    'kind': ('kind',),
+    'choices': ('choices',),
+    'camera': ('camera',),
+    'max_tokens': ('max_tokens',),
+    'every_s': ('when', 'every_s'),
+    'at_s': ('when', 'at_s'),
+    'at_stamps_ns': ('when', 'at_stamps_ns'),
+    'from_s': ('when', 'from_s'),
+    'to_s': ('when', 'to_s'),
+    'on_change': ('when', 'on_change'),
+    'answers': ('truth', 'answers'),
+    'labels_topic': ('labels', 'topic'),
+    'labels_field': ('labels', 'field'),
+}
+LISTS = ('choices', 'at_s', 'at_stamps_ns', 'answers')
+
+
+def read_questions(path: Path) -> QuestionsFile:
+    """Read a questions file; raises QuestionsError that names file, question and field."""
+    if path.suffix.lower() == '.csv':
+        return _checked(path, {'questions': _csv_questions(path)})
+    try:
+        content = yaml.safe_load(path.read_text(encoding='utf-8-sig'))
+    except UnicodeDecodeError as error:
+        raise QuestionsError(f'{path}: byte {error.start} is no UTF-8') from error
+    except OSError as error:
+        raise QuestionsError(f'{path} cannot be read: {error.strerror}') from error
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise QuestionsError(f'{path} is no YAML: {" ".join(str(error).split())}') from error
+    if isinstance(content, list):
+        content = {'questions': content}
+    if not isinstance(content, dict):
+        raise QuestionsError(f'{path} holds no questions; it must have `questions:` and a list')
+    return _checked(path, content)
+
+
+def _checked(path: Path, content: dict[str, Any]) -> QuestionsFile:
+    try:
+        file = QuestionsFile.model_validate(content)
+    except ValidationError as error:
+        raise QuestionsError(f'{path}: {_problem(error)}') from error
+    if file.ground_truth is not None:
+        beside = path.resolve().parent / file.ground_truth.expanduser()
+        return file.model_copy(update={'ground_truth': beside})
+    return file
+
+
+def _problem(error: ValidationError) -> str:
+    """Return which question and field is wrong, and why; questions count from 1."""
+    first = error.errors()[0]
+    place = list(first['loc'])
+    where = ''
+    if place[:1] == ['questions'] and len(place) > 1:
+        where = f'question {int(place[1]) + 1}, '
+        place = place[2:]
+    field = '.'.join(str(part) for part in place)
+    where += f'field {field}: ' if field else 'as a whole: '
+    wrong = first['msg'].removeprefix('Value error, ')
+    given = first['input']
+    shown = f' (it is {str(given)[:60]!r})' if isinstance(given, str | int | float) else ''
+    return f'{where}{wrong[:1].lower()}{wrong[1:]}{shown}'
+
+
+def _csv_questions(path: Path) -> list[dict[str, Any]]:
+    try:
+        rows = list(csv_records(path, ('question',)))
+    except DataError as error:
+        raise QuestionsError(str(error)) from error
+    questions = []
+    for place, row in rows:
+        if not isinstance(row, dict):
+            raise QuestionsError(f'{path}, {place}: {row.reason}')
+        if unknown := [name for name in row if name not in COLUMNS]:
+            raise QuestionsError(
+                f'{path}, line 1: there is no column {unknown[0]!r}; columns: {", ".join(COLUMNS)}'
+            )
+        questions.append(_nested(row))
+    return questions
+
+
+def _nested(row: dict[str, str]) -> dict[str, Any]:
+    """Return a row as a question has it; empty cells leave their field out."""
+    question: dict[str, Any] = {}
+    for column, (*outer, name) in COLUMNS.items():
+        cell = row.get(column, '').strip()
+        if not cell:
+            continue
+        value: Any = [part.strip() for part in cell.split('|')] if column in LISTS else cell
+        inside = question.setdefault(outer[0], {}) if outer else question
+        inside[name] = value
+    if 'truth' in question:
+        question['truth'] = [question['truth']]
+    return question

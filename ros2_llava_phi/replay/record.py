@@ -1,0 +1,135 @@
+"""One line of results.jsonl: a question about a frame, and what came of it."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from ..assistant.answer import Answer
+from ..assistant.question import Kind
+from .questions import KIND_NAMES
+
+# Recording, camera, the frame's place, and the question's place in its file.
+Key = tuple[str, str, int, int]
+KindName = Literal['text', 'yes_no', 'choice', 'number']
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra='forbid', frozen=True)
+
+
+class Seconds(_Frozen):
+    """Seconds spent in each stage; zero for what an earlier question had done already."""
+
+    encode: float = 0.0
+    prefill_view: float = 0.0
+    prefill: float = 0.0
+    decode: float = 0.0
+
+
+class Live(_Frozen):
+    """
+    What a robot's client would see, in seconds.
+
+    due: the place of the frame that was due; the answer may be about a later one.
+    latency: from the question to the response; the longest wait where there was none.
+    frame_age: of the frame when it was picked, by the recording's clock.
+    queue: spent waiting for the model.
+    """
+
+    due: int
+    latency: float
+    frame_age: float = 0.0
+    queue: float = 0.0
+
+
+class Record(_Frozen):
+    """
+    One question about one frame.
+
+    frame: the frame's place among those of its camera, from 0.
+    at_s: seconds since the recording's start, by the time of recording.
+    entry: the question's place in the questions file, from 1.
+    value: bool for yes_no, the index of the choice for choice, a number for number, else None.
+    probabilities: of `allowed`; what is missing to 1 is that the picture does not tell.
+    truth: the acceptable answers; empty where nobody knows.
+    when_blank: the answer to the same question about a grey picture, if it was asked.
+    error, error_text: why there is no answer: a code's name as in Ask.srv, or NO_RESPONSE or
+    SKIPPED in a live run; and a sentence.
+    live: None in an offline run.
+    """
+
+    recording: str
+    camera: str
+    frame: int
+    stamp_ns: int
+    at_s: float
+    frame_id: str = ''
+    entry: int
+    question: str
+    kind: KindName
+    choices: tuple[str, ...] = ()
+    text: str = ''
+    value: bool | int | float | None = None
+    confidence: float = 0.0
+    allowed: tuple[str, ...] = ()
+    probabilities: tuple[float, ...] = ()
+    abstain_reason: str = ''
+    cut_short: int = 0
+    prompt_tokens: int = 0
+    answer_tokens: int = 0
+    model: str = ''
+    truth: tuple[str, ...] = ()
+    when_blank: str | None = None
+    error: str = ''
+    error_text: str = ''
+    seconds: Seconds = Seconds()
+    live: Live | None = None
+
+    @property
+    def key(self) -> Key:
+        """Return what tells this record from all others of a run."""
+        frame = self.frame if self.live is None else self.live.due
+        return self.recording, self.camera, frame, self.entry
+
+    @property
+    def abstained(self) -> bool:
+        """Return whether the assistant declined to answer."""
+        return bool(self.abstain_reason)
+
+    @property
+    def total_s(self) -> float:
+        """Return the seconds that the answer took: all stages, or a robot's wait."""
+        if self.live is not None:
+            return self.live.latency
+        return sum(self.seconds.model_dump().values())
+
+
+def kind_name(kind: Kind) -> KindName:
+    """Return a kind's name in files."""
+    name: KindName = KIND_NAMES[kind]  # type: ignore[assignment]
+    return name
+
+
+def answered(asked: Record, answer: Answer) -> Record:
+    """Return a record with what the assistant answered."""
+    timings = answer.timings
+    return asked.model_copy(
+        update={
+            'text': answer.text,
+            'value': answer.value,
+            'confidence': answer.confidence,
+            'allowed': answer.allowed,
+            'probabilities': answer.probabilities,
+            'abstain_reason': answer.abstain_reason,
+            'cut_short': int(answer.cut_short),
+            'prompt_tokens': answer.prompt_tokens,
+            'answer_tokens': answer.answer_tokens,
+            'model': str(answer.model),
+            'seconds': Seconds(
+                encode=timings.encode,
+                prefill_view=timings.prefill_view,
+                prefill=timings.prefill,
+                decode=timings.decode,
+            ),
+        }
+    )

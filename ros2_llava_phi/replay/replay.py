@@ -1,0 +1,134 @@
+"""A whole run: recordings and questions in, results, scores and a report out."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from ..assistant.answer import ModelIdentity
+from ..assistant.assistant import Assistant
+from .asking import Asking
+from .blank import BlankPicture
+from .comparison import compare
+from .frames import RecordedFrame
+from .gallery import gallery
+from .live import Robot, replay_live
+from .offline import replay_offline
+from .questions import QuestionsFile
+from .record import Key, Record
+from .recording import Recording
+from .report import REPORT_FILE, report
+from .results import RESULTS_FILE, ResultsError, ResultsFile, read_results
+from .run_folder import Run, describe_run, environment, open_run, read_run, write_whole
+from .summary import SUMMARY_FILE, RecordingNotes, Summary, summarise
+from .watch import Watch
+
+# Hears of each frame: the recording's name and the seconds into it.
+OnFrame = Callable[[str, float], None]
+See = Callable[[RecordedFrame, list[int]], None]
+Records = Callable[[Asking, set[Key], See], Iterator[Record]]
+
+
+class NothingAskedError(ValueError):
+    """No question fits any frame; the text says so."""
+
+
+def open_recordings(bags: Sequence[Path], questions: QuestionsFile) -> list[Asking]:
+    """
+    Open bags, each with a name of its own, and find in them what is asked about.
+
+    Raises errors of ours, each with a sentence.
+    """
+    recordings = [Recording(bag) for bag in bags]
+    names = [each.name for each in recordings]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ResultsError(
+            f'two recordings are called {twice[0]}; results tell them apart by this name'
+        )
+    return [Asking(each, questions) for each in recordings]
+
+
+def run_offline(
+    askings: Sequence[Asking],
+    assistant: Assistant,
+    out: Path,
+    with_blank: bool = False,
+    on_frame: OnFrame = lambda name, at_s: None,
+) -> list[RecordingNotes]:
+    """
+    Ask the assistant what was not asked yet, and write it into results.jsonl in a folder.
+
+    with_blank: whether to ask about a grey picture as well.
+
+    Raises errors of ours, each with a sentence; what was answered until then is kept.
+    """
+    blank = BlankPicture(assistant) if with_blank else None
+
+    def records(asking: Asking, already: set[Key], see: See) -> Iterator[Record]:
+        return replay_offline(asking, assistant, blank, already, see)
+
+    run = describe_run(askings, assistant.identity, 'offline', with_blank)
+    return _write_results(askings, out, run, records, on_frame)
+
+
+def run_live(
+    askings: Sequence[Asking],
+    robot: Robot,
+    identity: ModelIdentity,
+    out: Path,
+    rate: float = 1.0,
+    on_frame: OnFrame = lambda name, at_s: None,
+) -> list[RecordingNotes]:
+    """
+    Play to a running node at the recorded rate times `rate`, and ask it; else as `run_offline`.
+
+    identity: of the model that the node says it has.
+    """
+
+    def records(asking: Asking, already: set[Key], see: See) -> Iterator[Record]:
+        return replay_live(asking, robot, rate, already, see)
+
+    run = describe_run(askings, identity, f'live at {rate:g} times the recorded rate', False)
+    return _write_results(askings, out, run, records, on_frame)
+
+
+def _write_results(
+    askings: Sequence[Asking], out: Path, run: Run, records: Records, on_frame: OnFrame
+) -> list[RecordingNotes]:
+    open_run(out, run)
+    notes = []
+    with ResultsFile(out / RESULTS_FILE) as results:
+        already = {each.key for each in results.records}
+        for asking in askings:
+            watch = Watch(asking.recording, asking.cameras)
+
+            def see(frame: RecordedFrame, due: list[int], watch: Watch = watch) -> None:
+                watch.see(frame, due)
+                on_frame(watch.name, frame.at_s)
+
+            for record in records(asking, already, see):
+                results.add(record)
+            notes.append(watch.notes(asking.questions))
+    return notes
+
+
+def conclude(
+    askings: Sequence[Asking],
+    out: Path,
+    notes: Sequence[RecordingNotes],
+    baseline: Path | None = None,
+) -> Summary:
+    """
+    Score what is in a run's folder, and write summary.json and report.html.
+
+    Raises ResultsError and NothingAskedError.
+    """
+    records = read_results(out / RESULTS_FILE)
+    if not records:
+        reasons = ' '.join(note for each in notes for note in each.notes)
+        raise NothingAskedError(f'no question fits any frame. {reasons}')
+    comparison = None
+    if baseline is not None:
+        comparison = compare(str(baseline), read_results(baseline), records)
+    summary = summarise(read_run(out), environment(), notes, records, comparison)
+    write_whole(out / SUMMARY_FILE, summary.model_dump_json(indent=2) + '\n')
+    write_whole(out / REPORT_FILE, report(summary, records, gallery(records, askings)))
+    return summary

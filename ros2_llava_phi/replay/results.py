@@ -1,0 +1,73 @@
+"""results.jsonl: grows record by record, and outlives a kill and a full disk."""
+
+import os
+from pathlib import Path
+from types import TracebackType
+
+from pydantic import ValidationError
+
+from .record import Record
+
+RESULTS_FILE = 'results.jsonl'
+
+
+class ResultsError(ValueError):
+    """Results that cannot be read or written; the text says why."""
+
+
+def read_results(path: Path) -> list[Record]:
+    """Return the records of a file; raises ResultsError for a line that is none."""
+    try:
+        *lines, _ = path.read_bytes().split(b'\n')
+    except OSError as error:
+        raise ResultsError(f'{path} cannot be read: {error.strerror}') from error
+    records = []
+    for number, line in enumerate(lines, 1):
+        try:
+            records.append(Record.model_validate_json(line))
+        except ValidationError as error:
+            wrong = error.errors()[0]
+            field = '.'.join(str(part) for part in wrong['loc'])
+            raise ResultsError(
+                f'{path}, line {number} is no result: {field or "the line"}: {wrong["msg"]}'
+            ) from error
+    return records
+
+
+class ResultsFile:
+    """The results of a run, on disk as soon as they are there."""
+
+    def __init__(self, path: Path) -> None:
+        """Go on behind the last whole line; `records` are those that are there already."""
+        self._path = path
+        if path.exists():
+            content = path.read_bytes()
+            os.truncate(path, content.rfind(b'\n') + 1)
+        self.records = read_results(path) if path.exists() else []
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+
+    def add(self, record: Record) -> None:
+        """Write one record; raises ResultsError if the disk does not take it."""
+        line = record.model_dump_json().encode() + b'\n'
+        end = os.fstat(self._file).st_size
+        try:
+            while line:
+                line = line[os.write(self._file, line) :]
+        except OSError as error:
+            os.ftruncate(self._file, end)
+            raise ResultsError(
+                f'{self._path} cannot be written: {error.strerror}; its {len(self.records)} '
+                'results are kept, and the same command goes on from there'
+            ) from error
+        self.records.append(record)
+
+    def __enter__(self) -> 'ResultsFile':
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        os.close(self._file)

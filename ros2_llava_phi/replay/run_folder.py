@@ -1,0 +1,170 @@
+"""The folder of a run: which run it is, and that it is no other."""
+
+import hashlib
+import os
+import platform
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from .. import __version__
+from ..assistant.answer import ModelIdentity
+from .asking import Asking
+from .questions import QuestionsFile
+from .results import ResultsError
+
+RUN_FILE = 'run.json'
+
+
+class Model(BaseModel):
+    """Which model answers: the fields of ModelInfo.msg."""
+
+    model_config = ConfigDict(frozen=True, extra='forbid', from_attributes=True)
+
+    name: str
+    weights_hash: str
+    engine: str
+    precision: str
+    device: str
+    image_size: int
+    image_tokens: int
+    context_length: int
+
+
+class Run(BaseModel):
+    """
+    What a run is: of these, everything must be the same for it to go on.
+
+    recordings: by name, the sizes of their files in bytes.
+    questions: a hash of what is asked, with what is true.
+    way: 'offline', or 'live at' a rate.
+    """
+
+    model_config = ConfigDict(frozen=True, extra='forbid')
+
+    recordings: dict[str, dict[str, int]]
+    questions: str
+    model: Model
+    way: str
+    blank: bool
+
+
+class Environment(BaseModel):
+    """On what machine, and with which version, a run was made."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: str
+    python: str
+    system: str
+    processor: str
+    cores: int
+
+
+def describe_run(
+    askings: Sequence[Asking], model: ModelIdentity | Model, way: str, blank: bool
+) -> Run:
+    """Return what tells a run from others; all of its recordings are asked the same."""
+    recordings = [each.recording for each in askings]
+    return Run(
+        recordings={each.name: _sizes(each.path) for each in recordings},
+        questions=_hash(askings[0].file),
+        model=Model.model_validate(model),
+        way=way,
+        blank=blank,
+    )
+
+
+def open_run(folder: Path, run: Run, besides: Collection[str] = ()) -> None:
+    """
+    Make a run's folder, or go on with it.
+
+    besides: names of what may be there already.
+
+    Raises ResultsError if the folder holds something else.
+    """
+    path = folder / RUN_FILE
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            if any(each.name not in besides for each in folder.iterdir()):
+                raise ResultsError(f'{folder} is not empty and holds no run; give a new folder')
+            write_whole(path, run.model_dump_json(indent=2) + '\n')
+            return
+    except OSError as error:
+        raise ResultsError(f'{folder} cannot be written: {error.strerror}') from error
+    before = read_run(folder)
+    for field in Run.model_fields:
+        if getattr(before, field) != getattr(run, field):
+            raise ResultsError(
+                f'{folder} holds another run: {_difference(field, before, run)}; give a new folder'
+            )
+
+
+def read_run(folder: Path) -> Run:
+    """Read a run's run.json; raises ResultsError if it is none."""
+    path = folder / RUN_FILE
+    try:
+        return Run.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ResultsError(f'{path} cannot be read: {error.strerror}') from error
+    except ValidationError as error:
+        raise ResultsError(f'{path} describes no run; give a new folder') from error
+
+
+def environment() -> Environment:
+    """Describe the machine and the installation."""
+    return Environment(
+        version=__version__,
+        python=platform.python_version(),
+        system=f'{platform.system()} {platform.release()}',
+        processor=_processor(),
+        cores=os.cpu_count() or 1,
+    )
+
+
+def write_whole(path: Path, content: str) -> None:
+    """Write a file so that the old one or the new one is there; raises ResultsError."""
+    part = path.with_name(f'.{path.name}.part')
+    try:
+        part.write_text(content, encoding='utf-8')
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise ResultsError(f'{path} cannot be written: {error.strerror}') from error
+
+
+def _sizes(path: Path) -> dict[str, int]:
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    kept = [each for each in files if {'.mcap', '.db3'} & set(each.suffixes)]
+    return {each.name: each.stat().st_size for each in kept}
+
+
+def _hash(questions: QuestionsFile) -> str:
+    digest = hashlib.sha256(
+        questions.model_dump_json(exclude={'ground_truth'}).encode(errors='surrogatepass')
+    )
+    if questions.ground_truth is not None and questions.ground_truth.is_file():
+        digest.update(questions.ground_truth.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _difference(field: str, before: Run, run: Run) -> str:
+    old, new = getattr(before, field), getattr(run, field)
+    if field == 'recordings':
+        return f'of {", ".join(old)}' if set(old) != set(new) else 'its recordings have changed'
+    if field == 'questions':
+        return 'its questions or their ground truth were others'
+    if field == 'model':
+        return f'by {old.name}@{old.weights_hash[:12]} ({old.engine} {old.precision})'
+    if field == 'blank':
+        return f'{"with" if old else "without"} --blank'
+    return f'it was {old}, not {new}'
+
+
+def _processor() -> str:
+    info = Path('/proc/cpuinfo')
+    lines = info.read_text().splitlines() if info.is_file() else []
+    names = [line.split(':')[1].strip() for line in lines if line.startswith('model name')]
+    return names[0] if names else platform.machine()

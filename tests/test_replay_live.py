@@ -1,0 +1,172 @@
+"""A live run: over ROS the same answers as offline, and what a robot would see is measured."""
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from replay_stand_in import COLOURS, QUESTIONS, START_NS, write_recording
+
+from ros2_llava_phi.assistant.question import Question
+from ros2_llava_phi.replay.asking import Asking
+from ros2_llava_phi.replay.bag import Storage
+from ros2_llava_phi.replay.bag_reader import CameraMessage
+from ros2_llava_phi.replay.bag_writer import write_bag
+from ros2_llava_phi.replay.live import replay_live
+from ros2_llava_phi.replay.questions_file import read_questions
+from ros2_llava_phi.replay.record import Record
+from ros2_llava_phi.replay.recording import Recording
+from ros2_llava_phi.replay.replay import open_recordings, run_live, run_offline
+from ros2_llava_phi.replay.results import read_results
+
+DATA = Path(__file__).parents[1] / 'ros2_llava_phi' / 'data'
+RATE = 20.0
+
+
+@dataclass(frozen=True)
+class Said:
+    """A response of the scripted robot."""
+
+    error: str = ''
+    error_text: str = ''
+    stamp_ns: int = 0
+    frame_age: float = 0.25
+    queue: float = 0.5
+
+    def fill(self, record: Record) -> Record:
+        return record.model_copy(update={'text': 'red'})
+
+
+class ScriptedRobot:
+    """Answers about its newest frame; the first time it is asked about one, it has not come."""
+
+    def __init__(self) -> None:
+        self.times: list[int] = []
+        self.shown: list[int] = []
+        self.asked: list[int] = []
+        self.release = threading.Event()
+
+    def tell_time(self, time_ns: int) -> None:
+        self.times.append(time_ns)
+
+    def show(self, message: CameraMessage) -> None:
+        self.shown.append(message.stamp_ns)
+        if len(self.shown) == len(COLOURS):
+            self.release.set()
+
+    def ask(self, question: Question, camera: str, oldest_stamp_ns: int) -> Said:
+        self.asked.append(oldest_stamp_ns)
+        if self.asked.count(oldest_stamp_ns) == 1:
+            return Said('STALE_FRAME', 'not there yet')
+        if question.text == 'hold':
+            self.release.wait(10)
+        if question.text == 'refuse':
+            return Said('QUEUE_FULL', 'too many questions')
+        return Said(stamp_ns=self.shown[-1])
+
+
+def ask(folder: Path, questions: str) -> tuple[ScriptedRobot, list[Record]]:
+    (folder / 'q.yaml').write_text(questions)
+    recording = Recording(write_recording(folder / 'bag', COLOURS))
+    robot = ScriptedRobot()
+    asking = Asking(recording, read_questions(folder / 'q.yaml'))
+    return robot, list(replay_live(asking, robot, RATE))
+
+
+def test_what_a_robot_sees_is_recorded(tmp_path: Path) -> None:
+    robot, records = ask(tmp_path, QUESTIONS)
+    assert robot.shown == [START_NS + index * 500_000_000 for index in range(8)]
+    assert robot.times == sorted(robot.times)
+    assert robot.times[0] >= START_NS and robot.times[-1] >= robot.shown[-1]
+    assert len(records) == 12 and {each.error for each in records} <= {'', 'SKIPPED'}
+    # Each was asked again until its frame was there, and the wait counts.
+    for record in (each for each in records if not each.error):
+        assert record.live is not None
+        assert (record.live.frame_age, record.live.queue) == (0.25, 0.5)
+        assert record.live.latency > 0
+        assert record.frame >= record.live.due
+
+
+def test_a_question_is_not_asked_while_its_answer_is_awaited(tmp_path: Path) -> None:
+    questions = '[{question: hold, truth: [{to_s: 3.5, answers: blue}, {answers: red}]}]'
+    _, records = ask(tmp_path, questions)
+    assert [each.error for each in records] == ['SKIPPED'] * 7 + ['']
+    # It was asked about the first frame, and looked at the last one: the truth is that one's.
+    answered = records[-1]
+    assert answered.live is not None and answered.live.due == 0
+    assert (answered.frame, answered.truth) == (7, ('red',))
+
+
+def test_refusals_are_recorded_by_their_code(tmp_path: Path) -> None:
+    _, records = ask(tmp_path, '[{question: refuse, when: {at_s: [0, 2]}}]')
+    assert [(each.error, each.error_text) for each in records] == [
+        ('QUEUE_FULL', 'too many questions')
+    ] * 2
+
+
+def short_drive(path: Path, seconds: float) -> Path:
+    """Write the beginning of the packaged drive's front camera."""
+    from ros2_llava_phi.assistant.frame import Frame
+    from ros2_llava_phi.replay.bag_reader import picture, read_camera_messages
+
+    topic = '/front/image_raw/compressed'
+    messages = list(read_camera_messages(DATA / 'drive', [topic]))
+    end_ns = messages[0].stamp_ns + seconds * 1e9
+    frames = [
+        (topic, Frame(picture(each), each.stamp_ns, each.frame_id))
+        for each in messages
+        if each.stamp_ns < end_ns
+    ]
+    write_bag(path, Storage.SQLITE3, frames)
+    return path
+
+
+DRIVE_QUESTIONS = """
+cameras: {front: /front/image_raw/compressed}
+questions:
+  - {question: "Is there a car?", kind: yes_no, camera: front}
+  - {question: What is the weather, kind: choice, choices: [clear, rain], camera: front}
+  - {question: How many cars are there, kind: number, camera: front}
+  - {question: What colour is the car, camera: front, when: {every_s: 1}}
+"""
+
+
+def test_offline_and_live_agree(ros_domain: int, tmp_path: Path) -> None:
+    pytest.importorskip('llava_phi.srv')
+    from ros2_llava_phi.demo.process import camera_parameters, running_node
+    from ros2_llava_phi.demo.robot import NodeUnderTest, NotOnRecordedTimeError
+
+    bag = short_drive(tmp_path / 'drive', 3)
+    (tmp_path / 'q.yaml').write_text(DRIVE_QUESTIONS)
+    questions = read_questions(tmp_path / 'q.yaml')
+    askings = open_recordings([bag], questions)
+    topics = Recording(bag).image_topics()
+    parameters = camera_parameters({'front': next(iter(topics))}, 'compressed')
+    with (tmp_path / 'log').open('w') as log, NodeUnderTest() as robot:
+        with running_node([*parameters, '-p', 'use_sim_time:=true'], log):
+            identity = robot.wait_until_ready(topics)
+            run_live(askings, robot, identity, tmp_path / 'live')
+        with (
+            running_node(parameters, log),
+            pytest.raises(NotOnRecordedTimeError, match='use_sim_time:=true'),
+        ):
+            robot.wait_until_ready(topics)
+    from ros2_llava_phi.assistant.load import load_assistant
+
+    run_offline(askings, load_assistant('llava-phi-tiny'), tmp_path / 'offline')
+    offline = {
+        (each.frame, each.entry): each
+        for each in read_results(tmp_path / 'offline' / 'results.jsonl')
+    }
+    answered = [
+        each for each in read_results(tmp_path / 'live' / 'results.jsonl') if not each.error
+    ]
+    # Each question got through; on a busy machine, not about every frame.
+    assert {each.entry for each in answered} == {1, 2, 3, 4}
+    different = {'seconds', 'live', 'confidence', 'probabilities'}
+    for live in answered:
+        if (same := offline.get((live.frame, live.entry))) is None:
+            continue
+        assert live.model_dump(exclude=different) == same.model_dump(exclude=different)
+        assert live.confidence == pytest.approx(same.confidence, abs=1e-6)
+        assert live.live is not None and live.live.frame_age >= 0

@@ -1,0 +1,248 @@
+"""Whole and damaged recordings, their oddities, and the labels in them."""
+
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from replay_stand_in import COLOURS, PERIOD_NS, START_NS, Scripted, picture, write_recording
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+from ros2_llava_phi.assistant.frame import Frame
+from ros2_llava_phi.replay.asking import Asking
+from ros2_llava_phi.replay.bag import BagError, Storage
+from ros2_llava_phi.replay.bag_writer import write_bag
+from ros2_llava_phi.replay.field_path import FieldPathError, read_field
+from ros2_llava_phi.replay.frames import CameraError
+from ros2_llava_phi.replay.offline import replay_offline
+from ros2_llava_phi.replay.questions import QuestionsFile
+from ros2_llava_phi.replay.record import Record
+from ros2_llava_phi.replay.recording import Recording
+from ros2_llava_phi.replay.summary import RecordingNotes
+from ros2_llava_phi.replay.watch import Watch
+
+
+def ask(path: Path, *questions: dict[str, object]) -> tuple[list[Record], RecordingNotes]:
+    """Return what a scripted assistant answers about a bag, and what there is to note."""
+    file = QuestionsFile.model_validate({'questions': questions or [{'question': 'What?'}]})
+    asking = Asking(Recording(path), file)
+    watch = Watch(asking.recording, asking.cameras)
+    records = list(replay_offline(asking, Scripted(), on_frame=watch.see))  # type: ignore[arg-type]
+    return records, watch.notes(asking.questions)
+
+
+@pytest.mark.parametrize(
+    ('when', 'frames'),
+    [
+        ({}, list(range(8))),
+        ({'every_s': 1}, [0, 2, 4, 6]),
+        ({'at_s': [0.6, 0.9, 2.5, 99]}, [2, 5]),
+        ({'at_stamps_ns': [START_NS + 3 * PERIOD_NS, 5]}, [3]),
+        ({'from_s': 1, 'to_s': 2.5}, [2, 3, 4]),
+        ({'every_s': 1, 'from_s': 0.5}, [1, 3, 5, 7]),
+        ({'on_change': 0.5}, [0, 3, 6]),
+    ],
+)
+def test_when_a_question_is_asked(
+    tmp_path: Path, when: dict[str, object], frames: list[int]
+) -> None:
+    write_recording(tmp_path / 'bag', COLOURS)
+    records, _ = ask(tmp_path / 'bag', {'question': 'What?', 'when': when})
+    assert [each.frame for each in records] == frames
+
+
+@pytest.mark.parametrize('storage', Storage)
+def test_a_recording_that_broke_off_is_read_as_far_as_it_goes(
+    tmp_path: Path, storage: Storage
+) -> None:
+    """As after a power cut: the end of the file is missing, and no metadata.yaml was written."""
+    path = write_recording(tmp_path / 'bag', COLOURS * 40, storage=storage)
+    whole, notes = ask(path)
+    assert len(whole) == 320 and not notes.notes
+    file = next(each for each in path.iterdir() if each.suffix != '.yaml')
+    with file.open('r+b') as data:
+        data.truncate(int(0.6 * file.stat().st_size))
+    (path / 'metadata.yaml').unlink()
+    part, notes = ask(path)
+    # What is before the break is all there, and the same.
+    assert 150 < len(part) < 320
+    assert [each.text for each in part] == [each.text for each in whole[: len(part)]]
+    assert [each.stamp_ns for each in part] == [each.stamp_ns for each in whole[: len(part)]]
+    assert file.name in notes.notes[0]
+
+
+def test_what_lies_behind_a_damaged_chunk_is_read(tmp_path: Path) -> None:
+    def frames() -> Iterator[tuple[str, Frame]]:
+        # Noise, so that there are several chunks of a megabyte.
+        rng = np.random.default_rng(0)
+        for index in range(12):
+            image = rng.integers(0, 255, (400, 400, 3)).astype(np.uint8)
+            yield '/front/image', Frame(image, START_NS + index * PERIOD_NS)
+
+    write_bag(tmp_path / 'bag', Storage.MCAP, frames(), jpeg_quality=100, zstd=True)
+    file = tmp_path / 'bag' / 'bag.mcap'
+    data = bytearray(file.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 50] = bytes(50)
+    file.write_bytes(data)
+    records, notes = ask(tmp_path / 'bag')
+    assert 0 < len(records) < 12
+    assert records[0].stamp_ns == START_NS and records[-1].stamp_ns == START_NS + 11 * PERIOD_NS
+    assert any(f'{len(records)} of 12 messages on /front/image' in each for each in notes.notes)
+    assert any('1 of its chunks cannot be read' in each for each in notes.notes)
+
+
+def test_a_bag_of_several_files_that_lost_one(tmp_path: Path) -> None:
+    for part in range(2):
+        stamps = [START_NS + (part * 8 + index) * PERIOD_NS for index in range(8)]
+        write_recording(tmp_path / f'{part}', COLOURS, stamps=stamps)
+    bag = tmp_path / 'bag'
+    bag.mkdir()
+    for part in range(2):
+        shutil.copy(tmp_path / f'{part}' / f'{part}.mcap', bag / f'bag_{part}.mcap')
+    records, notes = ask(bag)
+    assert [each.frame for each in records] == list(range(16))
+    assert records[8].at_s == 4.0
+    assert 'not closed' in notes.notes[0]
+    (bag / 'bag_1.mcap').write_bytes(b'')
+    records, notes = ask(bag)
+    assert len(records) == 8 and 'bag_1.mcap breaks off' in notes.notes[0]
+
+
+def test_an_unfinished_journal_is_read(tmp_path: Path) -> None:
+    path = write_recording(tmp_path / 'bag', COLOURS, storage=Storage.SQLITE3)
+    (path / 'metadata.yaml').unlink()
+    database = sqlite3.connect(path / 'bag.db3')
+    database.execute('PRAGMA journal_mode=WAL')
+    data = database.execute('SELECT data FROM messages').fetchone()[0]
+    database.execute(
+        'INSERT INTO messages (topic_id, timestamp, data) VALUES (1, ?, ?)',
+        (START_NS + 60 * 10**9, data),
+    )
+    database.commit()
+    records, _ = ask(path)
+    assert [each.at_s for each in records][-2:] == [3.5, 60.0]
+    database.close()
+
+
+def test_clocks_that_jump_and_stamps_of_zero(tmp_path: Path) -> None:
+    stamps = [START_NS, START_NS + 10**9, START_NS - 10**9, START_NS, 0, START_NS + 10**9]
+    types = get_typestore(Stores.ROS2_JAZZY)
+    image = types.types['sensor_msgs/msg/Image']
+    header, time = types.types['std_msgs/msg/Header'], types.types['builtin_interfaces/msg/Time']
+    with Writer(tmp_path / 'bag', version=8, storage_plugin=StoragePlugin.MCAP) as writer:
+        connection = writer.add_connection('/front', image.__msgtype__, typestore=types)
+        for index, stamp_ns in enumerate(stamps):
+            stamp = time(sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9)
+            data = picture('red').reshape(-1)
+            message = image(header(stamp, ''), 24, 32, 'rgb8', 0, 96, data)
+            cdr = types.serialize_cdr(message, image.__msgtype__)
+            if index == 3:
+                cdr = bytes(cdr)[:200]
+            writer.write(connection, START_NS + index * 10**9, cdr)
+    records, notes = ask(
+        tmp_path / 'bag', {'question': 'What?', 'when': {'every_s': 1}}, {'question': 'too long'}
+    )
+    assert [each.frame for each in records if each.entry == 1] == list(range(6))
+    assert [each.at_s for each in records if each.entry == 1] == [0, 1, 2, 3, 4, 5]
+    errors = [each.error for each in records if each.entry == 1]
+    assert errors == ['', '', '', 'BAD_FRAME', '', '']
+    assert {each.error for each in records if each.entry == 2} == {'BAD_FRAME', 'INVALID_QUESTION'}
+    assert any('clock of /front jumps back 1 times' in each for each in notes.notes)
+    assert any('2 of 6 frames of /front have a stamp of zero' in each for each in notes.notes)
+
+
+@pytest.mark.parametrize(
+    ('camera', 'sentence'),
+    [
+        ('', r'has more than one camera for question 1; it has pictures on /front/image, /rear'),
+        ('left', r"has no camera 'left' for question 1; it has pictures on /front/image, /rear"),
+        ('side', r"no camera 'side' \(topic /side/image\) for question 1"),
+    ],
+)
+def test_a_camera_that_is_not_there(tmp_path: Path, camera: str, sentence: str) -> None:
+    both = [('/front/image', Frame(picture('red'))), ('/rear/image', Frame(picture('red')))]
+    write_bag(tmp_path / 'bag', Storage.MCAP, both)
+    file = {'cameras': {'side': '/side/image'}} if camera == 'side' else {}
+    questions = QuestionsFile.model_validate(
+        {**file, 'questions': [{'question': 'What?', 'camera': camera}]}
+    )
+    with pytest.raises(CameraError, match=sentence):
+        Asking(Recording(tmp_path / 'bag'), questions)
+
+
+def test_what_is_no_recording_is_refused(tmp_path: Path) -> None:
+    (tmp_path / 'notes.mcap').write_text('hello')
+    for path in (tmp_path, tmp_path / 'notes.mcap', tmp_path / 'nothing'):
+        with pytest.raises(BagError, match=f'{path} '):
+            Recording(path)
+
+
+def test_questions_that_fit_no_frame_are_noted(tmp_path: Path) -> None:
+    write_recording(tmp_path / 'bag', COLOURS)
+    records, notes = ask(tmp_path / 'bag', {'question': 'What?', 'when': {'from_s': 99}})
+    assert records == []
+    assert notes.notes == ('Question 1 (What?) fits no frame.',)
+
+
+DETECTIONS = """
+std_msgs/Header header
+bool near
+test_msgs/Thing[] things
+================================================================================
+MSG: test_msgs/Thing
+string label
+int32 count
+"""
+
+
+@pytest.mark.parametrize('storage', StoragePlugin)
+def test_labels_come_from_a_topic_of_a_type_that_only_the_bag_knows(
+    tmp_path: Path, storage: StoragePlugin
+) -> None:
+    types = get_typestore(Stores.ROS2_JAZZY)
+    types.register(get_types_from_msg(DETECTIONS, 'test_msgs/msg/Detections'))
+    detections = types.types['test_msgs/msg/Detections']
+    thing = types.types['test_msgs/msg/Thing']
+    image = types.types['sensor_msgs/msg/Image']
+    header, time = types.types['std_msgs/msg/Header'], types.types['builtin_interfaces/msg/Time']
+    with Writer(tmp_path / 'bag', version=8, storage_plugin=storage) as writer:
+        pictures = writer.add_connection('/front', image.__msgtype__, typestore=types)
+        labels = writer.add_connection('/labels', detections.__msgtype__, typestore=types)
+        for second in range(4):
+            head = header(time(sec=1000 + second, nanosec=0), '')
+            data = picture('red').reshape(-1)
+            message = image(head, 24, 32, 'rgb8', 0, 96, data)
+            recorded_ns = START_NS + second * 10**9
+            writer.write(pictures, recorded_ns, types.serialize_cdr(message, image.__msgtype__))
+            if second == 3:
+                continue
+            things = [thing('car', 2), thing('truck', 0)][: second + 1]
+            label = detections(head, second == 1, things)
+            cdr = types.serialize_cdr(label, detections.__msgtype__)
+            # Recorded late, as by a slow detector; by its stamp it belongs to this frame.
+            writer.write(labels, recorded_ns + 900_000_000, cdr)
+
+    def truths(field: str, kind: str = 'text', **more: object) -> list[tuple[str, ...]]:
+        labels = {'topic': '/labels', 'field': field, **more}
+        records, _ = ask(tmp_path / 'bag', {'question': 'What?', 'kind': kind, 'labels': labels})
+        return [each.truth for each in records]
+
+    assert truths('near', 'yes_no') == [('No',), ('Yes',), ('No',), ()]
+    assert truths('things[#]', 'number') == [('1',), ('2',), ('2',), ()]
+    assert truths('things[*].label')[:2] == [('car',), ('car', 'truck')]
+    assert truths('things[1].count') == [(), ('0',), ('0',), ()]
+    named = truths('things[0].label', values={'car': 'automobile'}, within_s=2)
+    assert named == [('automobile',)] * 4
+    with pytest.raises(FieldPathError, match='has no field colour; it has label, count'):
+        truths('things[0].colour')
+    with pytest.raises(BagError, match=r'no topic /nothing with labels; its topics: /front'):
+        truths('near', topic='/nothing')
+
+
+def test_field_paths() -> None:
+    with pytest.raises(FieldPathError, match='takes an element of what is no list'):
+        read_field(Scripted(), 'identity.name[0]')
