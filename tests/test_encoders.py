@@ -19,6 +19,8 @@ from ros2_llava_phi.engine.engine import Floats
 from ros2_llava_phi.engine.export import export
 from ros2_llava_phi.engine.exported import VISION, read_manifest
 from ros2_llava_phi.engine.onnx_engine import OnnxEngine
+from ros2_llava_phi.engine.tensorrt_build import compile_graph
+from ros2_llava_phi.engine.tensorrt_library import load_tensorrt, targets
 from ros2_llava_phi.engine.torch_engine import TorchEngine
 from ros2_llava_phi.model.checkpoint import load_network, open_checkpoint
 from ros2_llava_phi.model.config import ModelConfig, ModelError, VisionConfig
@@ -197,6 +199,9 @@ def test_tensorrts_graph_is_the_network(tmp_path: Path, name: str, precision: st
     outputs: Any = vision.run(None, {'pixels': pixels(config)[None].astype(kind)})
     seen = TorchEngine(load_network(folder)).encode(pixels(config))
     assert apart(outputs[0][0].astype(np.float32), seen) < 0.03
+    pytest.importorskip('tensorrt_rtx')
+    trt = load_tensorrt()
+    assert compile_graph(trt, tmp_path / 'out' / VISION, [], targets(trt)['sm86'])
 
 
 @pytest.mark.parametrize('fit', ['pad', 'crop', 'stretch'])
