@@ -65,6 +65,14 @@ def finish(recipe: Path) -> float:
     return time.perf_counter() - begun
 
 
+def compare(work: Path) -> None:
+    """Exit if the weights differ between the two trainings."""
+    peace, fire = (files_hash([work / name / WEIGHTS]) for name in ('peace', 'fire'))
+    typer.echo(f'weights without kills: {peace[:16]}, with kills: {fire[:16]}')
+    if peace != fire:
+        sys.exit('the weights differ')
+
+
 def main(
     work: Annotated[Path, typer.Option(help='Folder for data and runs.')] = Path(
         'build/kill_nine'
@@ -87,7 +95,8 @@ def main(
         moment = moments.uniform(earliest, latest)
         try:
             process.wait(moment)
-            break  # it got to its end between two kills
+            compare(work)
+            shutil.rmtree(work / 'fire')
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.wait()
@@ -95,10 +104,7 @@ def main(
             saves = sorted(path.name for path in (work / 'fire' / 'run').glob('step-*'))
             typer.echo(f'killed after {moment:.1f} s; in the folder: {", ".join(saves)}')
     finish(recipe)
-    peace, fire = (files_hash([work / name / WEIGHTS]) for name in ('peace', 'fire'))
-    typer.echo(f'killed {killed} times; without: {peace[:16]}, with: {fire[:16]}')
-    if peace != fire:
-        sys.exit('the weights differ')
+    compare(work)
 
 
 if __name__ == '__main__':
