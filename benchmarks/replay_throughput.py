@@ -46,9 +46,12 @@ def questions(every_s: float) -> QuestionsFile:
         {'question': text, 'kind': 'choice', 'choices': choices}
         for text, choices in CHOICES.items()
     ]
-    asked += [{'question': f'How many {each}s are there?', 'kind': 'number'} for each in THINGS[:3]]
     asked += [
-        {'question': f'What {text}?'} for text in ('colour is the car', 'is in our lane', 'is ahead')
+        {'question': f'How many {each}s are there?', 'kind': 'number'} for each in THINGS[:3]
+    ]
+    asked += [
+        {'question': f'What {text}?'}
+        for text in ('colour is the car', 'is in our lane', 'is ahead')
     ]
     assert len(asked) == 20
     common = {'camera': 'front', 'max_tokens': 16, 'when': {'every_s': every_s}}
@@ -120,7 +123,9 @@ def measure(model: str, every_s: float, engines: Sequence[str]) -> list[dict[str
     rows = [show(f'replay, {engine}', *ours(asking, model, engine)) for engine in engines]
     rows.append(show('transformers, generate in a loop', *theirs(asking, model)))
     for row in rows[:-1]:
-        print(f'{row["name"]}: {float(row["per second"]) / float(rows[-1]["per second"]):.1f} times')
+        print(
+            f'{row["name"]}: {float(row["per second"]) / float(rows[-1]["per second"]):.1f} times'
+        )
     return rows
 
 
