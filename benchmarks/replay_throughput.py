@@ -89,7 +89,8 @@ def theirs(asking: Asking, model: str) -> tuple[int, float]:
     start, count = time.perf_counter(), 0
     for _, decoded, due in asking.frames():
         for index in due:
-            image = Image.fromarray(decoded.image())
+            assert isinstance(decoded.frame, Frame)
+            image = Image.fromarray(decoded.frame.image)
             question = asking.questions[index]
             answer(
                 network,

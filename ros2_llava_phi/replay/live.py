@@ -23,11 +23,25 @@ NOT_THERE_YET = ('STALE_FRAME', 'NO_FRAME')
 class Response(Protocol):
     """A node's response to a question."""
 
-    error: str
-    error_text: str
-    stamp_ns: int
-    frame_age: float
-    queue: float
+    @property
+    def error(self) -> str:
+        """Return the name of the code that says why there is no answer; empty if there is."""
+
+    @property
+    def error_text(self) -> str:
+        """Return the sentence with it."""
+
+    @property
+    def stamp_ns(self) -> int:
+        """Return the stamp of the frame that was looked at."""
+
+    @property
+    def frame_age(self) -> float:
+        """Return its age in seconds when it was picked, by the recording's clock."""
+
+    @property
+    def queue(self) -> float:
+        """Return the seconds spent waiting for the model."""
 
     def fill(self, record: Record) -> Record:
         """Return a record with the answer."""
