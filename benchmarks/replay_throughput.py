@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from PIL import Image
@@ -33,6 +33,15 @@ CHOICES = {
 }
 
 
+class Row(NamedTuple):
+    """How many answers there were, in how many seconds, and how many a second."""
+
+    name: str
+    answers: int
+    seconds: float
+    rate: float
+
+
 def questions(every_s: float) -> QuestionsFile:
     """Return twenty questions about each frame: yes/no, choices, numbers and free texts."""
     asked: list[dict[str, Any]] = [
@@ -46,13 +55,10 @@ def questions(every_s: float) -> QuestionsFile:
         {'question': text, 'kind': 'choice', 'choices': choices}
         for text, choices in CHOICES.items()
     ]
-    asked += [
-        {'question': f'How many {each}s are there?', 'kind': 'number'} for each in THINGS[:3]
-    ]
-    asked += [
-        {'question': f'What {text}?'}
-        for text in ('colour is the car', 'is in our lane', 'is ahead')
-    ]
+    counted = (f'How many {thing}s are there?' for thing in THINGS[:3])
+    asked += [{'question': text, 'kind': 'number'} for text in counted]
+    free = ('What colour is the car?', 'What is in our lane?', 'What is ahead?')
+    asked += [{'question': text} for text in free]
     assert len(asked) == 20
     common = {'camera': 'front', 'max_tokens': 16, 'when': {'every_s': every_s}}
     return QuestionsFile.model_validate({'questions': [{**each, **common} for each in asked]})
@@ -83,7 +89,8 @@ def theirs(asking: Asking, model: str) -> tuple[int, float]:
     start, count = time.perf_counter(), 0
     for _, decoded, due in asking.frames():
         for index in due:
-            image = Image.fromarray(decoded.image())
+            assert isinstance(decoded.frame, Frame)
+            image = Image.fromarray(decoded.frame.image)
             question = asking.questions[index]
             answer(
                 network,
@@ -111,21 +118,19 @@ def first_picture(asking: Asking) -> Any:
     return decoded.image()
 
 
-def show(name: str, count: int, seconds: float) -> dict[str, float | str]:
+def show(name: str, count: int, seconds: float) -> Row:
     """Print one line, and return it."""
     print(f'{name:<34}{count:>6} answers {seconds:>8.2f} s {count / seconds:>8.1f} a second')
-    return {'name': name, 'answers': count, 'seconds': seconds, 'per second': count / seconds}
+    return Row(name, count, seconds, count / seconds)
 
 
-def measure(model: str, every_s: float, engines: Sequence[str]) -> list[dict[str, float | str]]:
+def measure(model: str, every_s: float, engines: Sequence[str]) -> list[Row]:
     """Measure our engines and theirs over the same frames, one after another."""
     asking = Asking(Recording(DRIVE), questions(every_s))
     rows = [show(f'replay, {engine}', *ours(asking, model, engine)) for engine in engines]
     rows.append(show('transformers, generate in a loop', *theirs(asking, model)))
-    for row in rows[:-1]:
-        print(
-            f'{row["name"]}: {float(row["per second"]) / float(rows[-1]["per second"]):.1f} times'
-        )
+    for name, _, _, rate in rows[:-1]:
+        print(f'{name}: {rate / rows[-1].rate:.1f} times as many')
     return rows
 
 
@@ -138,7 +143,7 @@ def main() -> None:
     chosen = parser.parse_args()
     rows = measure(chosen.model, chosen.every, ('onnxruntime', 'torch'))
     if chosen.json is not None:
-        chosen.json.write_text(json.dumps(rows, indent=2) + '\n')
+        chosen.json.write_text(json.dumps([row._asdict() for row in rows], indent=2) + '\n')
 
 
 if __name__ == '__main__':

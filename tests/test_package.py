@@ -133,6 +133,7 @@ def test_a_robot_gets_from_pip_what_apt_does_not_have() -> None:
     extras.pop('tqdm')
     assert {**robot, **extras}.items() <= wanted.items()
     assert set(wanted) - set(robot) - set(extras) == {
+        'PyYAML',
         'numpy',
         'opencv-python-headless',
         'pillow',

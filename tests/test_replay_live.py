@@ -1,8 +1,10 @@
 """A live run: over ROS the same answers as offline, and what a robot would see is measured."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from replay_stand_in import COLOURS, QUESTIONS, START_NS, write_recording
@@ -10,9 +12,10 @@ from replay_stand_in import COLOURS, QUESTIONS, START_NS, write_recording
 from ros2_llava_phi.assistant.question import Question
 from ros2_llava_phi.replay.asking import Asking
 from ros2_llava_phi.replay.bag import Storage
-from ros2_llava_phi.replay.bag_reader import CameraMessage
+from ros2_llava_phi.replay.bag_reader import CameraMessage, read_camera_messages
 from ros2_llava_phi.replay.bag_writer import write_bag
 from ros2_llava_phi.replay.live import replay_live
+from ros2_llava_phi.replay.pace import Pace
 from ros2_llava_phi.replay.questions_file import read_questions
 from ros2_llava_phi.replay.record import Record
 from ros2_llava_phi.replay.recording import Recording
@@ -46,8 +49,14 @@ class ScriptedRobot:
         self.asked: list[int] = []
         self.release = threading.Event()
 
-    def tell_time(self, time_ns: int) -> None:
-        self.times.append(time_ns)
+    def begin(self) -> None:
+        self.pace = Pace(self.times.append, RATE)
+
+    def wait_for(self, time_ns: int) -> None:
+        self.pace.wait_for(time_ns)
+
+    def idle(self) -> None:
+        self.pace.idle()
 
     def show(self, message: CameraMessage) -> None:
         self.shown.append(message.stamp_ns)
@@ -70,7 +79,7 @@ def ask(folder: Path, questions: str) -> tuple[ScriptedRobot, list[Record]]:
     recording = Recording(write_recording(folder / 'bag', COLOURS))
     robot = ScriptedRobot()
     asking = Asking(recording, read_questions(folder / 'q.yaml'))
-    return robot, list(replay_live(asking, robot, RATE))
+    return robot, list(replay_live(asking, robot))
 
 
 def test_what_a_robot_sees_is_recorded(tmp_path: Path) -> None:
@@ -107,7 +116,7 @@ def test_refusals_are_recorded_by_their_code(tmp_path: Path) -> None:
 def short_drive(path: Path, seconds: float) -> Path:
     """Write the beginning of the packaged drive's front camera."""
     from ros2_llava_phi.assistant.frame import Frame
-    from ros2_llava_phi.replay.bag_reader import picture, read_camera_messages
+    from ros2_llava_phi.replay.bag_reader import picture
 
     topic = '/front/image_raw/compressed'
     messages = list(read_camera_messages(DATA / 'drive', [topic]))
@@ -131,12 +140,22 @@ questions:
 """
 
 
+def play(robot: Any, bag: Path) -> None:
+    """Play a recording to a node, and go on with the clock until the test's end is near."""
+    robot.begin()
+    messages = list(read_camera_messages(bag))
+    for message in messages:
+        robot.wait_for(message.recorded_ns)
+        robot.show(message)
+    robot.wait_for(messages[-1].recorded_ns + 10**9)
+
+
 def test_offline_and_live_agree(ros_domain: int, tmp_path: Path) -> None:
     pytest.importorskip('llava_phi.srv')
     from ros2_llava_phi.demo.process import camera_parameters, running_node
     from ros2_llava_phi.demo.robot import NodeUnderTest, NotOnRecordedTimeError
 
-    bag = short_drive(tmp_path / 'drive', 3)
+    bag = short_drive(tmp_path / 'drive', 2)
     (tmp_path / 'q.yaml').write_text(DRIVE_QUESTIONS)
     questions = read_questions(tmp_path / 'q.yaml')
     askings = open_recordings([bag], questions)
@@ -145,7 +164,15 @@ def test_offline_and_live_agree(ros_domain: int, tmp_path: Path) -> None:
     with (tmp_path / 'log').open('w') as log, NodeUnderTest() as robot:
         with running_node([*parameters, '-p', 'use_sim_time:=true'], log):
             identity = robot.wait_until_ready(topics)
-            run_live(askings, robot, identity, tmp_path / 'live')
+            run_live(askings, robot, identity, tmp_path / 'live', 'live')
+            # Somebody else plays, and this one only asks.
+            with NodeUnderTest(rate=None) as played, ThreadPoolExecutor(1) as threads:
+                played.wait_until_ready(topics)
+                run_ = threads.submit(
+                    run_live, askings, played, identity, tmp_path / 'played', 'live'
+                )
+                play(robot, bag)
+                run_.result()
         with (
             running_node(parameters, log),
             pytest.raises(NotOnRecordedTimeError, match='use_sim_time:=true'),
@@ -158,15 +185,15 @@ def test_offline_and_live_agree(ros_domain: int, tmp_path: Path) -> None:
         (each.frame, each.entry): each
         for each in read_results(tmp_path / 'offline' / 'results.jsonl')
     }
-    answered = [
-        each for each in read_results(tmp_path / 'live' / 'results.jsonl') if not each.error
-    ]
-    # Each question got through; on a busy machine, not about every frame.
-    assert {each.entry for each in answered} == {1, 2, 3, 4}
     different = {'seconds', 'live', 'confidence', 'probabilities'}
-    for live in answered:
-        if (same := offline.get((live.frame, live.entry))) is None:
-            continue
-        assert live.model_dump(exclude=different) == same.model_dump(exclude=different)
-        assert live.confidence == pytest.approx(same.confidence, abs=1e-6)
-        assert live.live is not None and live.live.frame_age >= 0
+    for out in ('live', 'played'):
+        results = read_results(tmp_path / out / 'results.jsonl')
+        answered = [each for each in results if not each.error]
+        # Each question got through; on a busy machine, not about every frame.
+        assert {each.entry for each in answered} == {1, 2, 3, 4}
+        for live in answered:
+            if (same := offline.get((live.frame, live.entry))) is None:
+                continue
+            assert live.model_dump(exclude=different) == same.model_dump(exclude=different)
+            assert live.confidence == pytest.approx(same.confidence, abs=1e-6)
+            assert live.live is not None and live.live.frame_age >= 0

@@ -139,9 +139,9 @@ def test_clocks_that_jump_and_stamps_of_zero(tmp_path: Path) -> None:
             stamp = time(sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9)
             data = picture('red').reshape(-1)
             message = image(header(stamp, ''), 24, 32, 'rgb8', 0, 96, data)
-            cdr = types.serialize_cdr(message, image.__msgtype__)
+            cdr = bytes(types.serialize_cdr(message, image.__msgtype__))
             if index == 3:
-                cdr = bytes(cdr)[:200]
+                cdr = cdr[:200]
             writer.write(connection, START_NS + index * 10**9, cdr)
     records, notes = ask(
         tmp_path / 'bag', {'question': 'What?', 'when': {'every_s': 1}}, {'question': 'too long'}

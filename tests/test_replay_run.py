@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from replay_stand_in import COLOURS, QUESTIONS, Scripted, write_recording
 
-from ros2_llava_phi.cli.main import main
+from ros2_llava_phi.cli.main import main, replay_alone
 from ros2_llava_phi.replay.questions_file import read_questions
 from ros2_llava_phi.replay.replay import conclude, open_recordings, run_offline
 from ros2_llava_phi.replay.results import ResultsError, read_results
@@ -53,8 +53,9 @@ def test_what_comes_out(folder: Path) -> None:
         (2, 1),
         (2, 2),
     ]
-    # Every frame is looked at once, and the grey picture for each question anew.
-    assert len(assistant.looked) == len(COLOURS) + 2
+    # Every frame is looked at once, and so is the grey picture.
+    assert len(assistant.looked) == len(COLOURS) + 1
+    assert len(assistant.asked) == 12 + 2
     assert [each.text for each in records if each.entry == 1] == [
         *('Yes', 'Yes', 'Yes', 'No', 'No', 'No', 'cannot tell', 'Yes')
     ]
@@ -221,6 +222,16 @@ def test_the_command_on_the_packaged_recording(
     assert error.startswith('llava-phi: ') and error.count('\n') == 1
     assert '/front/image_raw/compressed, /rear/image_raw/compressed' in error
     assert not (tmp_path / 'c').exists()
+
+
+def test_the_schema_is_printed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, 'argv', ['replay', '--schema'])
+    with pytest.raises(SystemExit) as exit_:
+        replay_alone()
+    assert not exit_.value.code
+    assert json.loads(capsys.readouterr().out)['required'] == ['questions']
 
 
 def test_ray_gives_the_same(folder: Path) -> None:

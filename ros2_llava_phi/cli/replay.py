@@ -60,6 +60,12 @@ def replay(
     rate: Annotated[
         float, typer.Option(min=0.01, max=100, help='With --live, times the recorded rate.')
     ] = 1.0,
+    play: Annotated[
+        bool,
+        typer.Option(
+            '--play/--no-play', help='With --live, play, or leave that to `ros2 bag play --clock`.'
+        ),
+    ] = True,
     baseline: Annotated[
         Path | None, typer.Option(help='results.jsonl of another run to compare with.')
     ] = None,
@@ -96,7 +102,7 @@ def replay(
             choice = ModelChoice(model, engine, device, precision)
             notes = run_on_ray(askings, choice, out, blank)
         elif live:
-            notes = _live(askings, node, out, rate, on_frame)
+            notes = _live(askings, node, out, rate if play else None, on_frame)
         else:
             from ..assistant.load import load_assistant
 
@@ -113,7 +119,7 @@ def replay(
 
 
 def _live(
-    askings: 'Sequence[Asking]', node: str, out: Path, rate: float, on_frame: 'OnFrame'
+    askings: 'Sequence[Asking]', node: str, out: Path, rate: float | None, on_frame: 'OnFrame'
 ) -> 'list[RecordingNotes]':
     try:
         from ..demo.robot import NodeUnderTest
@@ -128,5 +134,6 @@ def _live(
         for each in askings
         for topic in each.cameras.values()
     }
-    with NodeUnderTest(node) as robot:
-        return run_live(askings, robot, robot.wait_until_ready(topics), out, rate, on_frame)
+    way = 'live' if rate is None else f'live at {rate:g} times the recorded rate'
+    with NodeUnderTest(node, rate) as robot:
+        return run_live(askings, robot, robot.wait_until_ready(topics), out, way, on_frame)

@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from types import TracebackType
 
 import rclpy
-from builtin_interfaces.msg import Time
 from llava_phi.msg import Answer, ModelInfo
 from rcl_interfaces.srv import GetParameters
 from rclpy.context import Context
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
-from rosgraph_msgs.msg import Clock
 
 from ..assistant.answer import ModelIdentity
 from ..assistant.question import Kind, Question
@@ -21,6 +19,7 @@ from ..replay.record import Record, Seconds
 from .client import AskClient, NoResponseError, make_request, to_seconds
 from .exchange import error_name
 from .player import MESSAGE_TYPES, wait_for_subscribers
+from .recorded_clock import OthersClock, OwnClock, RecordedClock, to_time
 
 # Longest waits: for an active node, and for one response.
 START_PATIENCE_S = 60.0
@@ -82,22 +81,28 @@ class NodeResponse:
 
 class NodeUnderTest:
     """
-    A vqa_node that is shown a recording: its robot's cameras and clock are played to it.
+    A vqa_node to which a recording is played: its robot's cameras and clock.
 
     Use it as a context manager, or call `close`.
     """
 
-    def __init__(self, name: str = '/vqa_node') -> None:
-        """Connect to the vqa_node of that full name; nothing is waited for."""
-        self._name = name
+    def __init__(self, name: str = '/vqa_node', rate: float | None = 1.0) -> None:
+        """
+        Connect to the vqa_node of that full name; nothing is waited for.
+
+        rate: times the recorded rate; None if somebody else plays, as `ros2 bag play` does.
+        """
+        self._name, self._rate = name, rate
         self._client = AskClient(name, 'replay_client')
         self._context = Context()
         rclpy.init(context=self._context, signal_handler_options=SignalHandlerOptions.NO)
         self._node = rclpy.create_node(
             'replay', context=self._context, start_parameter_services=False
         )
-        self._clock: Publisher = self._node.create_publisher(Clock, '/clock', QoSProfile(depth=1))
         self._cameras: dict[str, Publisher] = {}
+        self._clock: RecordedClock = (
+            OthersClock(self._node) if rate is None else OwnClock(self._node, rate)
+        )
 
     def wait_until_ready(self, topics: dict[str, str]) -> ModelIdentity:
         """
@@ -113,7 +118,7 @@ class NodeUnderTest:
                 f'{self._name} goes by its own clock, but the recording has its own time; '
                 'start the node with `--ros-args -p use_sim_time:=true`'
             )
-        for topic, message_type in topics.items():
+        for topic, message_type in topics.items() if self._rate is not None else ():
             if topic not in self._cameras:
                 self._cameras[topic] = self._node.create_publisher(
                     MESSAGE_TYPES[message_type], topic, QoSProfile(depth=5)
@@ -121,13 +126,22 @@ class NodeUnderTest:
         wait_for_subscribers(self._cameras)
         return _identity(self._client.model_info(START_PATIENCE_S))
 
-    def tell_time(self, time_ns: int) -> None:
-        """Publish the time on /clock."""
-        self._clock.publish(Clock(clock=_to_time(time_ns)))
+    def begin(self) -> None:
+        """Begin another recording."""
+        self._clock.begin()
+
+    def wait_for(self, time_ns: int) -> None:
+        """Return when the recording's time has come; raises NoResponseError if it stands still."""
+        self._clock.wait_for(time_ns)
+
+    def idle(self) -> None:
+        """Let a moment pass."""
+        self._clock.idle()
 
     def show(self, message: CameraMessage) -> None:
-        """Publish a camera's message as it was recorded."""
-        self._cameras[message.topic].publish(message.cdr)
+        """Publish a camera's message as it was recorded, unless somebody else does."""
+        if message.topic in self._cameras:
+            self._cameras[message.topic].publish(message.cdr)
 
     def ask(self, question: Question, camera: str, oldest_stamp_ns: int) -> NodeResponse:
         """Return the node's response; NO_RESPONSE if it does not respond in time."""
@@ -138,7 +152,7 @@ class NodeUnderTest:
             choices=question.choices,
             max_tokens=question.max_tokens if question.kind == Kind.FREE_TEXT else 0,
         )
-        request.oldest_stamp = _to_time(oldest_stamp_ns)
+        request.oldest_stamp = to_time(oldest_stamp_ns)
         try:
             response = self._client.ask(request, ASK_PATIENCE_S)
         except NoResponseError as error:
@@ -191,8 +205,3 @@ def _identity(info: ModelInfo) -> ModelIdentity:
         image_tokens=info.image_tokens,
         context_length=info.context_length,
     )
-
-
-def _to_time(time_ns: int) -> Time:
-    seconds, nanoseconds = divmod(time_ns, 10**9)
-    return Time(sec=seconds, nanosec=nanoseconds)

@@ -1,36 +1,39 @@
 """The blank-image control: what the model says to a question when the picture is plain grey."""
 
+from functools import cache
+
 import numpy as np
 
 from ..assistant.answer import Answer
 from ..assistant.assistant import Assistant
 from ..assistant.frame import Frame
 from ..assistant.question import Question
+from ..assistant.view import View
 
 GREY = 128
+Shape = tuple[int, ...]
 
 
 class BlankPicture:
-    """Answers about a grey picture, each given once."""
+    """A grey picture of every shape; each is looked at once, and asked each question once."""
 
     def __init__(self, assistant: Assistant) -> None:
         """Take the assistant that answers."""
         self._assistant = assistant
-        self._answers: dict[tuple[Question, tuple[int, ...]], str] = {}
+        self._view = cache(self._look)
+        self.answer = cache(self._answer)
 
-    def answer(self, question: Question, shape: tuple[int, ...]) -> str:
+    def _answer(self, question: Question, shape: Shape) -> str:
         """
         Return the answer to a question about a grey picture of some shape.
 
         Of a closed question that is the likeliest answer, even where the model would rather
         abstain: the control is about what it would guess.
         """
-        key = question, shape
-        if key not in self._answers:
-            frame = Frame(np.full(shape, GREY, np.uint8))
-            view = self._assistant.look(frame, check=False)
-            self._answers[key] = _guess(self._assistant.ask(view, question))
-        return self._answers[key]
+        return _guess(self._assistant.ask(self._view(shape), question))
+
+    def _look(self, shape: Shape) -> View:
+        return self._assistant.look(Frame(np.full(shape, GREY, np.uint8)), check=False)
 
 
 def _guess(answer: Answer) -> str:

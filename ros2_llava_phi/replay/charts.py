@@ -142,4 +142,4 @@ def milliseconds(seconds: float) -> str:
 def _shares(end: float) -> list[tuple[float, str]]:
     parts = [end * part / 4 for part in range(5)]
     digits = 0 if end >= 0.2 else 1
-    return [(part, f'{part:.{digits}%}') for part in parts]
+    return [(part, f'{100 * part:.{digits}f} %') for part in parts]

@@ -13,7 +13,7 @@ Change = Literal['better', 'worse', 'other']
 
 
 class Changed(BaseModel):
-    """A pair whose answers differ; other: both right, both wrong, or without truth."""
+    """Two answers that differ; other: both are right, both wrong, or nobody knows."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -31,9 +31,10 @@ class Comparison(BaseModel):
     """
     How a run compares with one before.
 
-    pairs: questions about the same frames in both; scored: of these, with a truth and an answer.
+    pairs: questions about the same frames that both answered; scored: of these, with a truth.
     better, worse: wrong before and right now, and the other way round.
     p_value: of McNemar's exact test; below 0.05, the runs differ by more than chance.
+    changed: first what became worse, then what became better, then the others.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -55,21 +56,22 @@ def compare(baseline: str, before: Sequence[Record], now: Sequence[Record]) -> C
 
     baseline: what to call the run before.
     """
-    old = {_pair_key(each): each for each in before}
-    pairs = [(old[key], each) for each in now if (key := _pair_key(each)) in old]
-    scored = [pair for pair in pairs if is_scored(pair[1]) and _is_comparable(pair[0])]
-    marks = [(is_right(_with_truth(*pair)), is_right(pair[1])) for pair in scored]
+    old = {_pair_key(each): each for each in before if not each.error}
+    answered = [each for each in now if not each.error]
+    pairs = [(old[key], each) for each in answered if (key := _pair_key(each)) in old]
+    marks = [_marks(*pair) for pair in pairs if is_scored(pair[1])]
+    changed = [_changed(*pair) for pair in pairs if said(pair[0]) != said(pair[1])]
     better, worse = marks.count((False, True)), marks.count((True, False))
     return Comparison(
         baseline=baseline,
         pairs=len(pairs),
-        scored=len(scored),
+        scored=len(marks),
         accuracy_before=sum(mark for mark, _ in marks) / len(marks) if marks else None,
         accuracy_now=sum(mark for _, mark in marks) / len(marks) if marks else None,
         better=better,
         worse=worse,
         p_value=mcnemar(better, worse),
-        changed=[_changed(*pair) for pair in pairs if _words(pair[0]) != _words(pair[1])],
+        changed=sorted(changed, key=lambda each: ('worse', 'better', 'other').index(each.change)),
     )
 
 
@@ -94,31 +96,21 @@ def _pair_key(record: Record) -> tuple[object, ...]:
     )
 
 
-def _is_comparable(before: Record) -> bool:
-    return not before.error
-
-
-def _with_truth(before: Record, now: Record) -> Record:
-    """Return the record before with today's truth, which may have been corrected."""
-    return before.model_copy(update={'truth': now.truth})
-
-
-def _words(record: Record) -> str:
-    return record.error or said(record)
+def _marks(before: Record, now: Record) -> tuple[bool, bool]:
+    """Return whether both are right by today's truth, which may have been corrected."""
+    return is_right(before.model_copy(update={'truth': now.truth})), is_right(now)
 
 
 def _changed(before: Record, now: Record) -> Changed:
-    change: Change = 'other'
-    if is_scored(now) and not before.error:
-        marks = is_right(_with_truth(before, now)), is_right(now)
-        change = 'better' if marks == (False, True) else 'worse' if marks[0] > marks[1] else change
+    changes: dict[tuple[bool, bool], Change] = {(False, True): 'better', (True, False): 'worse'}
+    change = changes.get(_marks(before, now), 'other') if is_scored(now) else 'other'
     return Changed(
         change=change,
         recording=now.recording,
         camera=now.camera,
         at_s=now.at_s,
         question=now.question,
-        before=_words(before),
-        now=_words(now),
+        before=said(before),
+        now=said(now),
         truth=now.truth,
     )

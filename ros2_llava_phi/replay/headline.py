@@ -15,6 +15,8 @@ def headline(summary: Summary) -> str:
             f'; {accuracy.count} of {accuracy.total} right: {accuracy.share:.1%} '
             f'({accuracy.low:.1%} to {accuracy.high:.1%})'
         )
+    else:
+        text += '; none has a known truth'
     compared = summary.comparison
     if compared is not None and compared.scored:
         surely = 'more than chance' if compared.p_value < 0.05 else 'no more than chance'

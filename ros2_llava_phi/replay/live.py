@@ -13,8 +13,6 @@ from .frames import RecordedFrame
 from .offline import refused
 from .record import Key, Live, Record
 
-# The time on /clock is told so often while nothing else happens.
-CLOCK_PERIOD_S = 0.01
 # A frame needs a moment to arrive; for so long, a node that does not have it is asked again.
 ARRIVAL_S = 1.0
 ASK_AGAIN_S = 0.005
@@ -25,24 +23,44 @@ NOT_THERE_YET = ('STALE_FRAME', 'NO_FRAME')
 class Response(Protocol):
     """A node's response to a question."""
 
-    error: str
-    error_text: str
-    stamp_ns: int
-    frame_age: float
-    queue: float
+    @property
+    def error(self) -> str:
+        """Return the name of the code that says why there is no answer; empty if there is."""
+
+    @property
+    def error_text(self) -> str:
+        """Return the sentence with it."""
+
+    @property
+    def stamp_ns(self) -> int:
+        """Return the stamp of the frame that was looked at."""
+
+    @property
+    def frame_age(self) -> float:
+        """Return its age in seconds when it was picked, by the recording's clock."""
+
+    @property
+    def queue(self) -> float:
+        """Return the seconds spent waiting for the model."""
 
     def fill(self, record: Record) -> Record:
         """Return a record with the answer."""
 
 
 class Robot(Protocol):
-    """A node, its cameras and its clock."""
+    """A node, its cameras and its clock, to which a recording is played."""
 
-    def tell_time(self, time_ns: int) -> None:
-        """Publish the time."""
+    def begin(self) -> None:
+        """Begin another recording."""
+
+    def wait_for(self, time_ns: int) -> None:
+        """Return when the recording's time has come."""
 
     def show(self, message: CameraMessage) -> None:
         """Publish a camera's message, with its own stamp."""
+
+    def idle(self) -> None:
+        """Let a moment pass."""
 
     def ask(self, question: Question, camera: str, oldest_stamp_ns: int) -> Response:
         """Ask about a frame at least as new as that stamp; any number of threads may."""
@@ -60,7 +78,6 @@ class Asked:
 def replay_live(
     asking: Asking,
     robot: Robot,
-    rate: float = 1.0,
     already: Collection[Key] = (),
     on_frame: Callable[[RecordedFrame, list[int]], None] = lambda frame, due: None,
 ) -> Iterator[Record]:
@@ -68,16 +85,14 @@ def replay_live(
     Play one recording to a node, ask what is due, and yield a record of each response.
 
     A question is not asked while its last answer is still awaited: that frame is SKIPPED.
-
-    rate: 2 plays twice as fast as recorded.
     """
     shown: dict[tuple[str, int], RecordedFrame] = {}
     under_way: dict[int, Asked] = {}
     with ThreadPoolExecutor(len(asking.questions)) as threads:
-        pace = Pace(robot, rate)
+        robot.begin()
         for frame, _, due in asking.frames():
             on_frame(frame, due)
-            pace.wait_for(frame.message.recorded_ns)
+            robot.wait_for(frame.message.recorded_ns)
             yield from _ended(under_way, asking, shown)
             # For what answers say about it, a frame is kept without its picture.
             bare = replace(frame, message=replace(frame.message, cdr=b''))
@@ -95,33 +110,8 @@ def replay_live(
                 response = threads.submit(_ask, robot, asking, index, frame)
                 under_way[index] = Asked(record, started, response)
         while under_way:
-            pace.wait_for(pace.now_ns() + round(CLOCK_PERIOD_S * 1e9))
+            robot.idle()
             yield from _ended(under_way, asking, shown)
-
-
-class Pace:
-    """The recording's time, which passes at a rate from the first frame on."""
-
-    def __init__(self, robot: Robot, rate: float) -> None:
-        """Take who is told the time."""
-        self._robot, self._rate = robot, rate
-        self._start_ns: int | None = None
-        self._started = 0.0
-
-    def now_ns(self) -> int:
-        """Return the recording's time."""
-        passed = time.monotonic() - self._started
-        return (self._start_ns or 0) + round(passed * self._rate * 1e9)
-
-    def wait_for(self, time_ns: int) -> None:
-        """Return when that time has come, and tell the time until then."""
-        if self._start_ns is None or time_ns < self.now_ns() - 1e9:
-            # The first frame, or a recording whose clock was set back.
-            self._start_ns, self._started = time_ns, time.monotonic()
-        while (left_ns := time_ns - self.now_ns()) > 0:
-            self._robot.tell_time(self.now_ns())
-            time.sleep(min(CLOCK_PERIOD_S, left_ns / self._rate / 1e9))
-        self._robot.tell_time(max(time_ns, self.now_ns()))
 
 
 def _ask(robot: Robot, asking: Asking, index: int, frame: RecordedFrame) -> tuple[Response, float]:

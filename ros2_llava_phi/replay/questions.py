@@ -79,18 +79,18 @@ class When(_Strict):
     """
 
     every_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
-        None, description='The first frame of every so many seconds.'
+        default=None, description='The first frame of every so many seconds.'
     )
     at_s: tuple[Seconds, ...] = Field(
-        (), description='The first frame at or after each of these times.'
+        default=(), description='The first frame at or after each of these times.'
     )
     at_stamps_ns: tuple[int, ...] = Field(
-        (), description='The frames with these very stamps in their headers.'
+        default=(), description='The frames with these very stamps in their headers.'
     )
-    from_s: Seconds = Field(0.0, description='No frame before this time.')
-    to_s: Seconds | None = Field(None, description='No frame from this time on.')
+    from_s: Seconds = Field(default=0.0, description='No frame before this time.')
+    to_s: Seconds | None = Field(default=None, description='No frame from this time on.')
     on_change: Annotated[float, Field(gt=0, le=1)] | None = Field(
-        None,
+        default=None,
         description='Frames in which this share of the picture has changed since the last; '
         '0.1 is a start.',
     )
@@ -117,9 +117,9 @@ class Truth(_Strict):
         "of so many people, and scored by VQA's rule. `cannot tell` is the answer of a model "
         'that rightly abstains.'
     )
-    stamp_ns: int | None = Field(None, description="The stamp in the frame's header.")
-    from_s: Seconds = Field(0.0, description='No frame before this time.')
-    to_s: Seconds | None = Field(None, description='No frame from this time on.')
+    stamp_ns: int | None = Field(default=None, description="The stamp in the frame's header.")
+    from_s: Seconds = Field(default=0.0, description='No frame before this time.')
+    to_s: Seconds | None = Field(default=None, description='No frame from this time on.')
 
     @model_validator(mode='after')
     def _fits(self) -> 'Truth':
@@ -142,10 +142,11 @@ class Labels(_Strict):
         'is how many there are, `objects[*].label` all of them, each acceptable.'
     )
     within_s: Annotated[float, Field(gt=0)] = Field(
-        0.5, description='No label that is further from the frame.'
+        default=0.5, description='No label that is further from the frame.'
     )
     values: dict[str, Annotated[str, BeforeValidator(as_answer)]] = Field(
-        {}, description='The answers that values stand for; any other value is left unscored.'
+        default={},
+        description='The answers that values stand for; any other value is left unscored.',
     )
 
 
@@ -153,13 +154,13 @@ class AskedQuestion(_Strict):
     """One question, and the frames that it is asked about."""
 
     question: str = Field(description='In plain language.')
-    kind: KindOfFile = Field(Kind.FREE_TEXT, description='text, yes_no, choice or number.')
+    kind: KindOfFile = Field(default=Kind.FREE_TEXT, description='text, yes_no, choice or number.')
     choices: tuple[Annotated[str, BeforeValidator(as_answer)], ...] = Field(
-        (), description='For the kind choice.'
+        default=(), description='For the kind choice.'
     )
-    max_tokens: Annotated[int, Field(ge=1)] = Field(64, description='Of a free text.')
+    max_tokens: Annotated[int, Field(ge=1)] = Field(default=64, description='Of a free text.')
     camera: str = Field(
-        '',
+        default='',
         description='A name out of `cameras`, a topic, or the first part of one; needed where '
         'there are several.',
     )
@@ -182,9 +183,11 @@ class AskedQuestion(_Strict):
 class QuestionsFile(_Strict):
     """Questions about recordings."""
 
-    cameras: dict[str, str] = Field({}, description='Short names of the topics with pictures.')
+    cameras: dict[str, str] = Field(
+        default={}, description='Short names of the topics with pictures.'
+    )
     ground_truth: Path | None = Field(
-        None,
+        default=None,
         description='A JSON file with what is true of each frame, by camera, stamp and question; '
         "relative to this file. A question's own truth comes first.",
     )

@@ -85,13 +85,13 @@ class Recording:
                 self._announced[each.topic] = self._announced.get(each.topic, 0) + each.msgcount
             self.start_ns = reader.start_time if reader.message_count else 0
 
-    def _give_up(self, error: BagError) -> Salvage:
+    def _give_up(self, error: BagError) -> None:
+        """Read without the bag's index from now on; raises the error if nothing is readable."""
         try:
             self._salvage = Salvage(self.path)
         except BagError:
             raise error from None
         self.topics, self.start_ns = self._salvage.topics, self._salvage.start_ns
-        return self._salvage
 
     def _readable(self, topics: Collection[str]) -> Iterator[RawMessage]:
         """Yield from the bag until it turns out to be damaged, and then what else is readable."""
@@ -104,10 +104,15 @@ class Recording:
                 return
             except BagError as error:
                 start_ns = self.start_ns
-                self._give_up(error)
+                try:
+                    self._give_up(error)
+                except BagError:
+                    self._lose(str(error))
+                    return
+                # Seconds are counted from where they were before.
                 self.start_ns = start_ns
-        assert self._salvage is not None
-        for message in self._salvage.messages():
+        salvage = self._salvage
+        for message in salvage.messages() if salvage else ():
             if message.topic not in topics:
                 continue
             if already[_mark(message)]:

@@ -74,19 +74,20 @@ def run_live(
     robot: Robot,
     identity: ModelIdentity,
     out: Path,
-    rate: float = 1.0,
+    way: str,
     on_frame: OnFrame = lambda name, at_s: None,
 ) -> list[RecordingNotes]:
     """
-    Play to a running node at the recorded rate times `rate`, and ask it; else as `run_offline`.
+    Ask a running node while the recordings are played to it; else as `run_offline`.
 
     identity: of the model that the node says it has.
+    way: how they are played, which must be the same for a run to go on.
     """
 
     def records(asking: Asking, already: set[Key], see: See) -> Iterator[Record]:
-        return replay_live(asking, robot, rate, already, see)
+        return replay_live(asking, robot, already, see)
 
-    run = describe_run(askings, identity, f'live at {rate:g} times the recorded rate', False)
+    run = describe_run(askings, identity, way, False)
     return _write_results(askings, out, run, records, on_frame)
 
 

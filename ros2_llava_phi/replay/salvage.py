@@ -13,7 +13,10 @@ from .raw_message import RawMessage, Topic
 from .salvage_mcap import McapRemains
 from .salvage_sqlite3 import Sqlite3Remains
 
-READERS = {'.mcap': McapRemains, '.db3': Sqlite3Remains}
+READERS: dict[str, type[McapRemains] | type[Sqlite3Remains]] = {
+    '.mcap': McapRemains,
+    '.db3': Sqlite3Remains,
+}
 
 
 class Salvage:

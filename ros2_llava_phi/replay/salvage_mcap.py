@@ -4,7 +4,7 @@ import io
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import zstandard
 from lz4.frame import LZ4FrameDecompressor
@@ -104,7 +104,7 @@ def _inside_broken_chunk(file: IO[bytes]) -> list[McapRecord]:
         file.read(8)
         content = _decompressed(compression, file.read(LARGEST_RECORD))
         stream = ReadDataStream(io.BytesIO(content))
-        kinds = {Opcode.SCHEMA: Schema, Opcode.CHANNEL: Channel}
+        kinds: dict[int, Any] = {Opcode.SCHEMA: Schema, Opcode.CHANNEL: Channel}
         while True:
             opcode, length = stream.read1(), stream.read8()
             if stream.count + length > len(content):

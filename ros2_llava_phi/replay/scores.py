@@ -42,6 +42,7 @@ class Scores(BaseModel):
     reliability, calibration_error, brier: of yes_no and choice, whose confidence is calibrated.
     risk_coverage_area: of all answers but abstentions.
     flips, true_flips: of answers and of truths over time.
+    latency: of responses; frame_age: when the frame was picked, in a live run.
     blank: of the right answers, those that stay right when the picture is plain grey.
     """
 
@@ -64,6 +65,7 @@ class Scores(BaseModel):
     true_flips: Flips
     blank: Proportion | None
     latency: Latency | None
+    frame_age: Latency | None
 
 
 def score_records(records: Sequence[Record]) -> Scores:
@@ -93,6 +95,7 @@ def score_records(records: Sequence[Record]) -> Scores:
         true_flips=count_flips(_sequences(scored, truth=True)),
         blank=_blank(scored),
         latency=latency([each.total_s for each in responses]),
+        frame_age=latency([each.live.frame_age for each in responses if each.live]),
     )
 
 

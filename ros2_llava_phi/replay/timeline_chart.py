@@ -11,6 +11,8 @@ WIDTH, NAMES, RIGHT = 1040, 236, 12
 LANE, ANSWERS, TRUTHS = 46, 20, 7
 # The colours c0 and c1 say yes and no; c1 is the grey of the two.
 FREE_COLOURS = ('c0', 'c2', 'c3', 'c4', 'c5', 'c6', 'c7')
+# Answers that name a colour have that colour.
+NAMED_COLOURS = ('red', 'orange', 'yellow', 'green', 'blue', 'white', 'black', 'grey')
 LETTER = 6.6
 # Seconds between the marks of the time axis, from which the first is taken that is not too close.
 STEPS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600)
@@ -78,6 +80,7 @@ def _colours(lane: Lane) -> dict[str, str]:
     for stretch in (*lane.answers, *lane.truths):
         lasted[stretch.words] = lasted.get(stretch.words, 0) + stretch.to_s - stretch.from_s
     fixed = {CANNOT_TELL: 'untold', '': 'unknown', 'Yes': 'c0', 'No': 'c1'}
+    fixed |= {name: f'n-{name}' for name in NAMED_COLOURS}
     ranked = sorted((each for each in lasted if each not in fixed), key=lambda each: -lasted[each])
     free = dict(zip(ranked, FREE_COLOURS, strict=False))
     refused = {words: 'refused' for words in lasted if words.isupper() and '_' in words}
