@@ -157,7 +157,7 @@ def test_both_dialects_get_the_same_integers_and_scales(tmp_path: Path) -> None:
 def test_what_cannot_be_calibrated_is_said(tmp_path: Path) -> None:
     checkpoint = open_checkpoint(make_model(tmp_path / 'model'))
     out = tmp_path / 'out'
-    with pytest.raises(ModelError, match='only int4 is calibrated, not int8'):
+    with pytest.raises(ModelError, match='only 4 bits are calibrated, not int8'):
         export(checkpoint, out, 'm', 'int8', prompts=prompts(CONFIG, 8))
     with pytest.raises(ModelError, match='7 prompts are too few to calibrate with; give 8'):
         export(checkpoint, out, 'm', 'int4', prompts=prompts(CONFIG, 7))
@@ -209,4 +209,4 @@ def test_by_command(
     assert run(monkeypatch, 'export', model, out, *arguments[3:], tmp_path / 'nowhere') == 2
     assert 'there is no folder' in capsys.readouterr().err
     assert run(monkeypatch, 'export', model, out, '--calibrate', folder) == 2
-    assert '--calibrate is for --precision int4, not int8' in capsys.readouterr().err
+    assert '--calibrate is for --precision int4 or mixed, not' in capsys.readouterr().err
