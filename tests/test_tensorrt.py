@@ -280,7 +280,7 @@ def full_width(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return random_model(tmp_path_factory.mktemp('slice'), SLICE)
 
 
-@pytest.fixture(scope='module', params=['fp16', 'int4'])
+@pytest.fixture(scope='module', params=['fp16', 'bf16', 'int8', 'int4'])
 def full_width_export(
     request: pytest.FixtureRequest, full_width: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[str, Path]:
@@ -306,7 +306,7 @@ def test_small_plans_compile(
     assert plan(trt, EVEN, exported, file, target)
 
 
-@pytest.mark.parametrize('target', ['sm86', 'sm120'])
+@pytest.mark.parametrize('target', TARGETS)
 @pytest.mark.parametrize('file', VARIANTS)
 def test_plans_of_full_width_compile(
     trt: ModuleType, full_width_export: tuple[str, Path], file: str, target: str

@@ -61,8 +61,8 @@ def profiles(config: ModelConfig, precision: str) -> list[Shapes]:
     Return what the decoder's plan is tuned for: prefill, decode, questions about one view.
 
     Decode takes one token. Its profile reaches to two, since TensorRT lays out fp16 weights anew,
-    and keeps them twice, for a profile of exactly one. With int4 a batch would do the same, and is
-    left out.
+    and keeps them twice, for a profile of exactly one. With integers a batch would do the same,
+    and is left out.
     """
     most = config.text.context_length
     usual = min(config.image_tokens + MOST_BATCHED_TOKENS, most)
@@ -70,7 +70,7 @@ def profiles(config: ModelConfig, precision: str) -> list[Shapes]:
     decode = Shapes((1, 1, 1), (1, 1, 2))
     batched = min(MOST_BATCHED_TOKENS, most)
     batch = Shapes((1, MOST_SEQUENCES, MOST_SEQUENCES), (1, min(24, batched), batched))
-    return [prefill, decode] if precision == 'int4' else [prefill, decode, batch]
+    return [prefill, decode] if precision in ('int8', 'int4') else [prefill, decode, batch]
 
 
 def build(
