@@ -25,7 +25,16 @@ if TYPE_CHECKING:
     from rclpy.node import Node
 
 # What a robot may lack: requirements/robot-extras.txt and requirements/dev.txt have it.
-MAY_LACK = {'catkin_pkg', 'jinja2', 'rich', 'rosbags', 'tqdm', 'transformers', 'typer'}
+MAY_LACK = {
+    'catkin_pkg',
+    'jinja2',
+    'matplotlib',
+    'rich',
+    'rosbags',
+    'tqdm',
+    'transformers',
+    'typer',
+}
 
 # What a robot's shell says about its network that would let tests out of this machine, or keep
 # their processes from hearing each other.
