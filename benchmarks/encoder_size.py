@@ -10,10 +10,9 @@ docs/encoder_size.md and its plot.
 """
 
 import json
-import math
+import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -23,12 +22,8 @@ import numpy as np
 import torch
 import typer
 import yaml
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from matplotlib import rc_context
-from matplotlib.figure import Figure
+from encoder_report import Marks, Measured, Run, Scale, write_report
 from numpy.typing import NDArray
-from performance import markdown
-from pydantic import BaseModel
 from rich.console import Console
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
@@ -59,8 +54,7 @@ MODEL = 'llava-phi-tiny'
 DOCS = Path(__file__).resolve().parent.parent / 'docs'
 SEED = 51
 RATE = 1e-3
-PICTURES, QUESTIONS_PER_PICTURE = 8, 12  # of a step
-LEAST_ASKED = 25  # questions, for a topic to be shown
+QUESTIONS_PER_PICTURE = 12
 LOOKS = 50  # that are timed
 
 SMALL = {'hidden_size': 128, 'intermediate_size': 512, 'layers': 4, 'heads': 2}
@@ -70,42 +64,10 @@ ENCODERS = {
     'S/18': VisionConfig(image_size=144, patch_size=18, **SMALL),
     'L/12': VisionConfig(image_size=144, patch_size=12, **LARGE),
 }
-Marks = dict[str, list[bool]]
 Exam = list[tuple[NDArray[np.uint8], list[Example]]]
 
 # Where transformers' CLIPVisionModel and PhiForCausalLM have their tensors.
 PARTS = Layout('vision_model.', OWN.projector, 'model.', 'lm_head.')
-
-
-@dataclass(frozen=True)
-class Scale:
-    """
-    How much is done for each encoder.
-
-    scenes: that it learns from, in both trainings. tower_steps: of the encoder alone. steps: of
-    projector and decoder. held_out: scenes that are asked about.
-    """
-
-    scenes: int
-    tower_steps: int
-    steps: int
-    held_out: int
-
-
-class Measured(BaseModel):
-    """
-    What came of an encoder.
-
-    parameters: of the encoder. milliseconds: to encode a picture. right, misled: by topic, which
-    questions were answered truly, and which of them with the picture of another scene.
-    """
-
-    name: str
-    encoder: VisionConfig
-    parameters: int
-    milliseconds: float
-    right: Marks
-    misled: Marks
 
 
 def write_clip(network: LlavaPhi, folder: Path) -> None:
@@ -143,12 +105,12 @@ def learn_to_see(network: LlavaPhi, tokenizer: Tokenizer, scale: Scale, work: Pa
         features = pupil.vision_tower(shards.pixels(rows))
         return patch_loss(pupil.head(features), shards.targets(rows), weights)
 
-    size = min(TOWER.batch_size, scale.scenes)
-    stage = replace(TOWER, steps=scale.tower_steps, batch_size=size)
-    run_stage(stage, pupil, partial(batch_rows, len(shards), size, SEED), loss, work)
+    stage = replace(TOWER, steps=scale.tower_steps, batch_size=scale.tower_pictures)
+    batches = partial(batch_rows, len(shards), stage.batch_size, SEED)
+    run_stage(stage, pupil, batches, loss, work)
 
 
-def recipe_of(clip: Path, phi: Path, data: Path, steps: int, out: Path) -> dict[str, Any]:
+def recipe_of(clip: Path, phi: Path, data: Path, scale: Scale, out: Path) -> dict[str, Any]:
     """Return the recipe by which projector and decoder learn."""
     part = {'how': 'full', 'learning_rate': RATE}
     return {
@@ -157,9 +119,9 @@ def recipe_of(clip: Path, phi: Path, data: Path, steps: int, out: Path) -> dict[
         'learns': {'projector': part, 'decoder': part},
         'data': [{'name': 'scenes', 'path': str(data)}],
         'validation': 0.0,
-        'batch_size': PICTURES * QUESTIONS_PER_PICTURE,
+        'batch_size': scale.pictures * QUESTIONS_PER_PICTURE,
         'questions_per_picture': QUESTIONS_PER_PICTURE,
-        'steps': steps,
+        'steps': scale.steps,
         'out': str(out),
     }
 
@@ -223,115 +185,24 @@ def measure(name: str, folder: Path, exam: Exam) -> Measured:
 def compare(scale: Scale, work: Path) -> list[Measured]:
     """Train with each encoder, and measure; what an earlier call finished is kept."""
     work = work.resolve()
+    exam = draw_exam(scale.held_out)
     start = load_network(find_model(MODEL))
     tokenizer = load_tokenizer(find_model(MODEL), start.config.text.vocab_size)
     phi = work / 'phi'
     write_phi(start, tokenizer, phi)
     data = write_scenes(work / 'data', scale.scenes, Sort.KNOWN, SEED, 'train')
-    exam, measured = draw_exam(scale.held_out), []
+    measured = []
     for name, vision in ENCODERS.items():
         folder = work / name.replace('/', '_')
         network = LlavaPhi(start.config.model_copy(update={'vision': vision}))
         learn_to_see(network, tokenizer, scale, folder)
         write_clip(network, folder / 'clip')
         recipe = folder / 'recipe.yaml'
-        settings = recipe_of(folder / 'clip', phi, data, scale.steps, folder / 'model')
+        settings = recipe_of(folder / 'clip', phi, data, scale, folder / 'model')
         recipe.write_text(yaml.safe_dump(settings, sort_keys=False))
         train(read_recipe(recipe), Console())
         measured.append(measure(name, folder / 'model', exam))
     return measured
-
-
-def share(marks: Marks, topic: str | None = None) -> float:
-    """Return the share of true answers in %, of a topic or of all."""
-    some = [mark for name, each in marks.items() if topic in (None, name) for mark in each]
-    return 100 * sum(some) / len(some)
-
-
-def topics_of(measured: Sequence[Measured], least: int) -> list[str]:
-    """Return the topics of at least so many questions, those asked most in front."""
-    asked = {topic: len(marks) for topic, marks in measured[0].right.items()}
-    return sorted((each for each in asked if asked[each] >= least), key=lambda each: -asked[each])
-
-
-def encoder_rows(measured: Sequence[Measured]) -> list[dict[str, str]]:
-    """Return the table of the encoders."""
-    return [
-        {
-            'Encoder': each.name,
-            'Width x layers': f'{each.encoder.hidden_size} x {each.encoder.layers}',
-            'Parameters': f'{each.parameters / 1e6:.2f} M',
-            'Tokens a picture': str(each.encoder.patches),
-            'Encode [ms]': f'{each.milliseconds:.1f}',
-            'Right': f'{share(each.right):.1f}%',
-            "Right with another scene's picture": f'{share(each.misled):.1f}%',
-        }
-        for each in measured
-    ]
-
-
-def topic_rows(measured: Sequence[Measured], least: int) -> list[dict[str, str]]:
-    """Return the table of the topics of at least so many questions."""
-    return [
-        {
-            'Topic': topic,
-            'Questions': str(len(measured[0].right[topic])),
-            **{each.name: f'{share(each.right, topic):.0f}%' for each in measured},
-        }
-        for topic in topics_of(measured, least)
-    ]
-
-
-def plot(measured: Sequence[Measured], least: int, file: Path) -> None:
-    """Draw what share is right, over the time to encode and by topic."""
-    topics = topics_of(measured, least)[::-1]
-    figure = Figure(figsize=(10, 2 + 0.25 * len(topics)), layout='constrained')
-    whole, by_topic = figure.subplots(1, 2)
-    for each, marker in zip(measured, 'osD', strict=True):
-        whole.plot(each.milliseconds, share(each.right), marker, label=each.name)
-        shares = [share(each.right, topic) for topic in topics]
-        by_topic.plot(shares, topics, marker, label=each.name, alpha=0.8)
-    whole.set(xlabel='to encode a picture [ms]', ylabel='all questions: right [%]')
-    whole.margins(0.2)
-    whole.legend()
-    by_topic.set(xlabel='by topic: right [%]')
-    by_topic.grid(axis='y', alpha=0.3)
-    for axis in (whole, by_topic):
-        axis.spines[['top', 'right']].set_visible(False)
-    with rc_context({'svg.hashsalt': 'llava_phi'}):
-        figure.savefig(file, metadata={'Date': None})
-
-
-def chance(asked: int) -> int:
-    """Return by how many points two shares of so many questions may differ by chance, at 95%."""
-    return math.ceil(196 * math.sqrt(2 * 0.25 / asked))
-
-
-def write_report(measured: Sequence[Measured], scale: Scale, minutes: float, folder: Path) -> None:
-    """Write encoder_size.md and its plot into a folder."""
-    templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        keep_trailing_newline=True,
-    )
-    asked = sum(len(marks) for marks in measured[0].right.values())
-    text = templates.get_template('encoder_size.md.j2').render(
-        scale=scale,
-        minutes=minutes,
-        threads=torch.get_num_threads(),
-        batch_size=min(TOWER.batch_size, scale.scenes),
-        pictures=PICTURES,
-        asked=asked,
-        least=LEAST_ASKED,
-        noise=chance(asked),
-        topic_noise=chance(LEAST_ASKED),
-        encoders=markdown(encoder_rows(measured)),
-        topics=markdown(topic_rows(measured, LEAST_ASKED)),
-    )
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / 'encoder_size.md').write_text(text)
-    plot(measured, LEAST_ASKED, folder / 'encoder_size.svg')
 
 
 def main(
@@ -349,9 +220,10 @@ def main(
     start = time.perf_counter()
     measured = compare(scale, work)
     minutes = (time.perf_counter() - start) / 60
-    write_report(measured, scale, minutes, docs)
-    content = {'minutes': minutes, 'measured': [each.model_dump() for each in measured]}
-    (work / 'encoder_size.json').write_text(json.dumps(content, indent=2) + '\n')
+    run = Run(minutes=minutes, threads=torch.get_num_threads(), load=os.getloadavg()[1])
+    figures = {'run': run.model_dump(), 'encoders': [each.model_dump() for each in measured]}
+    (work / 'encoder_size.json').write_text(json.dumps(figures, indent=2) + '\n')
+    write_report(measured, scale, run, docs)
     Console().print(docs / 'encoder_size.md')
 
 

@@ -4,12 +4,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import encoder_report
 import encoder_size
 import numpy as np
 import pytest
 import torch
 import yaml
-from encoder_size import ENCODERS, Scale
+from encoder_report import Run, Scale, write_report
+from encoder_size import ENCODERS
 from small_model import make_model, small_network
 from transformers import CLIPVisionModel, PhiForCausalLM
 
@@ -44,16 +46,16 @@ def test_three_encoders_end_in_a_table_and_a_plot(
     width = {'hidden_size': 16, 'intermediate_size': 16, 'layers': 2, 'heads': 2}
     small = {name: each.model_copy(update=width) for name, each in ENCODERS.items()}
     monkeypatch.setattr(encoder_size, 'ENCODERS', small)
-    for name in ('LEAST_ASKED', 'LOOKS', 'QUESTIONS_PER_PICTURE'):
-        monkeypatch.setattr(encoder_size, name, 1)
-    scale = Scale(scenes=2, tower_steps=1, steps=1, held_out=1)
+    monkeypatch.setattr(encoder_report, 'LEAST_ASKED', 1)
+    monkeypatch.setattr(encoder_size, 'QUESTIONS_PER_PICTURE', 1)
+    scale = Scale(scenes=2, tower_steps=1, steps=1, held_out=1, tower_pictures=2, pictures=2)
     measured = encoder_size.compare(scale, tmp_path)
     assert [each.encoder.patches for each in measured] == [16, 64, 144]
     recipes = [yaml.safe_load(path.read_text()) for path in tmp_path.glob('*/recipe.yaml')]
     assert len({each['start'].pop('clip') for each in recipes}) == 3
     assert len({each.pop('out') for each in recipes}) == 3
     assert all(each == recipes[0] for each in recipes)
-    encoder_size.write_report(measured, scale, 1.0, tmp_path / 'docs')
+    write_report(measured, scale, Run(minutes=1, threads=2, load=2), tmp_path / 'docs')
     report = (tmp_path / 'docs' / 'encoder_size.md').read_text()
     rows = [line for line in report.splitlines() if line.startswith(('| S/', '| L/'))]
     assert [row.split(' | ')[3] for row in rows] == ['16', '64', '144']
