@@ -57,8 +57,8 @@ RATE = 1e-3
 QUESTIONS_PER_PICTURE = 12
 LOOKS = 50  # that are timed
 
-SMALL = {'hidden_size': 128, 'intermediate_size': 512, 'layers': 4, 'heads': 2}
-LARGE = {'hidden_size': 192, 'intermediate_size': 768, 'layers': 5, 'heads': 3}
+SMALL: dict[str, Any] = {'hidden_size': 128, 'intermediate_size': 512, 'layers': 4, 'heads': 2}
+LARGE: dict[str, Any] = {'hidden_size': 192, 'intermediate_size': 768, 'layers': 5, 'heads': 3}
 ENCODERS = {
     'S/36': VisionConfig(image_size=144, patch_size=36, **SMALL),
     'S/18': VisionConfig(image_size=144, patch_size=18, **SMALL),
@@ -215,7 +215,7 @@ def main(
     steps: Annotated[int, typer.Option(help='Steps of projector and decoder.')] = 150,
     held_out: Annotated[int, typer.Option(help='Scenes to ask about.')] = 80,
 ) -> None:
-    """Compare three encoders, and write the report; 12 minutes on two cores."""
+    """Compare three encoders, and write the report: a quarter of an hour on two cores."""
     scale = Scale(scenes, tower_steps, steps, held_out)
     start = time.perf_counter()
     measured = compare(scale, work)

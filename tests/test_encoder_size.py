@@ -32,7 +32,8 @@ def test_parts_are_read_by_transformers_and_by_us(tmp_path: Path) -> None:
         assert name.startswith('projector.') or torch.equal(joined[name], tensor)
     pixels = torch.randn(1, 3, 32, 32)
     clip = CLIPVisionModel.from_pretrained(tmp_path / 'clip').eval()
-    phi, loaded = PhiForCausalLM.from_pretrained(tmp_path / 'phi', output_loading_info=True)
+    read: Any = PhiForCausalLM.from_pretrained
+    phi, loaded = read(tmp_path / 'phi', output_loading_info=True)
     assert not loaded['missing_keys']
     assert torch.equal(phi.state_dict()['lm_head.weight'], network.decoder.lm_head.weight)
     with torch.no_grad():
@@ -64,7 +65,7 @@ def test_three_encoders_end_in_a_table_and_a_plot(
 
 def test_what_a_wrong_picture_does() -> None:
     """Whoever answers by the picture alone is right with the right one, and only with it."""
-    exam = [
+    exam: encoder_size.Exam = [
         (np.full((8, 8, 3), shade, np.uint8), [Example('?', 'text', (), str(shade), 'shade')])
         for shade in range(4)
     ]
