@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 # What a robot may lack: requirements/robot-extras.txt and requirements/dev.txt have it.
 MAY_LACK = {
-    *('catkin_pkg', 'jinja2', 'lz4', 'markupsafe', 'mcap', 'rich', 'rosbags', 'tqdm'),
-    *('transformers', 'typer', 'zstandard'),
+    *('catkin_pkg', 'jinja2', 'lz4', 'markupsafe', 'matplotlib', 'mcap', 'rich', 'rosbags'),
+    *('tqdm', 'transformers', 'typer', 'zstandard'),
 }
 
 # What a robot's shell says about its network that would let tests out of this machine, or keep

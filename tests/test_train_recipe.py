@@ -9,7 +9,7 @@ import yaml
 from ros2_llava_phi.training.recipe import How, Recipe, Stage, TrainingError, read_recipe
 
 ROOT = Path(__file__).resolve().parent.parent
-RECIPES = sorted((ROOT / 'config' / 'train').glob('*.yaml'))
+RECIPES = sorted((ROOT / 'config' / 'train').rglob('*.yaml'))
 
 GOOD: dict[str, Any] = {
     'start': {'checkpoint': 'llava-phi-tiny'},
@@ -49,6 +49,15 @@ def test_the_papers_figures() -> None:
     assert lora.learns.decoder.how == How.LORA
     assert (lora.learns.decoder.learning_rate, lora.batch_size) == (2e-4, 128)
     assert lora.learns.vision_tower.how == How.FROZEN
+
+
+def test_encoders_are_swapped_by_a_line() -> None:
+    paths = sorted((ROOT / 'config' / 'train' / 'encoder_size').glob('*.yaml'))
+    recipes = [read_recipe(path) for path in paths]
+    assert len({each.start.clip for each in recipes}) == len({each.out for each in recipes}) == 3
+    texts = [path.read_text().splitlines() for path in paths]
+    differ = [lines for lines in zip(*texts, strict=True) if len(set(lines)) > 1]
+    assert [lines[0].split(':')[0].strip() for lines in differ] == ['clip', 'out']
 
 
 def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
