@@ -155,6 +155,16 @@ def test_missing_and_damaged_pictures_are_named(
     assert 'holds a run of another benchmark (vqav2, not pope)' in capsys.readouterr().err
 
 
+def test_answers_of_another_engine_are_not_taken(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    data, out = MAKERS['pope'](tmp_path / 'data'), tmp_path / 'out'
+    assert run(monkeypatch, 'pope', '--data', data, '-o', out) == 0
+    capsys.readouterr()
+    assert run(monkeypatch, 'pope', '--data', data, '-o', out, '--engine', 'torch') == 2
+    assert 'holds a run of another engine (onnxruntime, not torch)' in capsys.readouterr().err
+
+
 def test_the_table_sets_results_beside_published_ones(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

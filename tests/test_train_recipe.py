@@ -98,6 +98,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     'same name': ({'data': [{'name': 'a', 'path': 'b'}] * 2}, 'two data sets have the same name'),
     'too many parts': ({'batch_size': 2, 'accumulate': 3}, 'accumulate 3 exceeds'),
+    'no end': ({'epochs': float('inf')}, 'epochs: .*less than or equal to 10000'),
+    'a huge batch': ({'batch_size': 10**23}, 'batch_size: '),
+    'nobody at home': ({'out': '~nosuchuser/x'}, 'a path in it is none: .*home'),
+    'no path': ({'out': 'a\0b'}, 'a path in it is none: .*null'),
     'all held out': ({'validation': 1.0}, 'validation: Input should be less than 1'),
 }
 

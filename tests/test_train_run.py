@@ -239,9 +239,40 @@ def test_what_is_no_run_is_never_written_into(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / 'out').iterdir()] == ['holiday.jpg']
 
 
-def test_changed_data_is_noticed(tmp_path: Path) -> None:
+def test_a_scene_never_trains_and_validates(tmp_path: Path) -> None:
+    """Whatever sets it is in, and however these are named."""
+    path = tmp_path / 'data' / 'llava.json'
+
+    def divided(*parts: str) -> tuple[set[str], set[str]]:
+        data = [{'name': part, 'path': path, 'part': part} for part in parts]
+        settings = recipe(tmp_path, data=data)
+        origin = open_start(settings.start, 0)
+        samples = read_samples(settings, origin.tokenizer, origin.config, Console(quiet=True))
+        trains, validates = (
+            {each.conversation.scene for each in side}
+            for side in (samples.training, samples.validation)
+        )
+        return trains, validates
+
+    trains, validates = divided('split')
+    assert trains and validates and not trains & validates
+    with pytest.raises(DataError, match='is in a set for training and in one for validation'):
+        divided('train', 'validation')
+    with pytest.raises(TrainingError, match='nothing is left to train on'):
+        divided('split', 'validation')
+
+
+def test_what_could_not_begin_leaves_nothing(tmp_path: Path) -> None:
+    data = [{'name': 'noise', 'path': tmp_path / 'nothere.json'}]
+    with pytest.raises(DataError, match=r'nothere\.json cannot be read'):
+        run(recipe(tmp_path, data=data))
+    assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize('step', [1, 4])
+def test_changed_data_is_noticed(tmp_path: Path, step: int) -> None:
     settings = recipe(tmp_path)
-    killed(settings, trainer, 'set_rates', 4)
+    killed(settings, trainer, 'set_rates', step)
     data = json.loads((tmp_path / 'data' / 'llava.json').read_text())
     (tmp_path / 'data' / 'llava.json').write_text(json.dumps(data[1:]))
     with pytest.raises(TrainingError, match='the data is not what the run'):

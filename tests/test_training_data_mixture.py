@@ -9,7 +9,7 @@ from ros2_llava_phi.model.prompt import turn
 from ros2_llava_phi.training.data.conversation import Conversation, DataError
 from ros2_llava_phi.training.data.data_set import DataSet
 from ros2_llava_phi.training.data.mixture import epoch
-from ros2_llava_phi.training.data.split import divide, split_by_scene
+from ros2_llava_phi.training.data.split import divide
 
 
 def about(source: str, scenes: int, questions: int = 1) -> list[Conversation]:
@@ -18,6 +18,16 @@ def about(source: str, scenes: int, questions: int = 1) -> list[Conversation]:
         Conversation(source, f'[{i}]', f'scene {i % scenes}', (), (turn('a', 'b'),))
         for i in range(scenes * questions)
     ]
+
+
+def a_set(part: str) -> DataSet:
+    return DataSet.model_validate({'name': part, 'path': Path(), 'part': part})
+
+
+def split_by_scene(
+    conversations: list[Conversation], share: float, seed: int
+) -> tuple[list[Conversation], list[Conversation]]:
+    return divide([(a_set('split'), conversations)], share, seed)
 
 
 def test_weights_say_how_often_an_epoch_sees_a_set() -> None:
@@ -65,10 +75,6 @@ def test_one_scene_cannot_be_divided() -> None:
     with pytest.raises(DataError, match="all conversations are of the scene 'scene 0'"):
         split_by_scene(about('a', 1, questions=5), 0.1, seed=0)
     assert split_by_scene(about('a', 1, questions=5), 0, seed=0)[1] == []
-
-
-def a_set(part: str) -> DataSet:
-    return DataSet.model_validate({'name': part, 'path': Path(), 'part': part})
 
 
 def test_official_splits_hold_in_all_sets() -> None:

@@ -181,13 +181,13 @@ class Recipe(_Settings):
     optimizer: AdamW = AdamW()
     warm_up: Share = 0.03
     precision: Literal['fp32', 'bf16', 'fp16'] = 'fp32'
-    batch_size: Count = 128
+    batch_size: Annotated[int, Field(ge=1, le=1 << 20)] = 128
     accumulate: Count = 1
     questions_per_picture: Count = 16
     max_length: Count | None = None
     checkpointing: bool = False
     clip: Annotated[float, Field(gt=0)] = 1.0
-    epochs: Annotated[float, Field(gt=0)] | None = None
+    epochs: Annotated[float, Field(gt=0, le=10_000)] | None = None
     steps: Count | None = None
     seed: Annotated[int, Field(ge=0, lt=1 << 31)] = 0
     workers: Annotated[int, Field(ge=0, le=256)] = 0
@@ -246,7 +246,11 @@ def read_recipe(path: Path) -> Recipe:
         recipe = Recipe.model_validate(content)
     except ValidationError as error:
         raise TrainingError(f'{path}: {first_problem(error)}') from error
-    return _resolved(recipe, path.resolve().parent)
+    try:
+        return _resolved(recipe, path.resolve().parent)
+    except (OSError, RuntimeError, ValueError) as error:
+        # A NUL, links in a circle, the home of nobody.
+        raise TrainingError(f'{path}: a path in it is none: {error}') from error
 
 
 def _resolved(recipe: Recipe, folder: Path) -> Recipe:

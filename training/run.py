@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from accelerate import Accelerator
@@ -16,7 +16,7 @@ from ros2_llava_phi.model.weights import save_network
 
 from .batches import Plan
 from .parts import merge, save_adapter
-from .recipe import Recipe, Stage, TrainingError
+from .recipe import Recipe, Stage
 from .run_card import write_card
 from .run_report import REPORT_FILE, write_report
 from .samples import Samples, read_samples
@@ -41,28 +41,29 @@ def train(recipe: Recipe, console: Console) -> None:
     accelerator = start_accelerator(recipe)
     first = accelerator.is_main_process
     quiet = console if first else Console(quiet=True)
+    run = recipe.out / RUN
+    origin = open_start(recipe.start, recipe.seed)
+    samples = read_samples(recipe, origin.tokenizer, origin.config, quiet)
+    # Only now: what could not begin leaves nothing behind.
     if first:
-        open_run(recipe.out, recipe)
+        open_run(recipe.out, recipe, samples.fingerprint)
     accelerator.wait_for_everyone()
     if (recipe.out / CONFIG_FILE).is_file():
         quiet.print(f'{recipe.out} is finished: there is nothing left to do')
         return
-    run = recipe.out / RUN
-    origin = open_start(recipe.start, recipe.seed)
-    samples = read_samples(recipe, origin.tokenizer, origin.config, quiet)
     exam = Exam(recipe, origin, samples, str(accelerator.device), quiet)
     if first:
         exam.before(run)
     accelerator.wait_for_everyone()
     trainer = make_trainer(recipe, origin, samples, accelerator)
-    _restore(trainer, run, samples)
-    if trainer.done:
+    if (state := last_save(run)) is not None:
+        trainer.restore(state)
         quiet.print(f'going on from step {trainer.done} of {trainer.steps}')
     if first:
         with Watch(run, console, trainer.steps, trainer.done) as watch:
-            _loop(trainer, run, samples, accelerator, watch.show)
+            _loop(trainer, run, accelerator, watch.show)
     else:
-        _loop(trainer, run, samples, accelerator, lambda step: None)
+        _loop(trainer, run, accelerator, lambda step: None)
     learned = trainer.state().weights
     del trainer
     accelerator.free_memory()
@@ -89,7 +90,6 @@ def make_trainer(
 def _loop(
     trainer: Trainer,
     run: Path,
-    samples: Samples,
     accelerator: Accelerator,
     show: Callable[[Step], None],
 ) -> None:
@@ -100,19 +100,8 @@ def _loop(
         if trainer.done % every == 0 or trainer.done == trainer.steps:
             state = trainer.state()
             if accelerator.is_main_process:
-                save(run, replace(state, extra={**state.extra, 'data': samples.fingerprint}))
+                save(run, state)
             accelerator.wait_for_everyone()
-
-
-def _restore(trainer: Trainer, run: Path, samples: Samples) -> None:
-    state = last_save(run)
-    if state is None:
-        return
-    if state.extra['data'] != samples.fingerprint:
-        raise TrainingError(
-            f'the data is not what the run in {run.parent} began with; give another out'
-        )
-    trainer.restore(state)
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from tokenizers import Tokenizer
 from ros2_llava_phi.model.config import ModelConfig
 
 from .data.check import dropped_table
-from .data.conversation import Conversation, Dropped
-from .data.data_set import DataSet, read_data_set
+from .data.conversation import Dropped
+from .data.data_set import read_data_set
 from .data.licence import check_licences
-from .data.split import split_by_scene
+from .data.split import divide
 from .labels import Labelled, label_all
 from .recipe import Recipe, TrainingError
 
@@ -40,9 +40,9 @@ class Samples:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Return a hash of what is trained on, by which a resumed run knows its data again."""
+        """Return a hash of all samples, by which a run that goes on knows its data again."""
         digest = hashlib.sha256()
-        for sample in self.training:
+        for sample in [*self.training, *self.validation]:
             digest.update(sample.tokens.tobytes())
             digest.update(str(sample.conversation.pictures).encode())
         return digest.hexdigest()
@@ -65,8 +65,8 @@ def read_samples(
         records = {
             each.name: read_data_set(each, lambda: progress.advance(task)) for each in recipe.data
         }
-    found = {name: each.conversations for name, each in records.items()}
-    training, validation = _divided(recipe.data, found, recipe.validation, recipe.seed)
+    sets = [(each, records[each.name].conversations) for each in recipe.data]
+    training, validation = divide(sets, recipe.validation, recipe.seed)
     length = recipe.max_length or config.text.context_length
     if length > config.text.context_length:
         raise TrainingError(
@@ -109,17 +109,3 @@ def _loss(samples: Sequence[Labelled]) -> tuple[str, str, str]:
     tokens = sum(sample.length for sample in samples)
     targets = sum(sample.targets for sample in samples)
     return f'{tokens:,}', f'{targets:,}', f'{share_with_loss(samples):.1%}'
-
-
-def _divided(
-    sets: Sequence[DataSet],
-    found: dict[str, tuple[Conversation, ...]],
-    share: float,
-    seed: int,
-) -> tuple[list[Conversation], list[Conversation]]:
-    """Return what trains and what validates; all sets are divided at once, by scene."""
-    by_part: dict[str, list[Conversation]] = {'split': [], 'train': [], 'validation': []}
-    for each in sets:
-        by_part[each.part] += found[each.name]
-    training, validation = split_by_scene(by_part['split'], share, seed)
-    return by_part['train'] + training, by_part['validation'] + validation

@@ -1,7 +1,7 @@
 """
 Saves of a training: complete or not there, whenever the process is killed.
 
-    OUT/run/recipe.json     what is trained; a run of another recipe is refused
+    OUT/run/recipe.json     what is trained, and on what data; a run of another is refused
     OUT/run/log.jsonl       loss, learning rate and speed of every step
     OUT/run/step-00000500/  weights that learn, optimiser and step, as safetensors and JSON
 
@@ -46,17 +46,27 @@ class State:
     extra: dict[str, Any]
 
 
-def open_run(out: Path, recipe: Recipe) -> Path:
+def open_run(out: Path, recipe: Recipe, fingerprint: str) -> Path:
     """
     Make the folder of a run, or take that of an interrupted one; return it.
 
-    Raises TrainingError if another recipe's run is there, or anything else.
+    fingerprint: of the data that the recipe names.
+
+    Raises TrainingError if a run of another recipe or other data is there, or anything else.
     """
     folder = out / RUN
     path = folder / RECIPE_FILE
     mine = recipe.model_dump(mode='json')
     if path.is_file():
-        _refuse_other(out, json.loads(path.read_text()), mine)
+        try:
+            theirs = json.loads(path.read_text())
+        except ValueError as error:
+            raise TrainingError(f'{path} is damaged ({error}); give another out') from error
+        _refuse_other(out, theirs, mine)
+        if theirs.get('fingerprint') != fingerprint:
+            raise TrainingError(
+                f'the data is not what the run in {out} began with; give another out'
+            )
         for left in folder.glob(f'*{PARTIAL}'):
             shutil.rmtree(left) if left.is_dir() else left.unlink()
         _remove_older(folder)
@@ -64,7 +74,7 @@ def open_run(out: Path, recipe: Recipe) -> Path:
     if out.exists() and (not out.is_dir() or any(p.name != RUN for p in out.iterdir())):
         raise TrainingError(f'{out} holds something else than a run; give another out')
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(path, json.dumps(mine, indent=2) + '\n')
+    write_text(path, json.dumps({**mine, 'fingerprint': fingerprint}, indent=2) + '\n')
     return folder
 
 

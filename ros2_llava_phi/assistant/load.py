@@ -29,9 +29,12 @@ def find_model(model: str) -> Path:
     if not model:
         raise ModelError('the model has no name; give a folder, or the name of a packaged model')
     packaged = Path(str(files('ros2_llava_phi'))) / 'data'
-    for folder in (Path(model).expanduser(), packaged / model):
-        if folder.is_dir():
-            return folder.resolve()
+    try:
+        for folder in (Path(model).expanduser(), packaged / model):
+            if folder.is_dir():
+                return folder.resolve()
+    except (RuntimeError, ValueError) as error:
+        raise ModelError(f'{model!r} is no path of a model: {error}') from error
     names = sorted(path.parent.name for path in packaged.glob('*/config.json'))
     raise ModelError(f'there is no model folder {model!r}; packaged models: {", ".join(names)}')
 

@@ -12,12 +12,14 @@ RUN_FILE = 'run.json'
 
 
 class Run(BaseModel):
-    """Which answers a folder holds: those of one model to one benchmark's questions."""
+    """Which answers a folder holds: one model's, as one engine runs it, to one benchmark."""
 
     model_config = ConfigDict(extra='forbid')
 
     benchmark: StrictStr
     model: StrictStr
+    engine: StrictStr
+    precision: StrictStr
     questions_hash: StrictStr
 
 

@@ -41,7 +41,14 @@ def ask_all(
     Raises BenchmarkError if a picture is missing or damaged, or the folder holds another run.
     """
     _check_pictures(items)
-    run = Run(benchmark=benchmark.name, model=str(assistant.identity), questions_hash=_hash(items))
+    identity = assistant.identity
+    run = Run(
+        benchmark=benchmark.name,
+        model=str(identity),
+        engine=identity.engine,
+        precision=identity.precision,
+        questions_hash=_hash(items),
+    )
     open_run(out, run)
     answers = read_answers(out)
     mine = _shard(items, *shard)

@@ -7,22 +7,6 @@ from .conversation import Conversation, DataError
 from .data_set import DataSet
 
 
-def split_by_scene(
-    conversations: Iterable[Conversation], share: float, seed: int
-) -> tuple[list[Conversation], list[Conversation]]:
-    """
-    Return the conversations for training, and those for validation, both in their order.
-
-    share: the share of the scenes that validate, 0..1; with 0 all train.
-
-    Raises DataError if there is only one scene to divide.
-    """
-    conversations = list(conversations)
-    held_out = held_out_scenes((each.scene for each in conversations), share, seed)
-    training = [each for each in conversations if each.scene not in held_out]
-    return training, [each for each in conversations if each.scene in held_out]
-
-
 def divide(
     sets: Sequence[tuple[DataSet, Sequence[Conversation]]], share: float, seed: int
 ) -> tuple[list[Conversation], list[Conversation]]:
