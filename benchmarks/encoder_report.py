@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib import rc_context
 from matplotlib.figure import Figure
@@ -13,7 +14,7 @@ from pydantic import BaseModel
 
 from ros2_llava_phi.model.config import VisionConfig
 
-LEAST_ASKED = 25  # questions, for a topic to be shown
+LEAST_ASKED = 50  # questions, for a topic to be shown
 
 Marks = dict[str, list[bool]]
 
@@ -34,14 +35,6 @@ class Scale:
     held_out: int
     tower_pictures: int = 64
     pictures: int = 8
-
-
-class Run(BaseModel):
-    """How long the whole took, on how many threads, and the load average of the last minutes."""
-
-    minutes: float
-    threads: int
-    load: float
 
 
 class Measured(BaseModel):
@@ -125,7 +118,7 @@ def chance(asked: int) -> int:
     return math.ceil(196 * math.sqrt(2 * 0.25 / asked))
 
 
-def write_report(measured: Sequence[Measured], scale: Scale, run: Run, folder: Path) -> None:
+def write_report(measured: Sequence[Measured], scale: Scale, folder: Path) -> None:
     """Write encoder_size.md and its plot into a folder."""
     templates = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -136,7 +129,7 @@ def write_report(measured: Sequence[Measured], scale: Scale, run: Run, folder: P
     asked = sum(len(marks) for marks in measured[0].right.values())
     text = templates.get_template('encoder_size.md.j2').render(
         scale=scale,
-        run=run,
+        threads=torch.get_num_threads(),
         asked=asked,
         least=LEAST_ASKED,
         noise=chance(asked),
