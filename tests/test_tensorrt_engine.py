@@ -16,6 +16,7 @@ from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.assistant.load import load_assistant
 from ros2_llava_phi.assistant.question import Kind, Question
 from ros2_llava_phi.engine import plan_cache
+from ros2_llava_phi.engine.branches import Branches
 from ros2_llava_phi.engine.cuda import DeviceError
 from ros2_llava_phi.engine.engine import AnyEngine, Floats, NumericsError, likeliest
 from ros2_llava_phi.engine.export import export
@@ -65,7 +66,7 @@ def references(model: Path) -> tuple[TorchEngine, TorchEngine]:
 
 
 def runs(engine: AnyEngine, picture: Floats) -> list[Floats]:
-    """Prefill, decode, branch, rewind, and go on in two caches by turns."""
+    """Prefill, decode, rewind, branch, and go on in two caches by turns."""
     prompt = np.concatenate([engine.embed(list(range(3, 10))), picture])
     first, second = engine.new_cache(), engine.new_cache()
     logits = [engine.prefill(prompt, first), engine.prefill(prompt[:5], second)]
@@ -73,7 +74,14 @@ def runs(engine: AnyEngine, picture: Floats) -> list[Floats]:
         logits += [engine.decode(token, first), engine.decode(token + 1, second)]
     first.rewind(len(prompt))
     logits.append(engine.prefill(engine.embed([7, 8, 9]), first))
-    return [*logits, engine.decode(200, first), engine.decode(200, second)]
+    logits += [engine.decode(200, first), engine.decode(200, second)]
+    first.rewind(len(prompt))
+    branches = Branches(len(prompt))
+    for parts in ([[7, 8, 9], [4, 5]], [[6], [3]]):
+        layout = branches.append([(i, len(part)) for i, part in enumerate(parts)])
+        tokens = [token for part in parts for token in part]
+        logits += [*engine.extend(engine.embed(tokens), first, layout)]
+    return [*logits, engine.decode(200, second)]
 
 
 def test_it_gives_what_the_network_does(
@@ -85,7 +93,7 @@ def test_it_gives_what_the_network_does(
     shared = exact.encode(pixels(EVEN))
     for actual, *expected in zip(*(runs(e, shared) for e in (engine, exact, coarse)), strict=True):
         assert_as_close(actual, *expected)
-    assert gpu.launched == 6  # every decoded token, in a graph
+    assert gpu.launched == 7  # every decoded token, in a graph
 
 
 def test_rows_that_are_not_aligned_are_copied(tmp_path: Path, gpu: Gpu) -> None:
