@@ -14,6 +14,7 @@ from ros2_llava_phi.assistant.assistant import Assistant
 from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.assistant.question import Kind, Question, QuestionError, Sampling
 from ros2_llava_phi.assistant.request import request_text
+from ros2_llava_phi.engine.branches import Layout
 from ros2_llava_phi.engine.engine import Floats, NumericsError, likeliest
 from ros2_llava_phi.engine.torch_engine import TorchEngine
 from ros2_llava_phi.model.image import preprocess
@@ -181,6 +182,9 @@ class ScriptedEngine:
     def prefill(self, embeddings: Floats, cache: KVCache) -> Floats:
         cache.length += len(embeddings)
         return self.logits[min(self.steps, len(self.logits) - 1)]
+
+    def extend(self, embeddings: Floats, cache: KVCache, layout: Layout) -> Floats:
+        return np.stack([self.prefill(embeddings, cache)] * len(layout.last))
 
     def decode(self, token: int, cache: KVCache) -> Floats:
         self.steps += 1

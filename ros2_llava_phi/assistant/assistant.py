@@ -181,16 +181,16 @@ class Assistant:
             raise QuestionError('there is no answer about this frame to go on from; ask it alone')
         return view.past, [*view.unread, *encode(self._tokenizer, next_turn(request))]
 
-    def _prompted(
-        self, logits: Floats, length: int, out_of_time: Callable[[], bool]
-    ) -> Prompted:
+    def _prompted(self, logits: Floats, length: int, out_of_time: Callable[[], bool]) -> Prompted:
         config = self._engine.config
         room = config.text.context_length - length
         return Prompted(config, self._tokenizer, logits, room, out_of_time)
 
     def _remember(self, view: View, prompt: int, reply: Reply, read: Sequence[int]) -> None:
         """Keep what was answered, behind `prompt` tokens, for a question that follows."""
-        same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(read, reply.said, strict=False))
+        same = itertools.takewhile(
+            lambda pair: pair[0] == pair[1], zip(read, reply.said, strict=False)
+        )
         in_cache = len(list(same))
         view.past = prompt + in_cache
         view.unread = [*reply.said[in_cache:], self._engine.config.text.eos_token_id]
