@@ -1,6 +1,7 @@
 """An exported model on a CPU, run by ONNX Runtime: needs neither PyTorch nor transformers."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,14 @@ from .exported import (
     EMBEDDINGS,
     PREFILL,
     VISION,
+    WEIGHTS,
     Manifest,
     check_files,
     read_embeddings,
 )
 from .processor import multiplies_int8
 
+WEIGHT_FILES = set(WEIGHTS.values())
 Shape = list[int | None]  # of a graph's input or output; None where it may vary
 
 
@@ -62,13 +65,22 @@ class OnnxEngine:
 
         Raises ModelError if a file is not what was exported, or the folder cannot be loaded.
         """
-        check_files(folder, manifest.files, 'export again')
+        weights = {name: manifest.files[name] for name in manifest.files if name in WEIGHT_FILES}
+        others = {name: manifest.files[name] for name in manifest.files if name not in weights}
+        check_files(folder, others, 'export again')
         self.config: ModelConfig = read_config(folder)
         self.precision: str = manifest.precision
+        # Gigabytes, of which the hashes take as long as loading does: both at once.
+        with ThreadPoolExecutor(1) as beside:
+            whole = beside.submit(check_files, folder, weights, 'export again')
+            try:
+                self._load(folder, PREFILL in manifest.files and multiplies_int8())
+            finally:
+                whole.result()
+
+    def _load(self, folder: Path, prefills_in_integers: bool) -> None:
         self._vision = _session(folder / VISION)
-        graphs = [DECODER]
-        if PREFILL in manifest.files and multiplies_int8():
-            graphs.append(PREFILL)
+        graphs = [DECODER, PREFILL] if prefills_in_integers else [DECODER]
         # The last for many tokens, the first for one.
         self._decoders = [_session(folder / graph) for graph in graphs]
         self._embeddings = read_embeddings(folder / EMBEDDINGS, self.config.text)
