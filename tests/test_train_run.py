@@ -259,7 +259,7 @@ NESTED = b'[' * 100_000
 SAVE = 'step-00000002'
 # What a file of a run is damaged to, and what is said of it.
 DAMAGES: dict[str, tuple[str, Callable[[Path], bytes], str]] = {
-    'a recipe cut off': ('recipe.json', lambda path: path.read_bytes()[:-9], 'is no JSON: .*remov'),
+    'a recipe cut off': ('recipe.json', lambda path: path.read_bytes()[:-9], 'is no JSON: .*remo'),
     'a recipe too deep': ('recipe.json', lambda path: NESTED, 'is no JSON: .*give another out'),
     'a recipe that is none': ('recipe.json', lambda path: b'[1]', 'holds a list, not settings'),
     'scores cut off': ('before.json', lambda path: path.read_bytes()[:-9], 'Invalid JSON.*remove'),
@@ -269,7 +269,9 @@ DAMAGES: dict[str, tuple[str, Callable[[Path], bytes], str]] = {
     'another step': (f'{SAVE}/state.json', lambda path: b'{"step": 3}', 'is of step 3'),
     'a state too deep': (f'{SAVE}/state.json', lambda path: NESTED, 'Invalid JSON: recursion'),
     'a scaler of fp16': (
-        f'{SAVE}/state.json', lambda path: b'{"step": 2, "scaler": {}}', 'not both in fp16',
+        f'{SAVE}/state.json',
+        lambda path: b'{"step": 2, "scaler": {"scale": 1}}',
+        'the scaler in .* is not as in this precision',
     ),
     'weights cut off': (
         f'{SAVE}/{saves.WEIGHTS}', lambda path: path.read_bytes()[:-9], 'cannot be read',

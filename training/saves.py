@@ -47,12 +47,12 @@ class State:
     step: int
     weights: dict[str, Tensor]
     optimizer: dict[str, Tensor]
-    scaler: dict[str, float] | None = None
+    scaler: dict[str, int | float] | None = None
 
 
 class _StateFile(StrictSettings):
     step: Annotated[int, Field(ge=1)]
-    scaler: dict[str, float] | None = None
+    scaler: dict[str, int | float] | None = None
 
 
 def open_run(out: Path, recipe: Recipe, fingerprint: str) -> Path:
@@ -100,10 +100,11 @@ def save(folder: Path, state: State) -> None:
     """Write a save, and remove the older ones."""
     place = place_of(folder, state.step)
     with new_folder(place) as partial:
-        save_file({name: t.contiguous() for name, t in state.weights.items()}, partial / WEIGHTS)
-        save_file(
-            {name: t.contiguous() for name, t in state.optimizer.items()}, partial / OPTIMIZER
-        )
+        for tensors, file in ((state.weights, WEIGHTS), (state.optimizer, OPTIMIZER)):
+            try:
+                save_file({name: t.contiguous() for name, t in tensors.items()}, partial / file)
+            except SafetensorError as error:  # of a full disk, too
+                raise TrainingError(f'{partial / file} cannot be written: {error}') from error
         (partial / STATE).write_text(json.dumps({'step': state.step, 'scaler': state.scaler}))
     remove_older(folder)
 

@@ -240,8 +240,9 @@ class Trainer:
         for name in sorted(wanted | found):
             if wanted.get(name) != found.get(name):
                 raise damaged(place, f'{name} in {place} is not as in this network')
-        if (state.scaler is None) != (self._accelerator.scaler is None):
-            raise damaged(place, f'{place} and this training are not both in fp16')
+        scaler = self._accelerator.scaler
+        if (state.scaler or {}).keys() != (scaler.state_dict() if scaler else {}).keys():
+            raise damaged(place, f'the scaler in {place} is not as in this precision')
 
 
 class _Parts(Dataset[list[Batch]]):
