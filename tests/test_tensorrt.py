@@ -24,6 +24,8 @@ from small_model import CONFIG, pixels, random_model
 from tensorrt_operators import OPERATORS
 
 from ros2_llava_phi.assistant.load import load_assistant
+from ros2_llava_phi.cli.build import build as build_command
+from ros2_llava_phi.engine import tensorrt_build, tensorrt_library
 from ros2_llava_phi.engine.branches import Branches, Layout, in_a_row
 from ros2_llava_phi.engine.engine import Floats
 from ros2_llava_phi.engine.export import export
@@ -445,6 +447,29 @@ def test_timings_are_kept_for_the_next_build(
         assert timings.stat().st_size > 0
         timings.write_bytes(b'damaged')
     assert [path.name for path in tmp_path.iterdir()] == ['timings.bin']
+
+
+@pytest.mark.parametrize('lacks', ['TensorRT', 'target', 'GPU', 'room'])
+def test_build_looks_before_it_exports(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lacks: str
+) -> None:
+    out = tmp_path / 'new' / 'out'
+    target, said = 'sm1', "cannot build for 'sm1'; it can for "
+    if lacks == 'TensorRT':
+        monkeypatch.setattr(tensorrt_library, 'MODULES', ())
+        said = 'TensorRT is not installed'
+    elif lacks == 'GPU':
+        target, said = '', 'there is no GPU here'
+        monkeypatch.setattr(tensorrt_build, 'gpu_name', no_gpu)
+    elif lacks == 'room':
+        out, said = model, 'is not empty; give a new folder'
+    with pytest.raises(ModelError, match=said):
+        build_command(str(model), out, target=target)
+    assert [*tmp_path.iterdir()] == []
+
+
+def no_gpu() -> str:
+    raise ModelError('there is no GPU here')
 
 
 def test_build_takes_a_checkpoint(trt: ModuleType, model: Path, tmp_path: Path) -> None:

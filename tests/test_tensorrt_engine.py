@@ -1,9 +1,11 @@
 """The engine on plans, over a GPU that is none: what it binds, copies and keeps, and when."""
 
+import fcntl
 import gc
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ from ros2_llava_phi.engine.branches import Branches
 from ros2_llava_phi.engine.cuda import DeviceError
 from ros2_llava_phi.engine.engine import AnyEngine, Floats, NumericsError, likeliest
 from ros2_llava_phi.engine.export import export
+from ros2_llava_phi.engine.exported import MANIFEST
 from ros2_llava_phi.engine.golden import GOLDEN, check, record
 from ros2_llava_phi.engine.halves import from_half, to_half
 from ros2_llava_phi.engine.plans import DECODER_PLAN, PLAN_MANIFEST, read_plan_manifest
@@ -27,6 +30,7 @@ from ros2_llava_phi.engine.tensorrt_engine import TensorrtEngine
 from ros2_llava_phi.engine.torch_engine import TorchEngine
 from ros2_llava_phi.model.checkpoint import load_network, open_checkpoint
 from ros2_llava_phi.model.config import ModelError
+from ros2_llava_phi.model.files_hash import files_hash
 from ros2_llava_phi.model.weights import save_network
 
 
@@ -298,6 +302,20 @@ def test_plans_are_built_when_first_needed(
     (tmp_path / 'llava_phi').chmod(0o777)
     with pytest.raises(ModelError, match='can be written by others'):
         load_assistant(str(exported))
+
+
+def test_plans_that_another_process_built_meanwhile_are_taken(
+    exported: Path, tmp_path: Path, gpu: Gpu, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+    folder = tmp_path / 'llava_phi' / 'plans' / files_hash([exported / MANIFEST])
+
+    def wait(lock: TextIO, how: int) -> None:
+        assert how == fcntl.LOCK_EX
+        write_plans(exported, folder, native=True)
+
+    monkeypatch.setattr(fcntl, 'flock', wait)
+    assert load_assistant(str(exported)).identity.engine == 'tensorrt'
 
 
 def test_halves_are_rounded_as_pytorch_does() -> None:

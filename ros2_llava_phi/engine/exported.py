@@ -125,7 +125,9 @@ def write_manifest(
             'weight_files': [path.name for path in weight_files],
             'engine': engine,
             'precision': precision,
-            'files': {path.name: files_hash([path]) for path in sorted(folder.iterdir())},
+            'files': {
+                name: files_hash([folder / name]) for name in sorted(files_of(engine, precision))
+            },
         }
     )
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + '\n')

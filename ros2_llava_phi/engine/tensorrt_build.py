@@ -90,11 +90,24 @@ def build(
     manifest = read_manifest(export)
     if manifest.engine != 'tensorrt':
         raise ModelError(f'{export} is exported for {manifest.engine}; export it for tensorrt')
+    check_machine(target)
     with new_folder(out):
         check_files(export, manifest.files, 'export again')
         for name in (EMBEDDINGS, TOKENIZER_FILE, CONFIG_FILE, GOLDEN):
             shutil.copyfile(export / name, out / name)
         _in_process(export, out, target.lower(), on_progress)
+
+
+def check_machine(target: str) -> None:
+    """
+    Raise ModelError unless plans can be built here, before anything takes minutes.
+
+    target: as for `build`.
+    """
+    trt = load_tensorrt()
+    _capability(trt, target.lower())
+    if not target:
+        gpu_name()
 
 
 def _in_process(export: Path, out: Path, target: str, on_progress: Progress) -> None:
