@@ -18,6 +18,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from ros2_llava_phi.json_lines import whole_lines
+
 from .trainer import Step
 
 SMOOTH = 20  # steps that the shown loss is averaged over
@@ -89,7 +91,7 @@ def read_log(run: Path) -> list[Step]:
     """Return the steps that a run has logged; a line that was cut off ends it."""
     path = run / 'log.jsonl'
     steps = []
-    for line in path.read_text().splitlines() if path.is_file() else ():
+    for line in whole_lines(path) if path.is_file() else ():
         try:
             steps.append(Step(**json.loads(line)))
         except (ValueError, TypeError):
