@@ -69,7 +69,7 @@ def ours(asking: Asking, model: str, engine: str) -> tuple[int, float]:
     assistant = load_assistant(model, engine)
     assistant.look(Frame(first_picture(asking)))
     start = time.perf_counter()
-    count = sum(1 for _ in replay_offline(asking, assistant))
+    count = sum(len(records) for records in replay_offline(asking, assistant))
     return count, time.perf_counter() - start
 
 

@@ -196,8 +196,8 @@ class Context:
     def execute_async_v3(self, stream: int) -> bool:
         addresses, shapes = dict(self._addresses), dict(self._shapes)
         if self._ranges:
-            least, _, most = self._ranges[self._profile].tokens
-            if not least <= shapes['embeddings'][1] <= most:
+            taken = self._ranges[self._profile]
+            if not taken.least <= shapes['embeddings'][1] <= taken.most:
                 return False
         if set(addresses) != {*self._inputs, *self._outputs} or not self._memory:
             return False
@@ -228,7 +228,7 @@ def tensorrt(gpu: Gpu) -> Any:
             return None
         graph = onnx.load(told['graph'])
         config = read_config(Path(told['graph']).parent)
-        ranges = profiles(config, told['precision']) if told['dynamic'] else []
+        ranges = profiles(config) if told['dynamic'] else []
 
         def context(strategy: str) -> Context:
             assert strategy == 'user managed'

@@ -29,6 +29,15 @@ class Scripted:
         self.looked.append(frame)
         return frame
 
+    def ask_all(self, view: Any, questions: Sequence[Question]) -> list[Answer | QuestionError]:
+        answers: list[Answer | QuestionError] = []
+        for question in questions:
+            try:
+                answers.append(self.ask(view, question))
+            except QuestionError as error:
+                answers.append(error)
+        return answers
+
     def ask(self, view: Any, question: Question) -> Answer:
         if question.text == 'too long':
             raise QuestionError('the question takes too many tokens')

@@ -20,19 +20,17 @@ class TRT_KVCacheUpdate(OpRun):  # noqa: N801 (named as the operator is)
 
 
 class TRT_Attention(OpRun):  # noqa: N801 (named as the operator is)
-    """Unscaled attention to the first `lengths` places, causal from the last of them."""
+    """Unscaled attention to those of the first `lengths` places that a bias does not hide."""
 
     op_domain = 'trt'
 
     def _run(
-        self, q: Any, k: Any, v: Any, mask: Any, _: Any, lengths: Any, causal_kind: str = ''
+        self, q: Any, k: Any, v: Any, bias: Any, _: Any, lengths: Any, causal_kind: str = ''
     ) -> tuple[Any]:
-        assert mask is None
-        assert causal_kind == 'lower_right'
+        assert causal_kind == 'none'
         scores = q.astype(np.float32) @ k.astype(np.float32).swapaxes(2, 3)
-        for row, length in enumerate(lengths):
-            last = length - q.shape[2] + np.arange(q.shape[2])[:, None]
-            scores[row] += np.where(np.arange(k.shape[2]) <= last, 0, -np.inf)
+        scores += bias.astype(np.float32)
+        scores[..., int(lengths[0]) :] = -np.inf
         shares = np.exp(scores - scores.max(-1, keepdims=True))
         shares /= shares.sum(-1, keepdims=True)
         return ((shares @ v.astype(np.float32)).astype(q.dtype),)

@@ -15,6 +15,7 @@ from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.assistant.load import load_assistant
 from ros2_llava_phi.assistant.question import Kind, Question, QuestionError, parse_kind
 from ros2_llava_phi.assistant.reply import OutOfTimeError
+from ros2_llava_phi.assistant.steps import Steps
 from ros2_llava_phi.model.prompt import after_picture
 from ros2_llava_phi.model.tokenizer import encode
 
@@ -210,13 +211,18 @@ def test_abstaining_must_be_likelier_than_all_answers_together(
     assistant: Assistant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not than the best of many, among which the probability is divided."""
+
+    def probabilities(given: list[float]) -> Steps[list[float]]:
+        yield from ()
+        return given
+
     shares = {'red': 0.3, 'green': 0.25, 'blue': 0.1}
     question = Question('Which?', Kind.CHOICE, tuple(shares))
 
     def ask(scale: float) -> str:
         answers = [scale * share for share in shares.values()]
         given = [*answers, 1 - sum(answers)]
-        monkeypatch.setattr(reply, 'answer_probabilities', lambda *_: given)
+        monkeypatch.setattr(reply, 'answer_probabilities', lambda *_: probabilities(given))
         return assistant.ask(assistant.look(picture()), question).text
 
     assert ask(1.0) == 'red'

@@ -2,50 +2,33 @@
 
 import itertools
 from collections.abc import Sequence
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from ros2_llava_phi.assistant.closed_answers import answer_probabilities, softmax
 
 VOCAB, END = 9, 0
 
 
-class TableEngine:
-    """Logits that depend on all tokens so far, and a count of the steps taken."""
-
-    def __init__(self) -> None:
-        self.steps = 0
-
-    def logits(self, tokens: Sequence[int]) -> np.ndarray[Any, np.dtype[np.float32]]:
-        rng = np.random.default_rng([7, *tokens])
-        return rng.normal(size=VOCAB).astype(np.float32)
-
-    def embed(self, tokens: Sequence[int]) -> Sequence[int]:
-        return tokens
-
-    def prefill(self, tokens: Sequence[int], cache: Any) -> Any:
-        self.steps += 1
-        cache.tokens += tokens
-        cache.length += len(tokens)
-        return self.logits(cache.tokens)
-
-
-class TableCache(SimpleNamespace):
-    def rewind(self, length: int) -> None:
-        self.length = length
-        del self.tokens[length:]
+def table(tokens: Sequence[int]) -> NDArray[np.float32]:
+    """Return logits that depend on all tokens so far."""
+    return np.random.default_rng([7, *tokens]).normal(size=VOCAB).astype(np.float32)
 
 
 def run(answers: list[tuple[int, ...]], temperature: float = 1.0) -> tuple[list[float], int]:
-    engine: Any = TableEngine()
-    cache: Any = TableCache(tokens=[], length=0)
-    start = engine.logits([])
-    found = answer_probabilities(engine, cache, start, answers, temperature, lambda: None)
-    assert cache.length == 0
-    return found, engine.steps
+    """Return the probabilities, and how many steps they took."""
+    steps = answer_probabilities(table([]), answers, temperature, lambda: None)
+    read: list[int] = []
+    taken, sent = 0, None
+    while True:
+        try:
+            step = steps.send(sent)
+        except StopIteration as end:
+            return end.value, taken
+        read[step.behind :] = step.tokens
+        taken, sent = taken + 1, table(read)
 
 
 def constrained(answers: list[tuple[int, ...]], answer: tuple[int, ...]) -> float:
@@ -54,7 +37,7 @@ def constrained(answers: list[tuple[int, ...]], answer: tuple[int, ...]) -> floa
     for place in range(len(answer)):
         alive = [a for a in answers if a[:place] == answer[:place]]
         options = sorted({a[place] for a in alive})
-        shares = softmax(TableEngine().logits(answer[:place])[options])
+        shares = softmax(table(answer[:place])[options])
         probability *= float(shares[options.index(answer[place])])
     return probability
 

@@ -30,7 +30,8 @@ def ask(path: Path, *questions: dict[str, object]) -> tuple[list[Record], Record
     file = QuestionsFile.model_validate({'questions': questions or [{'question': 'What?'}]})
     asking = Asking(Recording(path), file)
     watch = Watch(asking.recording, asking.cameras)
-    records = list(replay_offline(asking, Scripted(), on_frame=watch.see))  # type: ignore[arg-type]
+    groups = replay_offline(asking, Scripted(), on_frame=watch.see)  # type: ignore[arg-type]
+    records = [record for group in groups for record in group]
     return records, watch.notes(asking.questions)
 
 

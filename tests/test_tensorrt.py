@@ -24,6 +24,9 @@ from small_model import CONFIG, pixels, random_model
 from tensorrt_operators import OPERATORS
 
 from ros2_llava_phi.assistant.load import load_assistant
+from ros2_llava_phi.cli.build import build as build_command
+from ros2_llava_phi.engine import tensorrt_build, tensorrt_library
+from ros2_llava_phi.engine.branches import Branches, Layout, in_a_row
 from ros2_llava_phi.engine.engine import Floats
 from ros2_llava_phi.engine.export import export
 from ros2_llava_phi.engine.exported import (
@@ -41,6 +44,7 @@ from ros2_llava_phi.engine.plans import (
 )
 from ros2_llava_phi.engine.quantise import quantise
 from ros2_llava_phi.engine.tensorrt_build import build, compile_graph, profiles
+from ros2_llava_phi.engine.tensorrt_engine import HIDDEN
 from ros2_llava_phi.engine.tensorrt_library import has_native_layers, load_tensorrt, targets
 from ros2_llava_phi.engine.tensorrt_parts import BITS, TENSORRT
 from ros2_llava_phi.engine.torch_engine import TorchEngine
@@ -73,7 +77,7 @@ VARIANTS = [DECODER, PLAIN_DECODER]
 class Referee:
     """An exported decoder under ONNX's reference, with the caches that an engine would keep."""
 
-    def __init__(self, folder: Path, file: str, config: ModelConfig, sequences: int = 1) -> None:
+    def __init__(self, folder: Path, file: str, config: ModelConfig) -> None:
         model = onnx.load(folder / file)
         self._decoder = ReferenceEvaluator(model, new_ops=OPERATORS)
         self._kind = onnx.helper.tensor_dtype_to_np_dtype(
@@ -84,19 +88,27 @@ class Referee:
         rows = (text.context_length, text.hidden_size)
         heads = (text.heads, text.context_length, text.head_dim)
         place = rows if self._plain else heads
-        self.past: NDArray[np.int32] = np.zeros(sequences, np.int32)
+        self._capacity = text.context_length
+        self.past = 0
         self._caches = {
-            f'{kind}.{i}': np.full((sequences, *place), 9, ml_dtypes.bfloat16)
+            f'{kind}.{i}': np.full((1, *place), 9, ml_dtypes.bfloat16)
             for kind in ('keys', 'values')
             for i in range(text.layers)
         }
 
-    def __call__(self, embeddings: Floats, last: list[int]) -> tuple[Floats, NDArray[np.int32]]:
-        """Append [B, T, D] to the caches; return logits [B, vocab] and tokens [B]."""
+    def __call__(
+        self, embeddings: Floats, layout: Layout | None = None
+    ) -> tuple[Floats, NDArray[np.int32]]:
+        """Append [T, D] to the caches; return logits [N, vocab] and tokens [N]."""
+        layout = layout or in_a_row(self.past, len(embeddings))
+        bias = np.full((len(embeddings), self._capacity), HIDDEN)
+        bias[:, : layout.mask.shape[1]][layout.mask] = 0
         inputs = {
-            'embeddings': embeddings.astype(self._kind),
-            'past': self.past,
-            'last': np.array(last, np.int32),
+            'embeddings': embeddings[None].astype(self._kind),
+            'past': np.array([self.past], np.int32),
+            'positions': layout.positions[None].astype(np.int32),
+            'bias': bias[None, None].astype(ml_dtypes.bfloat16),
+            'last': layout.last.astype(np.int32),
             **self._caches,
         }
         outputs: Any = self._decoder.run(None, inputs)
@@ -107,17 +119,9 @@ class Referee:
             if not self._plain:
                 self._caches[name] = update
                 continue
-            for row, start in enumerate(self.past):
-                cache[row, start : start + embeddings.shape[1]] = update[row]
-        self.past = self.past + np.int32(embeddings.shape[1])
+            cache[:, self.past : self.past + len(embeddings)] = update
+        self.past += len(embeddings)
         return logits, tokens
-
-    def branch(self, sequences: int) -> None:
-        """Let several sequences go on from the first one's cache."""
-        self.past = self.past[:1].repeat(sequences)
-        self._caches = {
-            name: cache[:1].repeat(sequences, axis=0) for name, cache in self._caches.items()
-        }
 
 
 def error(actual: Floats, expected: Floats) -> float:
@@ -191,31 +195,34 @@ def test_decoders_compute_what_the_network_does(
     prompt = np.concatenate([exact.embed(list(range(3, 10))), picture])
     decoder, caches = Referee(exported[1], file, EVEN), [e.new_cache() for e in engines]
     for embeddings in (prompt, *(exact.embed([token]) for token in (5, 9, 200))):
-        logits, tokens = decoder(embeddings[None], [len(embeddings) - 1])
+        logits, tokens = decoder(embeddings)
         assert tokens[0] == logits[0].argmax()
         expected = [e.prefill(embeddings, c) for e, c in zip(engines, caches, strict=True)]
         assert_as_close(logits[0], *expected)
 
 
 @pytest.mark.parametrize('file', VARIANTS)
-def test_a_batch_of_questions_gives_what_each_alone_does(
+def test_questions_together_give_what_each_alone_does(
     exported: tuple[str, Path], engines: tuple[TorchEngine, TorchEngine], file: str
 ) -> None:
     prompt = engines[0].embed(list(range(3, 33)))
     decoder = Referee(exported[1], file, EVEN)
-    decoder(prompt[None], [len(prompt) - 1])
-    decoder.branch(3)
-    questions = [[7, 8, 9, 10, 11], [40, 41, 42], [60]]
-    padded = [[*question, *[0] * (5 - len(question))] for question in questions]
-    embeddings = np.stack([engines[0].embed(question) for question in padded])
-    logits, _ = decoder(embeddings, [len(question) - 1 for question in questions])
-    for row, question in zip(logits, questions, strict=True):
-        expected = []
-        for engine in engines:
-            cache = engine.new_cache()
-            engine.prefill(prompt, cache)
-            expected.append(engine.prefill(engine.embed(question), cache))
-        assert_as_close(row, *expected)
+    decoder(prompt)
+    branches = Branches(len(prompt))
+    questions, following = [[7, 8, 9, 10, 11], [40, 41, 42], [60]], [[5], [6], [7]]
+    before: list[list[int]] = [[], [], []]
+    for parts in (questions, following):
+        layout = branches.append([(i, len(part)) for i, part in enumerate(parts)])
+        logits, tokens = decoder(engines[0].embed([t for part in parts for t in part]), layout)
+        np.testing.assert_array_equal(tokens, logits.argmax(-1))
+        before = [[*old, *new] for old, new in zip(before, parts, strict=True)]
+        for row, question in zip(logits, before, strict=True):
+            expected = []
+            for engine in engines:
+                cache = engine.new_cache()
+                engine.prefill(prompt, cache)
+                expected.append(engine.prefill(engine.embed(question), cache))
+            assert_as_close(row, *expected)
 
 
 def test_products_beyond_the_range_of_fp16_are_no_harm(tmp_path: Path) -> None:
@@ -237,7 +244,7 @@ def test_products_beyond_the_range_of_fp16_are_no_harm(tmp_path: Path) -> None:
         products = layer.q_proj(normed)[:, :64] @ layer.k_proj(normed)[:, :64].T
     assert products.abs().max() > np.finfo(np.float16).max
     for file in VARIANTS:
-        logits, _ = Referee(tmp_path / 'out', file, EVEN)(prompt[None], [len(prompt) - 1])
+        logits, _ = Referee(tmp_path / 'out', file, EVEN)(prompt)
         assert np.isfinite(logits).all()
 
 
@@ -292,9 +299,8 @@ def full_width_export(
 def plan(
     trt: ModuleType, config: ModelConfig, exported: tuple[str, Path], file: str, target: str
 ) -> memoryview:
-    precision, folder = exported
-    shapes = [] if file == VISION else profiles(config, precision)
-    return compile_graph(trt, folder / file, shapes, targets(trt)[target])
+    shapes = [] if file == VISION else profiles(config)
+    return compile_graph(trt, exported[1] / file, shapes, targets(trt)[target])
 
 
 @pytest.mark.parametrize('target', TARGETS)
@@ -441,6 +447,29 @@ def test_timings_are_kept_for_the_next_build(
         assert timings.stat().st_size > 0
         timings.write_bytes(b'damaged')
     assert [path.name for path in tmp_path.iterdir()] == ['timings.bin']
+
+
+@pytest.mark.parametrize('lacks', ['TensorRT', 'target', 'GPU', 'room'])
+def test_build_looks_before_it_exports(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lacks: str
+) -> None:
+    out = tmp_path / 'new' / 'out'
+    target, said = 'sm1', "cannot build for 'sm1'; it can for "
+    if lacks == 'TensorRT':
+        monkeypatch.setattr(tensorrt_library, 'MODULES', ())
+        said = 'TensorRT is not installed'
+    elif lacks == 'GPU':
+        target, said = '', 'there is no GPU here'
+        monkeypatch.setattr(tensorrt_build, 'gpu_name', no_gpu)
+    elif lacks == 'room':
+        out, said = model, 'is not empty; give a new folder'
+    with pytest.raises(ModelError, match=said):
+        build_command(str(model), out, target=target)
+    assert [*tmp_path.iterdir()] == []
+
+
+def no_gpu() -> str:
+    raise ModelError('there is no GPU here')
 
 
 def test_build_takes_a_checkpoint(trt: ModuleType, model: Path, tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 """The engine on plans, over a GPU that is none: what it binds, copies and keeps, and when."""
 
+import fcntl
 import gc
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 import pytest
@@ -16,9 +18,11 @@ from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.assistant.load import load_assistant
 from ros2_llava_phi.assistant.question import Kind, Question
 from ros2_llava_phi.engine import plan_cache
+from ros2_llava_phi.engine.branches import Branches
 from ros2_llava_phi.engine.cuda import DeviceError
 from ros2_llava_phi.engine.engine import AnyEngine, Floats, NumericsError, likeliest
 from ros2_llava_phi.engine.export import export
+from ros2_llava_phi.engine.exported import MANIFEST
 from ros2_llava_phi.engine.golden import GOLDEN, check, record
 from ros2_llava_phi.engine.halves import from_half, to_half
 from ros2_llava_phi.engine.plans import DECODER_PLAN, PLAN_MANIFEST, read_plan_manifest
@@ -26,6 +30,7 @@ from ros2_llava_phi.engine.tensorrt_engine import TensorrtEngine
 from ros2_llava_phi.engine.torch_engine import TorchEngine
 from ros2_llava_phi.model.checkpoint import load_network, open_checkpoint
 from ros2_llava_phi.model.config import ModelError
+from ros2_llava_phi.model.files_hash import files_hash
 from ros2_llava_phi.model.weights import save_network
 
 
@@ -65,7 +70,7 @@ def references(model: Path) -> tuple[TorchEngine, TorchEngine]:
 
 
 def runs(engine: AnyEngine, picture: Floats) -> list[Floats]:
-    """Prefill, decode, branch, rewind, and go on in two caches by turns."""
+    """Prefill, decode, rewind, branch, and go on in two caches by turns."""
     prompt = np.concatenate([engine.embed(list(range(3, 10))), picture])
     first, second = engine.new_cache(), engine.new_cache()
     logits = [engine.prefill(prompt, first), engine.prefill(prompt[:5], second)]
@@ -73,7 +78,14 @@ def runs(engine: AnyEngine, picture: Floats) -> list[Floats]:
         logits += [engine.decode(token, first), engine.decode(token + 1, second)]
     first.rewind(len(prompt))
     logits.append(engine.prefill(engine.embed([7, 8, 9]), first))
-    return [*logits, engine.decode(200, first), engine.decode(200, second)]
+    logits += [engine.decode(200, first), engine.decode(200, second)]
+    first.rewind(len(prompt))
+    branches = Branches(len(prompt))
+    for parts in ([[7, 8, 9], [4, 5]], [[6], [3]]):
+        layout = branches.append([(i, len(part)) for i, part in enumerate(parts)])
+        tokens = [token for part in parts for token in part]
+        logits += [*engine.extend(engine.embed(tokens), first, layout)]
+    return [*logits, engine.decode(200, second)]
 
 
 def test_it_gives_what_the_network_does(
@@ -85,7 +97,7 @@ def test_it_gives_what_the_network_does(
     shared = exact.encode(pixels(EVEN))
     for actual, *expected in zip(*(runs(e, shared) for e in (engine, exact, coarse)), strict=True):
         assert_as_close(actual, *expected)
-    assert gpu.launched == 6  # every decoded token, in a graph
+    assert gpu.launched == 7  # every decoded token, in a graph
 
 
 def test_rows_that_are_not_aligned_are_copied(tmp_path: Path, gpu: Gpu) -> None:
@@ -290,6 +302,20 @@ def test_plans_are_built_when_first_needed(
     (tmp_path / 'llava_phi').chmod(0o777)
     with pytest.raises(ModelError, match='can be written by others'):
         load_assistant(str(exported))
+
+
+def test_plans_that_another_process_built_meanwhile_are_taken(
+    exported: Path, tmp_path: Path, gpu: Gpu, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+    folder = tmp_path / 'llava_phi' / 'plans' / files_hash([exported / MANIFEST])
+
+    def wait(lock: TextIO, how: int) -> None:
+        assert how == fcntl.LOCK_EX
+        write_plans(exported, folder, native=True)
+
+    monkeypatch.setattr(fcntl, 'flock', wait)
+    assert load_assistant(str(exported)).identity.engine == 'tensorrt'
 
 
 def test_halves_are_rounded_as_pytorch_does() -> None:

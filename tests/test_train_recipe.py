@@ -71,7 +71,21 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
 
 FULL = {'how': 'full', 'learning_rate': 1e-3}
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
-    'unknown field': ({'learning_rate': 1}, 'learning_rate: Extra inputs are not permitted'),
+    'misspelt field': ({'saveevery': 1}, "no field 'saveevery'; did you mean save_every"),
+    'unknown field': (
+        {'learns': {'head': FULL}},
+        "learns: there is no field 'head'; use projector, decoder, vision_tower",
+    ),
+    'of a data set': ({'data': [{'name': 'a', 'pth': 'b'}]}, "data.0: .*'pth'; did you mean path"),
+    'a rate that is none': (
+        {'learns': {'decoder': {**FULL, 'learning_rate': float('nan')}}},
+        "learns.decoder.learning_rate: Input should be a finite number, not 'nan'",
+    ),
+    'an endless clip': ({'clip': float('inf')}, 'clip: Input should be a finite number'),
+    'a weight that is none': (
+        {'data': [{'name': 'a', 'path': 'b', 'weight': float('nan')}]},
+        r'data\.0\.weight: Input should be a finite number',
+    ),
     'missing field': ({'out': None}, 'out: Field required'),
     'no number': ({'batch_size': 'many'}, "batch_size: Input should be a valid integer.*'many'"),
     'no rate': ({'learns': {'decoder': {'how': 'lora'}}}, 'learns.decoder: .*needs a learning_r'),
@@ -98,7 +112,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     'same name': ({'data': [{'name': 'a', 'path': 'b'}] * 2}, 'two data sets have the same name'),
     'too many parts': ({'batch_size': 2, 'accumulate': 3}, 'accumulate 3 exceeds'),
-    'no end': ({'epochs': float('inf')}, 'epochs: .*less than or equal to 10000'),
+    'no end': ({'epochs': float('inf')}, 'epochs: Input should be a finite number'),
     'a huge batch': ({'batch_size': 10**23}, 'batch_size: '),
     'nobody at home': ({'out': '~nosuchuser/x'}, 'a path in it is none: .*home'),
     'no path': ({'out': 'a\0b'}, 'a path in it is none: .*null'),
@@ -117,7 +131,16 @@ def test_a_wrong_recipe_is_one_line_with_file_and_field(tmp_path: Path, case: st
 
 
 @pytest.mark.parametrize(
-    'content', [b'', b'- a\n', b'a: [', b'\xff\xfe\x00', b'!!python/object:os']
+    'content',
+    [
+        b'',
+        b'- a\n',
+        b'a: [',
+        b'\xff\xfe\x00',
+        b'!!python/object:os',
+        b'a: !!bool foo',
+        b'a: !!int {}',
+    ],
 )
 def test_what_is_no_recipe_at_all(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / 'recipe.yaml'

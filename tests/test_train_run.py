@@ -16,7 +16,8 @@ import torch
 import yaml
 from accelerate.state import AcceleratorState, PartialState
 from rich.console import Console
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
+from small_model import make_model
 from test_assemble import clip, phi
 from torch import Tensor
 from train_data import FULL, LORA, PROJECTOR, recipe, record, run, write_pictures
@@ -29,6 +30,7 @@ from ros2_llava_phi.cli.picture import read_picture
 from ros2_llava_phi.model.assemble import assemble
 from ros2_llava_phi.model.checkpoint import load_network, open_checkpoint
 from ros2_llava_phi.model.config import ModelError, read_config
+from ros2_llava_phi.model.convert import convert
 from ros2_llava_phi.training import saves, trainer
 from ros2_llava_phi.training.batches import collate
 from ros2_llava_phi.training.data.conversation import DataError
@@ -140,6 +142,23 @@ def test_merged_adapters_answer_as_they_did_unmerged(tmp_path: Path) -> None:
     assert (config['peft_type'], config['r'], config['lora_alpha']) == ('LORA', 4, 8)
 
 
+@pytest.mark.parametrize('layout', ['own', 'original'])
+def test_an_adapter_on_its_base_is_the_whole_result(tmp_path: Path, layout: str) -> None:
+    """Pooling and what learned in full included, however the base is named."""
+    make_model(tmp_path / 'made')
+    convert(open_checkpoint(tmp_path / 'made'), tmp_path / 'base', layout)
+    full = {'how': 'full', 'learning_rate': 1e-2}
+    start = {'checkpoint': str(tmp_path / 'base'), 'pool': 2}
+    for number, learns in enumerate(({**LORA, 'decoder': full}, {**LORA, 'vision_tower': full})):
+        settings = recipe(tmp_path, f'out{number}', start=start, stage='domain', learns=learns)
+        run(settings)
+        apart = open_checkpoint(settings.out / 'adapter', base=tmp_path / 'base')
+        assert apart.config == read_config(settings.out)
+        assert apart.config.pool == 2
+        for name, tensor in apart.read(None).state_dict().items():
+            torch.testing.assert_close(tensor, weights(settings.out)[name], rtol=0, atol=1e-6)
+
+
 def test_merging_keeps_the_precision_of_the_files(tmp_path: Path) -> None:
     settings = recipe(tmp_path, learns=LORA, stage='domain')
     network = open_start(settings.start, 0).read().half()
@@ -189,19 +208,19 @@ def never_stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-# Steps 2 and 4 are saved; a save syncs six times.
+# Steps 2 and 4 are saved; a save syncs five times, the files before it six.
 KILLS: dict[str, tuple[Any, str, int]] = {
     'in the first step': (trainer, 'set_rates', 1),
     'before a save': (saves, 'new_folder', 1),
     'between the files of a save': (saves, 'save_file', 2),
-    'after the files of the first save': (saves, '_sync', 1),
+    'after the files of the first save': (saves, '_sync', 7),
     'before the first save appears': (Path, 'rename', 1),
     'between two saves': (trainer, 'set_rates', 4),
     'inside the second save': (saves, 'save_file', 4),
     'before the second save appears': (Path, 'rename', 2),
     'before the first save is removed': (shutil, 'rmtree', 5),
-    'while the model is written': (saves, '_sync', 14),
-    'while the model is moved into place': (Path, 'replace', 4),
+    'while the model is written': (saves, '_sync', 18),
+    'while the model is moved into place': (Path, 'replace', 5),
 }
 
 
@@ -218,6 +237,91 @@ def test_a_killed_training_goes_on_bit_for_bit(never_stopped: Path, moment: str)
     assert [step.loss for step in straight] == [step.loss for step in resumed]
     left = {path.name for path in (never_stopped / out / 'run').iterdir()}
     assert left == {'recipe.json', 'log.jsonl', 'before.json', 'step-00000004', 'tensorboard'}
+
+
+def test_a_kill_while_a_run_goes_on_keeps_its_log(tmp_path: Path) -> None:
+    settings = recipe(tmp_path)
+    killed(settings, trainer, 'set_rates', 4)
+    log = tmp_path / 'out' / 'run' / 'log.jsonl'
+    before = log.read_bytes()
+    killed(settings, Path, 'replace', 1)
+    assert log.read_bytes() == before
+
+
+def of_another_network(path: Path) -> bytes:
+    """Return what a file of tensors would hold, had its first one a row less."""
+    tensors = load_file(path)
+    name = min(name for name, tensor in tensors.items() if tensor.ndim)
+    return bytes(save({**tensors, name: tensors[name][1:].clone()}))
+
+
+NESTED = b'[' * 100_000
+SAVE = 'step-00000002'
+# What a file of a run is damaged to, and what is said of it.
+DAMAGES: dict[str, tuple[str, Callable[[Path], bytes], str]] = {
+    'a recipe cut off': ('recipe.json', lambda path: path.read_bytes()[:-9], 'is no JSON: .*remo'),
+    'a recipe too deep': ('recipe.json', lambda path: NESTED, 'is no JSON: .*give another out'),
+    'a recipe that is none': ('recipe.json', lambda path: b'[1]', 'holds a list, not settings'),
+    'scores cut off': ('before.json', lambda path: path.read_bytes()[:-9], 'Invalid JSON.*remove'),
+    'scores without a loss': ('before.json', lambda path: b'{"asked": []}', 'loss: Field requ'),
+    'scores of nothing': ('before.json', lambda path: b'{"loss":null,"asked":[]}', 'loss is null'),
+    'a step that is none': (f'{SAVE}/state.json', lambda path: b'{"step": "two"}', 'step: Input'),
+    'another step': (f'{SAVE}/state.json', lambda path: b'{"step": 3}', 'is of step 3'),
+    'a state too deep': (f'{SAVE}/state.json', lambda path: NESTED, 'Invalid JSON: recursion'),
+    'a scaler of fp16': (
+        f'{SAVE}/state.json',
+        lambda path: b'{"step": 2, "scaler": {"scale": 1}}',
+        'the scaler in .* is not as in this precision',
+    ),
+    'weights cut off': (
+        f'{SAVE}/{saves.WEIGHTS}', lambda path: path.read_bytes()[:-9], 'cannot be read',
+    ),
+    'other weights': (f'{SAVE}/{saves.WEIGHTS}', of_another_network, 'is not as in this network'),
+    'no weights': (f'{SAVE}/{saves.WEIGHTS}', lambda path: save({}), 'is not as in this network'),
+    'moments cut off': (f'{SAVE}/{saves.OPTIMIZER}', lambda path: b'', 'cannot be read'),
+    'other moments': (f'{SAVE}/{saves.OPTIMIZER}', of_another_network, 'exp_avg in .* is not as'),
+    'a log line cut off': (
+        'log.jsonl', lambda path: path.read_bytes()[9:], 'line 1: .*remove that line',
+    ),
+    'a log of other bytes': ('log.jsonl', lambda path: b'\xff\xfe\n', 'line 1: Invalid JSON'),
+}  # fmt: skip
+
+
+@pytest.fixture(scope='module')
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a run that was killed behind its first save."""
+    folder = tmp_path_factory.mktemp('stopped')
+    killed(recipe(folder, validation_questions=1), trainer, 'set_rates', 4)
+    return folder
+
+
+@pytest.mark.parametrize('case', DAMAGES)
+def test_damage_to_a_run_is_a_line_that_says_what_to_do(stopped: Path, case: str) -> None:
+    name, damage, said = DAMAGES[case]
+    path = stopped / 'out' / 'run' / name
+    whole = path.read_bytes()
+    path.write_bytes(damage(path))
+    try:
+        with pytest.raises(TrainingError, match=said) as error:
+            run(recipe(stopped, validation_questions=1))
+    finally:
+        path.write_bytes(whole)
+    assert '\n' not in str(error.value)
+    if name.startswith(SAVE):
+        assert str(error.value).endswith(f'remove {path.parent} to begin from the start')
+
+
+def test_a_damaged_save_leaves_the_one_before_it(stopped: Path) -> None:
+    settings = recipe(stopped, validation_questions=1)
+    first = stopped / 'out' / 'run' / SAVE
+    last = shutil.copytree(first, first.with_name('step-00000003'))
+    (last / saves.STATE).write_bytes(b'{"step": 3}')
+    (last / saves.WEIGHTS).write_bytes(b'')
+    with pytest.raises(TrainingError, match=f'remove {last} to go on from {SAVE}'):
+        run(settings)
+    shutil.rmtree(last)
+    assert 'going on from step 2' in run(settings)
+    assert [step.number for step in read_log(stopped / 'out' / 'run')] == [0, 1, 2, 3]
 
 
 def test_a_finished_run_is_left_alone_and_another_recipe_refused(never_stopped: Path) -> None:

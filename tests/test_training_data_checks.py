@@ -124,6 +124,21 @@ def test_pictures_load_whole_or_not_at_all(folder: Path) -> None:
             load_picture(folder / 'pictures' / name)
 
 
+@pytest.mark.parametrize(
+    ('path', 'by_gpt_4'),
+    [
+        ('llava_v1_5_mix665k.json', True),
+        ('llava_instruct_150k.json', True),
+        ('fleet/data.json', False),
+        ('thermal/llava.json', False),
+    ],
+)
+def test_gpt_4_is_named_only_where_it_wrote(path: str, by_gpt_4: bool) -> None:
+    (sentence,) = check_licences([DataSet(name='mine', path=Path(path))], research_only=False)
+    assert 'keep the terms of where they came from' in sentence
+    assert ('OpenAI' in sentence) == by_gpt_4
+
+
 def test_lingoqa_is_for_research_only() -> None:
     sets = [
         DataSet(name='london', format=Format.LINGOQA, path=Path('val.parquet')),

@@ -8,9 +8,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ros2_llava_phi.model.config import ModelConfig
+from ros2_llava_phi.model.config import ModelConfig, write_config
 from ros2_llava_phi.model.lora import PEFT_PREFIX, WEIGHT_FILES
 from ros2_llava_phi.model.network import LlavaPhi
+from ros2_llava_phi.model.weights import named_in
 
 from .recipe import AdamW, How, Lora, Recipe
 from .start import Origin
@@ -122,25 +123,24 @@ def merge(network: LlavaPhi, learned: dict[str, Tensor], lora: Lora) -> None:
             weight.copy_(weight.float() + lora.alpha / lora.r * (up.float() @ down.float()))
 
 
-def save_adapter(folder: Path, learned: dict[str, Tensor], recipe: Recipe, base: Origin) -> None:
+def save_adapter(
+    folder: Path, learned: dict[str, Tensor], recipe: Recipe, base: Origin, config: ModelConfig
+) -> None:
     """
     Write the adapter as PEFT does, for those who keep one base with many adapters.
 
-    A projector that learned, too, goes beside it, by the base's names.
+    What learned in full goes beside it, by the base's names, as do the settings of the result:
+    pooling and temperature may differ from the base's.
     """
     full, adapters = split_adapters(learned)
     folder.mkdir(parents=True, exist_ok=True)
     parts = [name for name, part in recipe.learns.parts() if part.how == How.LORA]
-    config = _peft_config(recipe.lora, parts, base.config)
-    config.base_model_name_or_path = str(base.folder)
-    config.inference_mode = True
-    config.save_pretrained(str(folder))
+    write_config(config, folder)
+    peft = _peft_config(recipe.lora, parts, base.config)
+    peft.base_model_name_or_path = str(base.folder)
+    peft.inference_mode = True
+    peft.save_pretrained(str(folder))
     named = {f'{PEFT_PREFIX}{name}': tensor.contiguous() for name, tensor in adapters.items()}
     save_file(named, folder / WEIGHT_FILES[0])
-    projector = {
-        base.layout.name_of(name): tensor.contiguous()
-        for name, tensor in full.items()
-        if name.startswith('projector.')
-    }
-    if projector:
-        save_file(projector, folder / EXTRA_FILE)
+    if full:
+        save_file(dict(named_in(base.layout, full, config.text.heads)), folder / EXTRA_FILE)

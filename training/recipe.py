@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from ros2_llava_phi.model.config import first_problem
+from ros2_llava_phi.model.config import StrictSettings, first_problem
 
 from .data.data_set import DataSet
 
@@ -21,11 +21,7 @@ class TrainingError(ValueError):
     """A training that cannot start or go on; one line that says why, and what would be right."""
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra='forbid')
-
-
-class Start(_Settings):
+class Start(StrictSettings):
     """
     The model that the training starts from.
 
@@ -61,7 +57,7 @@ class How(str, Enum):
     LORA = 'lora'
 
 
-class Part(_Settings):
+class Part(StrictSettings):
     """
     How a part learns.
 
@@ -81,7 +77,7 @@ class Part(_Settings):
         return self
 
 
-class Learns(_Settings):
+class Learns(StrictSettings):
     """What each part of the network does; a part that is not named is frozen."""
 
     projector: Part = Part()
@@ -105,7 +101,7 @@ class Learns(_Settings):
         )
 
 
-class Lora(_Settings):
+class Lora(StrictSettings):
     """
     Low-rank adapters (Hu et al., arXiv 2106.09685), for the parts that learn by lora.
 
@@ -121,7 +117,7 @@ class Lora(_Settings):
     ] = ('q_proj', 'k_proj', 'v_proj', 'dense', 'out_proj', 'fc1', 'fc2')
 
 
-class AdamW(_Settings):
+class AdamW(StrictSettings):
     """
     AdamW (Loshchilov and Hutter, arXiv 1711.05101).
 
@@ -141,7 +137,7 @@ class Stage(str, Enum):
     DOMAIN = 'domain'
 
 
-class Recipe(_Settings):
+class Recipe(StrictSettings):
     """
     One training.
 
@@ -238,7 +234,8 @@ def read_recipe(path: Path) -> Recipe:
         content: Any = yaml.safe_load(path.read_bytes())
     except OSError as error:
         raise TrainingError(f'{path} cannot be read: {error.strerror}') from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except Exception as error:
+        # Beside its own errors, whatever a tag such as `!!bool` on a wrong value leads to.
         raise TrainingError(f'{path} is no YAML: {error}') from error
     if not isinstance(content, dict):
         raise TrainingError(f'{path} holds no settings by name')

@@ -10,17 +10,17 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
 
-from ros2_llava_phi.model.config import CONFIG_FILE, write_config
+from ros2_llava_phi.model.config import CONFIG_FILE, ModelError, read_json, write_config
 from ros2_llava_phi.model.network import LlavaPhi
 from ros2_llava_phi.model.weights import save_network
 
 from .batches import Plan
 from .parts import merge, save_adapter
-from .recipe import Recipe, Stage
+from .recipe import Recipe, Stage, TrainingError
 from .run_card import write_card
 from .run_report import REPORT_FILE, write_report
 from .samples import Samples, read_samples
-from .saves import RUN, last_save, new_folder, open_run, save, write_text
+from .saves import RUN, last_save, new_folder, open_run, remove_older, save, write_text
 from .start import Origin, open_start, save_tokenizer
 from .trainer import Step, Trainer, start_accelerator
 from .validation import Validation, validate
@@ -60,6 +60,8 @@ def train(recipe: Recipe, console: Console) -> None:
         trainer.restore(state)
         quiet.print(f'going on from step {trainer.done} of {trainer.steps}')
     if first:
+        # Only now that the last one has turned out to be whole.
+        remove_older(run)
         with Watch(run, console, trainer.steps, trainer.done) as watch:
             _loop(trainer, run, accelerator, watch.show)
     else:
@@ -119,7 +121,13 @@ class Exam:
         path = run / BEFORE_FILE
         if not path.is_file():
             write_text(path, self.ask(self.origin.read(), 'before').model_dump_json())
-        return Validation.model_validate_json(path.read_bytes())
+        try:
+            found = read_json(path, Validation)
+        except ModelError as error:
+            raise TrainingError(f'{error}; remove it to have the start asked again') from error
+        if self.samples.validation and found.loss is None:
+            raise TrainingError(f'{path}: loss is null; remove it to have the start asked again')
+        return found
 
     def ask(self, network: LlavaPhi, when: str) -> Validation:
         """Ask a network; `when` is shown beside the bar."""
@@ -155,12 +163,14 @@ def finish(
     with new_folder(made) as partial:
         save_network(network, partial, None)
         save_tokenizer(origin.tokenizer, partial)
-        if recipe.uses_lora:
-            save_adapter(partial / ADAPTER, learned, recipe, origin)
         scores = exam.before(run), exam.ask(network, 'after')
-        temperature = scores[1].temperature(network.config.temperature)
+        config = network.config
+        temperature = scores[1].temperature(config.temperature)
         if temperature is not None:
-            write_config(network.config.model_copy(update={'temperature': temperature}), partial)
+            config = config.model_copy(update={'temperature': temperature})
+            write_config(config, partial)
+        if recipe.uses_lora:
+            save_adapter(partial / ADAPTER, learned, recipe, origin, config)
         about = (recipe, origin, samples, read_log(run), *scores)
         write_card(partial, *about)
         write_report(partial / REPORT_FILE, *about)

@@ -64,7 +64,7 @@ def write_card(
         base_hash=origin.weights_hash,
         warning=RESEARCH_ONLY if recipe.research_only else '',
         recipe=recipe,
-        steps=len(log),
+        steps=log[-1].number + 1 if log else 0,
         first_loss=log[0].loss if log else float('nan'),
         last_loss=sum(last) / len(last) if last else float('nan'),
         parts='\n'.join(_part_lines(recipe)),

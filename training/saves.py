@@ -17,10 +17,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from ros2_llava_phi.model.config import ModelError, StrictSettings, read_json, read_settings
 
 from .recipe import Recipe, TrainingError
 
@@ -37,13 +41,18 @@ class State:
     What going on needs beside the recipe, which decides order and random numbers by the step.
 
     step: the number of steps done. weights: those that learn. optimizer: AdamW's moments, as
-    `NAME/KEY`. extra: what is no tensor.
+    `NAME/KEY`. scaler: that of fp16's gradients; None without.
     """
 
     step: int
     weights: dict[str, Tensor]
     optimizer: dict[str, Tensor]
-    extra: dict[str, Any]
+    scaler: dict[str, int | float] | None = None
+
+
+class _StateFile(StrictSettings):
+    step: Annotated[int, Field(ge=1)]
+    scaler: dict[str, int | float] | None = None
 
 
 def open_run(out: Path, recipe: Recipe, fingerprint: str) -> Path:
@@ -59,9 +68,9 @@ def open_run(out: Path, recipe: Recipe, fingerprint: str) -> Path:
     mine = recipe.model_dump(mode='json')
     if path.is_file():
         try:
-            theirs = json.loads(path.read_text())
-        except ValueError as error:
-            raise TrainingError(f'{path} is damaged ({error}); give another out') from error
+            theirs = read_settings(path)
+        except ModelError as error:
+            raise TrainingError(f'{error}; give another out, or remove that run') from error
         _refuse_other(out, theirs, mine)
         if theirs.get('fingerprint') != fingerprint:
             raise TrainingError(
@@ -69,7 +78,6 @@ def open_run(out: Path, recipe: Recipe, fingerprint: str) -> Path:
             )
         for left in folder.glob(f'*{PARTIAL}'):
             shutil.rmtree(left) if left.is_dir() else left.unlink()
-        _remove_older(folder)
         return folder
     if out.exists() and (not out.is_dir() or any(p.name != RUN for p in out.iterdir())):
         raise TrainingError(f'{out} holds something else than a run; give another out')
@@ -90,32 +98,62 @@ def _refuse_other(out: Path, theirs: dict[str, Any], mine: dict[str, Any]) -> No
 
 def save(folder: Path, state: State) -> None:
     """Write a save, and remove the older ones."""
-    place = folder / f'step-{state.step:08}'
+    place = place_of(folder, state.step)
     with new_folder(place) as partial:
-        save_file({name: t.contiguous() for name, t in state.weights.items()}, partial / WEIGHTS)
-        save_file(
-            {name: t.contiguous() for name, t in state.optimizer.items()}, partial / OPTIMIZER
-        )
-        (partial / STATE).write_text(json.dumps({'step': state.step, **state.extra}))
-    _remove_older(folder)
+        for tensors, file in ((state.weights, WEIGHTS), (state.optimizer, OPTIMIZER)):
+            try:
+                save_file({name: t.contiguous() for name, t in tensors.items()}, partial / file)
+            except SafetensorError as error:  # of a full disk, too
+                raise TrainingError(f'{partial / file} cannot be written: {error}') from error
+        (partial / STATE).write_text(json.dumps({'step': state.step, 'scaler': state.scaler}))
+    remove_older(folder)
 
 
 def last_save(folder: Path) -> State | None:
-    """Return the last save; None if there is none."""
+    """
+    Return the last save; None if there is none.
+
+    Raises TrainingError that names the file if it is damaged, and says what to do.
+    """
     saves = _saves(folder)
     if not saves:
         return None
     last = saves[-1]
-    extra = json.loads((last / STATE).read_text())
-    step = extra.pop('step')
-    return State(step, load_file(last / WEIGHTS), load_file(last / OPTIMIZER), extra)
+    try:
+        state = read_json(last / STATE, _StateFile)
+    except ModelError as error:
+        raise damaged(last, str(error)) from error
+    if place_of(folder, state.step) != last:
+        raise damaged(last, f'{last / STATE} is of step {state.step}')
+    return State(state.step, _tensors(last, WEIGHTS), _tensors(last, OPTIMIZER), state.scaler)
+
+
+def _tensors(place: Path, name: str) -> dict[str, Tensor]:
+    try:
+        tensors: dict[str, Tensor] = load_file(place / name)
+    except (SafetensorError, OSError) as error:
+        raise damaged(place, f'{place / name} cannot be read: {error}') from error
+    return tensors
+
+
+def damaged(place: Path, why: str) -> TrainingError:
+    """Return the error for a save that cannot be gone on from."""
+    earlier = _saves(place.parent)[:-1]
+    then = f'go on from {earlier[-1].name}' if earlier else 'begin from the start'
+    return TrainingError(f'{why}; remove {place} to {then}')
+
+
+def place_of(folder: Path, step: int) -> Path:
+    """Return the folder of the save of a step."""
+    return folder / f'step-{step:08}'
 
 
 def _saves(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if SAVE.fullmatch(path.name))
 
 
-def _remove_older(folder: Path) -> None:
+def remove_older(folder: Path) -> None:
+    """Remove all saves but the last one."""
     for older in _saves(folder)[:-1]:
         shutil.rmtree(older)
 

@@ -32,7 +32,7 @@ from .batches import Batch, Plan, collate, parts_of
 from .labels import Labelled
 from .parts import optimizer_of, set_learning
 from .recipe import Recipe, TrainingError
-from .saves import State
+from .saves import RUN, State, damaged, place_of
 from .schedule import set_rates
 from .trainee import Trainee, compute_again
 
@@ -116,8 +116,8 @@ class Trainer:
         set_learning(network, recipe)
         if recipe.checkpointing:
             compute_again(network)
-        learning = [p.numel() for p in network.parameters() if p.requires_grad]
-        self.learning_parameters = sum(learning)
+        self._shapes = {n: p.shape for n, p in network.named_parameters() if p.requires_grad}
+        self.learning_parameters = sum(shape.numel() for shape in self._shapes.values())
         optimizer = optimizer_of(network, recipe)
         trainee = Trainee(network).train()
         self._trainee, self._optimizer = accelerator.prepare(trainee, optimizer)
@@ -203,11 +203,11 @@ class Trainer:
             for key, value in state.items()
         }
         scaler = self._accelerator.scaler
-        extra = {} if scaler is None else {'scaler': scaler.state_dict()}
-        return State(self.done, weights, optimizer, extra)
+        return State(self.done, weights, optimizer, scaler and scaler.state_dict())
 
     def restore(self, state: State) -> None:
-        """Go back to a save."""
+        """Go back to a save; raises TrainingError if it is not of this network and optimiser."""
+        self._check(state)
         mine: Any = get_optimizer_state_dict(
             self._trainee,
             self._optimizer.optimizer,
@@ -227,8 +227,22 @@ class Trainer:
             options=loading,
         )
         if self._accelerator.scaler is not None:
-            self._accelerator.scaler.load_state_dict(state.extra['scaler'])
+            self._accelerator.scaler.load_state_dict(state.scaler)
         self.done = state.step
+
+    def _check(self, state: State) -> None:
+        wanted: dict[str, tuple[int, ...]] = {}
+        for name, shape in self._shapes.items():
+            wanted[name] = wanted[f'{name}/exp_avg'] = wanted[f'{name}/exp_avg_sq'] = shape
+            wanted[f'{name}/step'] = ()
+        found = {name: t.shape for name, t in [*state.weights.items(), *state.optimizer.items()]}
+        place = place_of(self.recipe.out / RUN, state.step)
+        for name in sorted(wanted | found):
+            if wanted.get(name) != found.get(name):
+                raise damaged(place, f'{name} in {place} is not as in this network')
+        scaler = self._accelerator.scaler
+        if (state.scaler or {}).keys() != (scaler.state_dict() if scaler else {}).keys():
+            raise damaged(place, f'the scaler in {place} is not as in this precision')
 
 
 class _Parts(Dataset[list[Batch]]):

@@ -20,6 +20,7 @@ from tokenizers import Tokenizer
 from ros2_llava_phi.assistant.assistant import YES_NO, never
 from ros2_llava_phi.assistant.number_tokens import NumberTokens
 from ros2_llava_phi.assistant.reply import Prompted, Reply, choose, read_number, write_text
+from ros2_llava_phi.assistant.steps import Steps, run_alone
 from ros2_llava_phi.engine.engine import AnyEngine, Floats
 from ros2_llava_phi.engine.torch_engine import TorchEngine
 from ros2_llava_phi.model.image import preprocess
@@ -187,7 +188,11 @@ class _Examiner:
         engine.prefill(engine.encode(pixels), self._cache)
 
     def _reply(self, conversation: Conversation, logits: Floats) -> Reply:
-        prompt = Prompted(self._engine, self._tokenizer, self._cache, logits, never)
+        room = self._cache.capacity - self._cache.length
+        prompt = Prompted(self._engine.config, self._tokenizer, logits, room, never)
+        return run_alone(self._steps(conversation, prompt), self._engine, self._cache)[0]
+
+    def _steps(self, conversation: Conversation, prompt: Prompted) -> Steps[Reply]:
         if answers := allowed(conversation):
             return choose(prompt, answers)
         if conversation.kind == 'number' and _is_number(conversation.turns[0].answer or ''):

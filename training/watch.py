@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -19,9 +20,13 @@ from rich.progress import (
 )
 
 from ros2_llava_phi.json_lines import whole_lines
+from ros2_llava_phi.model.config import first_problem
 
+from .recipe import TrainingError
+from .saves import LOG_FILE, write_text
 from .trainer import Step
 
+STEP = TypeAdapter(Step)
 SMOOTH = 20  # steps that the shown loss is averaged over
 EVERY = 50  # steps between lines of a log that nobody watches
 
@@ -33,9 +38,9 @@ class Watch:
         """Go on with a run of which `done` steps are done; later ones are struck from its log."""
         self._console = console
         self._steps = steps
-        self._log_path = run / 'log.jsonl'
+        self._log_path = run / LOG_FILE
         kept = [step for step in read_log(run) if step.number < done]
-        self._log_path.write_text(''.join(_line(step) for step in kept))
+        write_text(self._log_path, ''.join(_line(step) for step in kept))
         self._average = kept[-1].loss if kept else None
         self._board = _tensorboard(run, console, done)
         self._progress = Progress(
@@ -88,14 +93,21 @@ class Watch:
 
 
 def read_log(run: Path) -> list[Step]:
-    """Return the steps that a run has logged; a line that was cut off ends it."""
-    path = run / 'log.jsonl'
+    """
+    Return the steps that a run has logged; a last line that was cut off is left out.
+
+    Raises TrainingError that names any other line that is damaged.
+    """
+    path = run / LOG_FILE
     steps = []
-    for line in whole_lines(path) if path.is_file() else ():
+    for number, line in enumerate(whole_lines(path) if path.is_file() else (), 1):
         try:
-            steps.append(Step(**json.loads(line)))
-        except (ValueError, TypeError):
-            break
+            steps.append(STEP.validate_json(line))
+        except ValidationError as error:
+            raise TrainingError(
+                f'{path}, line {number}: {first_problem(error)}; remove that line, or the file, '
+                'to go on without what it says'
+            ) from error
     return steps
 
 

@@ -1,13 +1,15 @@
 """The assistant: look at a frame once, then answer any number of questions about it."""
 
+import itertools
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from tokenizers import Tokenizer
 
-from ros2_llava_phi.engine.engine import AnyEngine
+from ros2_llava_phi.engine.branches import Branches
+from ros2_llava_phi.engine.engine import AnyEngine, Floats
 from ros2_llava_phi.model.image import preprocess
 from ros2_llava_phi.model.prompt import BEFORE_PICTURE, after_picture, next_turn
 from ros2_llava_phi.model.tokenizer import encode
@@ -19,12 +21,14 @@ from .number_tokens import NumberTokens
 from .question import Kind, Question, QuestionError
 from .reply import OutOfTimeError, Prompted, Reply, choose, read_number, write_text
 from .request import request_text
+from .steps import Steps, run_alone, run_together
 from .view import View
 
 YES_NO = ('Yes', 'No')
 CANNOT_TELL = 'cannot tell'
 # Tokens that must be free behind a prompt for the answer.
 LEAST_ROOM = 16
+MOST_TOGETHER = 8  # questions that the network takes at once
 
 
 def never() -> bool:
@@ -34,6 +38,15 @@ def never() -> bool:
 
 def ignore(text: str) -> None:
     """Do nothing with a piece of text."""
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """One of many questions, by its place among them, and its tokens behind the picture."""
+
+    place: int
+    question: Question
+    tokens: list[int]
 
 
 class Assistant:
@@ -95,15 +108,69 @@ class Assistant:
         view.cache.rewind(past)
         logits = self._engine.prefill(self._engine.embed(tokens), view.cache)
         prefilled = time.perf_counter()
-        prompt = Prompted(self._engine, self._tokenizer, view.cache, logits, out_of_time)
-        view.past = past + len(tokens)
-        reply = self._reply(prompt, question, on_text)
-        self._remember(view, reply)
+        prompt = self._prompted(logits, past + len(tokens), out_of_time)
+        reply, read = run_alone(self._reply(prompt, question, on_text), self._engine, view.cache)
+        self._remember(view, past + len(tokens), reply, read)
         timings = replace(
             view.take_timings(), prefill=prefilled - start, decode=time.perf_counter() - prefilled
         )
-        reason = 'the model finds that the picture does not tell' if reply.abstained else ''
-        return self._answer(question, reply, timings, past + len(tokens), reason)
+        return self._answer(question, reply, timings, past + len(tokens), _why(reply))
+
+    def ask_all(self, view: View, questions: Sequence[Question]) -> list[Answer | QuestionError]:
+        """
+        Answer many questions about a view, each alone, up to eight of them at a time.
+
+        The answers are those of `ask`, but for the rounding of sums. What is done for several
+        together counts for each in equal parts. In the place of a question that does not fit the
+        model's context stands the error; none can be followed up.
+        """
+        answers: dict[int, Answer | QuestionError] = {}
+        asked = []
+        for place, question in enumerate(questions):
+            try:
+                if view.nothing_to_see:
+                    answers[place] = self.ask(view, question)
+                    continue
+                _, tokens = self._prompt(view, question, follow_up=False)
+                self._check_room(view.prefix, len(tokens), question)
+                asked.append(_Asked(place, question, tokens))
+            except QuestionError as error:
+                answers[place] = error
+        for group in _groups(asked, view.cache.capacity - view.prefix):
+            found = self._ask_together(view, group) if len(group) > 1 else [None]
+            for one, answer in zip(group, found, strict=True):
+                answers[one.place] = answer or self.ask(view, one.question)
+        view.unread = []
+        return [answers[place] for place in range(len(questions))]
+
+    def _ask_together(self, view: View, group: Sequence[_Asked]) -> list[Answer | None]:
+        """Answer a group's questions at once; None is for those whose answers have no room."""
+        start = time.perf_counter()
+        view.cache.rewind(view.prefix)
+        branches = Branches(view.prefix)
+        layout = branches.append([(i, len(one.tokens)) for i, one in enumerate(group)])
+        tokens = [token for one in group for token in one.tokens]
+        logits = self._engine.extend(self._engine.embed(tokens), view.cache, layout)
+        prefilled = time.perf_counter()
+        lengths = [view.prefix + len(one.tokens) for one in group]
+        steps = [
+            self._reply(self._prompted(row, length, never), one.question, ignore)
+            for one, row, length in zip(group, logits, lengths, strict=True)
+        ]
+        replies = run_together(steps, self._engine, view.cache, branches)
+        share = Timings(
+            prefill=(prefilled - start) / len(group),
+            decode=(time.perf_counter() - prefilled) / len(group),
+        )
+        answers: list[Answer | None] = []
+        for one, reply, length in zip(group, replies, lengths, strict=True):
+            if reply is None:
+                answers.append(None)
+                continue
+            looked = view.take_timings()
+            timings = replace(looked, prefill=share.prefill, decode=share.decode)
+            answers.append(self._answer(one.question, reply, timings, length, _why(reply)))
+        return answers
 
     def _prompt(self, view: View, question: Question, follow_up: bool) -> tuple[int, list[int]]:
         """Return how much of the cache a question goes on from, and its tokens behind that."""
@@ -114,10 +181,18 @@ class Assistant:
             raise QuestionError('there is no answer about this frame to go on from; ask it alone')
         return view.past, [*view.unread, *encode(self._tokenizer, next_turn(request))]
 
-    def _remember(self, view: View, reply: Reply) -> None:
-        """Keep what was answered for a question that follows."""
-        in_cache = view.cache.length - view.past
-        view.past = view.cache.length
+    def _prompted(
+        self, logits: Floats, length: int, out_of_time: Callable[[], bool]
+    ) -> Prompted:
+        config = self._engine.config
+        room = config.text.context_length - length
+        return Prompted(config, self._tokenizer, logits, room, out_of_time)
+
+    def _remember(self, view: View, prompt: int, reply: Reply, read: Sequence[int]) -> None:
+        """Keep what was answered, behind `prompt` tokens, for a question that follows."""
+        same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(read, reply.said, strict=False))
+        in_cache = len(list(same))
+        view.past = prompt + in_cache
         view.unread = [*reply.said[in_cache:], self._engine.config.text.eos_token_id]
 
     def _check_room(self, prefix: int, tokens: int, question: Question) -> None:
@@ -131,7 +206,7 @@ class Assistant:
 
     def _reply(
         self, prompt: Prompted, question: Question, on_text: Callable[[str], None]
-    ) -> Reply:
+    ) -> Steps[Reply]:
         if question.kind == Kind.FREE_TEXT:
             return write_text(prompt, question.max_tokens, on_text, question.sampling)
         if question.kind == Kind.NUMBER:
@@ -158,6 +233,24 @@ class Assistant:
             abstain_reason=reason,
             cut_short=reply.cut_short,
         )
+
+
+def _groups(asked: Sequence[_Asked], room: int) -> Iterator[list[_Asked]]:
+    """Divide questions, in order, into groups that fit a room of so many tokens."""
+    group: list[_Asked] = []
+    for one in asked:
+        taken = sum(len(each.tokens) + LEAST_ROOM for each in [*group, one])
+        if group and (len(group) == MOST_TOGETHER or taken > room):
+            yield group
+            group = []
+        group.append(one)
+    if group:
+        yield group
+
+
+def _why(reply: Reply) -> str:
+    """Return why the assistant abstains; empty if it does not."""
+    return 'the model finds that the picture does not tell' if reply.abstained else ''
 
 
 def _allowed(question: Question) -> tuple[str, ...]:

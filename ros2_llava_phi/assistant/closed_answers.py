@@ -11,30 +11,32 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ros2_llava_phi.engine.engine import AnyEngine, Floats, KVCache
+from ros2_llava_phi.engine.engine import Floats
+
+from .steps import Step, Steps
 
 Tokens = tuple[int, ...]
 
 
 def answer_probabilities(
-    engine: AnyEngine,
-    cache: KVCache,
     logits: Floats,
     answers: Sequence[Tokens],
     temperature: float,
     check_time: Callable[[], None],
-) -> list[float]:
+) -> Steps[list[float]]:
     """
     Return each answer's probability; they sum to 1.
 
-    logits: what the model expects after the prompt in the cache, float32 [vocab].
+    logits: what the model expects after the prompt, float32 [vocab].
     answers: token ids, each ending in the end of text, so that none is the start of another.
     temperature: divides the logits.
     check_time: called before every step of the model; it raises if the time is up.
     """
     probabilities = [0.0] * len(answers)
 
-    def descend(logits: Floats, depth: int, alive: list[int], probability: float) -> None:
+    def descend(
+        logits: Floats, depth: int, alive: list[int], probability: float
+    ) -> Steps[None]:
         branches: dict[int, list[int]] = {}
         for index in alive:
             branches.setdefault(answers[index][depth], []).append(index)
@@ -44,12 +46,11 @@ def answer_probabilities(
                 probabilities[members[0]] = probability * float(share)
                 continue
             check_time()
-            length = cache.length
-            after, deeper = _follow(engine, cache, token, [answers[i] for i in members], depth + 1)
-            descend(after, deeper, members, probability * float(share))
-            cache.rewind(length)
+            shared = _shared(token, [answers[i] for i in members], depth + 1)
+            after = yield Step(shared, depth)
+            yield from descend(after, depth + len(shared), members, probability * float(share))
 
-    descend(logits, 0, list(range(len(answers))), 1.0)
+    yield from descend(logits, 0, list(range(len(answers))), 1.0)
     return probabilities
 
 
@@ -60,12 +61,10 @@ def softmax(logits: Floats) -> Floats:
     return probabilities
 
 
-def _follow(
-    engine: AnyEngine, cache: KVCache, token: int, answers: list[Tokens], depth: int
-) -> tuple[Floats, int]:
-    """Append a token and those that all answers share behind it; return logits and depth."""
+def _shared(token: int, answers: list[Tokens], depth: int) -> Tokens:
+    """Return a token, and those from a depth on that all answers share."""
     shared = [token]
     while len({answer[depth] for answer in answers}) == 1:
         shared.append(answers[0][depth])
         depth += 1
-    return engine.prefill(engine.embed(shared), cache), depth
+    return tuple(shared)

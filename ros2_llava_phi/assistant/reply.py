@@ -7,7 +7,8 @@ import numpy as np
 from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 
-from ros2_llava_phi.engine.engine import AnyEngine, Floats, KVCache, likeliest
+from ros2_llava_phi.engine.engine import Floats, likeliest
+from ros2_llava_phi.model.config import ModelConfig
 from ros2_llava_phi.model.prompt import answer_text
 from ros2_llava_phi.model.tokenizer import encode
 
@@ -15,6 +16,7 @@ from .answer import CutShort
 from .closed_answers import answer_probabilities, softmax
 from .number_tokens import LONGEST_NUMBER, NumberTokens
 from .question import Sampling
+from .steps import Step, Steps
 
 
 class OutOfTimeError(Exception):
@@ -28,7 +30,7 @@ class Reply:
 
     value: a number, or the index into the closed set; None for text and abstentions.
     tokens: how many the model generated.
-    said: the answer's tokens without the end of text, of which the first may be in the cache.
+    said: the answer's tokens without the end of text.
     """
 
     text: str
@@ -43,23 +45,27 @@ class Reply:
 
 @dataclass(frozen=True)
 class Prompted:
-    """A prompt in the cache, and the logits [vocab] of what comes next."""
+    """
+    A prompt that was read, and the logits [vocab] of what comes next.
 
-    engine: AnyEngine
+    room: how many tokens the model's context has left behind it.
+    """
+
+    config: ModelConfig
     tokenizer: Tokenizer
-    cache: KVCache
     logits: Floats
+    room: int
     out_of_time: Callable[[], bool]
 
     @property
     def end_token(self) -> int:
         """Return the id of the token that ends every answer."""
-        return self.engine.config.text.eos_token_id
+        return self.config.text.eos_token_id
 
     @property
     def abstain_text(self) -> str | None:
         """Return what the model says when the picture does not tell, if it learned that."""
-        return self.engine.config.abstain_text
+        return self.config.abstain_text
 
     def check_time(self) -> None:
         """Raise OutOfTimeError if the time is up."""
@@ -72,7 +78,7 @@ def write_text(
     max_tokens: int,
     on_text: Callable[[str], None],
     sampling: Sampling | None = None,
-) -> Reply:
+) -> Steps[Reply]:
     """
     Write free text token by token, the likeliest or drawn at random, until the model ends it.
 
@@ -82,7 +88,7 @@ def write_text(
     """
     prompt.check_time()
     stream = DecodeStream(skip_special_tokens=True)
-    room = min(max_tokens, prompt.cache.capacity - prompt.cache.length)
+    room = min(max_tokens, prompt.room)
     text, log_probability = '', 0.0
     said: list[int] = []
     tokens = 0
@@ -106,10 +112,11 @@ def write_text(
         if prompt.out_of_time():
             cut_short = CutShort.TIME_LIMIT
             break
+        behind = len(said) - 1
         if sampling is None:
-            token, its_log = prompt.engine.step(token, prompt.cache)
+            token, its_log = yield Step((token,), behind, greedy=True)
         else:
-            token, its_log = draw(prompt.engine.decode(token, prompt.cache))
+            token, its_log = draw((yield Step((token,), behind)))
     return Reply(
         text=text.strip(),
         confidence=float(np.exp(log_probability / tokens)),
@@ -136,7 +143,7 @@ def _drawing(sampling: Sampling) -> Callable[[Floats], tuple[int, float]]:
     return draw
 
 
-def read_number(prompt: Prompted, numbers: NumberTokens) -> Reply:
+def read_number(prompt: Prompted, numbers: NumberTokens) -> Steps[Reply]:
     """
     Decode a decimal number, digit by digit, or abstain where that is likelier than any number.
 
@@ -144,7 +151,7 @@ def read_number(prompt: Prompted, numbers: NumberTokens) -> Reply:
     Raises OutOfTimeError.
     """
     prompt.check_time()
-    temperature = prompt.engine.config.temperature
+    temperature = prompt.config.temperature
     probabilities = softmax(prompt.logits / temperature)
     allowed = numbers.allowed('')
     token = int(allowed[probabilities[allowed].argmax()])
@@ -162,14 +169,15 @@ def read_number(prompt: Prompted, numbers: NumberTokens) -> Reply:
         if len(number) >= LONGEST_NUMBER:
             break
         prompt.check_time()
-        probabilities = softmax(prompt.engine.decode(token, prompt.cache) / temperature)
+        logits = yield Step((token,), len(said) - 1)
+        probabilities = softmax(logits / temperature)
         allowed = numbers.allowed(number)
         token = int(allowed[probabilities[allowed].argmax()])
     value = float(number)
     return Reply(number.strip(), confidence, value, tokens=len(said), said=tuple(said))
 
 
-def choose(prompt: Prompted, answers: Sequence[str]) -> Reply:
+def choose(prompt: Prompted, answers: Sequence[str]) -> Steps[Reply]:
     """
     Choose among a closed set of answers, or abstain where that is likelier than all of them.
 
@@ -182,13 +190,8 @@ def choose(prompt: Prompted, answers: Sequence[str]) -> Reply:
     tokens = [
         (*encode(prompt.tokenizer, answer_text(answer)), prompt.end_token) for answer in offered
     ]
-    probabilities = answer_probabilities(
-        prompt.engine,
-        prompt.cache,
-        prompt.logits,
-        tokens,
-        prompt.engine.config.temperature,
-        prompt.check_time,
+    probabilities = yield from answer_probabilities(
+        prompt.logits, tokens, prompt.config.temperature, prompt.check_time
     )
     of_answers = probabilities[: len(answers)]
     abstained = sum(of_answers) < 0.5

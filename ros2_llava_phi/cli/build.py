@@ -1,6 +1,6 @@
 """llava-phi build: compile a model for a GPU with TensorRT."""
 
-import tempfile
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
@@ -43,8 +43,10 @@ def build(
     """Compile a model for a GPU with TensorRT; takes minutes, once for each machine."""
     from ..assistant.load import find_checkpoint, find_model
     from ..engine.exported import is_exported, read_manifest
+    from ..engine.new_folder import check_new
     from ..engine.plans import read_plan_manifest
     from ..engine.tensorrt_build import build as write
+    from ..engine.tensorrt_build import check_machine
     from ..model.config import ModelError
     from .progress import shown_progress
 
@@ -62,7 +64,10 @@ def build(
             write(folder, out, target, show)
         else:
             kind = (precision or TensorrtPrecision.INT8).value
-            with exported(find_checkpoint(model), out, kind, show) as graphs:
+            checkpoint = find_checkpoint(model)
+            check_new(out)
+            check_machine(target)
+            with exported(checkpoint, out, kind, show) as graphs:
                 write(graphs, out, target, show)
     manifest = read_plan_manifest(out)
     for name in sorted(manifest.files):
@@ -79,10 +84,13 @@ def exported(
     """Export a checkpoint beside the folder that is to be written, for as long as it is needed."""
     from ..assistant.load import model_name
     from ..engine.export import export
+    from ..engine.new_folder import new_folder
     from ..model.checkpoint import open_checkpoint
 
-    parent = next(place for place in out.absolute().parents if place.is_dir())
-    with tempfile.TemporaryDirectory(dir=parent, prefix='.llava-phi-') as name:
-        graphs = Path(name, 'export')
+    beside = out.absolute().with_name(f'.{out.name}.export')
+    # Unfinished for all that time: what is left when it is killed, the next one removes.
+    with new_folder(beside):
+        graphs = beside / 'graphs'
         export(open_checkpoint(folder), graphs, model_name(folder), precision, 'tensorrt', show)
         yield graphs
+    shutil.rmtree(beside)

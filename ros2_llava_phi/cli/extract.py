@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .finite import finite
+
 if TYPE_CHECKING:
     from ..training.data.extract import Extracted
 
@@ -26,6 +28,7 @@ def extract(
             metavar='HZ',
             min=0.0001,
             max=1000,
+            callback=finite,
             show_default='1, or no limit with --on-change',
             help='The most frames a second, of each camera.',
         ),
@@ -36,6 +39,7 @@ def extract(
             metavar='SHARE',
             min=0,
             max=1,
+            callback=finite,
             help='Only frames in which this share of the picture has changed; 0.1 is a start.',
         ),
     ] = 0.0,
@@ -48,6 +52,7 @@ def extract(
         typer.Option(
             metavar='S',
             min=1,
+            callback=finite,
             show_default='one scene a recording',
             help='Cut recordings into scenes of this length.',
         ),
@@ -72,6 +77,8 @@ def extract(
         task = progress.add_task('frames', total=None)
         result = extract_frames(bags, out, how, lambda: progress.advance(task))
     typer.echo(f'{out}: {_summary(result)}')
+    for loss in result.losses:
+        typer.echo(f'Not all of it can be read: {loss}.', err=True)
     for camera, count in result.undecodable.items():
         typer.echo(f'{count} of {camera} are left out: {result.why[camera]}', err=True)
     typer.echo(

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from ros2_llava_phi.model.config import ModelConfig
 
+from .branches import Layout
+
 Floats = NDArray[np.float32]
 
 
@@ -32,7 +34,8 @@ class Engine(Protocol[Cache]):
     """
     Run one model, with caches of its own making; for one thread at a time.
 
-    encode and prefill raise NumericsError where the result would not be finite.
+    encode and what reads tokens raise NumericsError where the result would not be finite, and the
+    latter ValueError, before anything is written, where a cache has no room.
 
     name, precision, device: what runs it, for people and logs.
     """
@@ -56,6 +59,14 @@ class Engine(Protocol[Cache]):
 
     def decode(self, token: int, cache: Cache) -> Floats:
         """Append one token to the cache; return its logits [vocab]."""
+
+    def extend(self, embeddings: Floats, cache: Cache, layout: Layout) -> Floats:
+        """
+        Append embeddings [T, hidden] of N sequences, at most MOST_BRANCHES; return the logits
+        [N, vocab] of their ends.
+
+        Where each gets one token, they are decoded, otherwise prefilled.
+        """
 
     def step(self, token: int, cache: Cache) -> tuple[int, float]:
         """Append one token; return the likeliest one to follow, and the log of its probability."""

@@ -22,8 +22,8 @@ WEIGHTS = {graph: f'{graph}.data' for graph in (VISION, DECODER, PREFILL)}
 FILES = {EMBEDDINGS, TOKENIZER_FILE, CONFIG_FILE} | {
     file for graph in (VISION, DECODER) for file in (graph, WEIGHTS[graph])
 }
+FORMAT = 2  # of the manifest and the graphs; another one is of another version
 WITH_PREFILL = ('int8', 'mixed')  # ONNX Runtime's precisions that have a graph for it
-MOST_SEQUENCES = 8  # that TensorRT's decoders take at once
 
 
 class Manifest(BaseModel):
@@ -38,13 +38,20 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra='forbid')
 
-    format: Literal[1] = 1
+    format: int = FORMAT
     name: str
     weights_hash: str
     weight_files: list[str]
     engine: Literal['onnxruntime', 'tensorrt'] = 'onnxruntime'
     precision: Literal['fp32', 'fp16', 'bf16', 'int8', 'int4', 'mixed']
     files: dict[str, str]
+
+    @field_validator('format')
+    @classmethod
+    def _is_ours(cls, number: int) -> int:
+        if number != FORMAT:
+            raise ValueError(f'it is {number}, of another version, and not {FORMAT}; export again')
+        return number
 
     @field_validator('files')
     @classmethod
@@ -118,7 +125,9 @@ def write_manifest(
             'weight_files': [path.name for path in weight_files],
             'engine': engine,
             'precision': precision,
-            'files': {path.name: files_hash([path]) for path in sorted(folder.iterdir())},
+            'files': {
+                name: files_hash([folder / name]) for name in sorted(files_of(engine, precision))
+            },
         }
     )
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + '\n')

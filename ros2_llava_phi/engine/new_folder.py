@@ -1,11 +1,15 @@
 """A folder that is written whole, or not at all."""
 
+import fcntl
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ros2_llava_phi.model.config import ModelError
+
+# In a folder while it is written, and locked: what is found unlocked was left by a killed process.
+UNFINISHED = '.unfinished'
 
 
 @contextmanager
@@ -13,22 +17,51 @@ def new_folder(out: Path) -> Iterator[None]:
     """
     Make a folder, or take an empty one; on any exception within, remove what was put there.
 
-    Raises ModelError if the folder is not empty or cannot be written, then, too.
+    What a killed process left unfinished is removed first.
+
+    Raises ModelError if the folder is not empty or cannot be written, then, too, or if another
+    process is writing it.
     """
+    mark, absent = out / UNFINISHED, list[Path]()
     try:
-        was_there = out.is_dir()
+        check_new(out)
+        absent = [place for place in (out, *out.parents) if not place.exists()]
         out.mkdir(parents=True, exist_ok=True)
-        if any(out.iterdir()):
-            raise ModelError(f'{out} is not empty; give a new folder')
+        lock = mark.open('a')
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise ModelError(f'{out} is being written by another process') from error
     except OSError as error:
+        _remove_empty(absent)
         raise ModelError(f'{out} cannot be written: {error.strerror}') from error
-    try:
-        yield
-    except BaseException as error:
-        for path in out.iterdir():
+    with lock:
+        check_new(out)  # again: whoever had it locked may have finished it
+        _remove_content(out, but=mark)
+        try:
+            yield
+        except BaseException as error:
+            _remove_content(out)
+            _remove_empty(absent)
+            if isinstance(error, OSError):
+                raise ModelError(f'{out} cannot be written: {error.strerror or error}') from error
+            raise
+        mark.unlink()
+
+
+def check_new(out: Path) -> None:
+    """Raise ModelError if a folder holds anything but what a killed process left unfinished."""
+    if out.is_dir() and not (out / UNFINISHED).is_file() and any(out.iterdir()):
+        raise ModelError(f'{out} is not empty; give a new folder')
+
+
+def _remove_content(folder: Path, but: Path | None = None) -> None:
+    for path in folder.iterdir():
+        if path != but:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-        if not was_there:
-            out.rmdir()
-        if isinstance(error, OSError):
-            raise ModelError(f'{out} cannot be written: {error.strerror or error}') from error
-        raise
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    """Remove folders, innermost first, in which nobody else has put anything."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()

@@ -8,6 +8,7 @@ import onnxruntime as ort
 
 from ros2_llava_phi.model.config import ModelConfig, ModelError, TextConfig, read_config
 
+from .branches import Layout, in_a_row
 from .engine import Floats, NumericsError, likeliest
 from .exported import (
     DECODER,
@@ -19,6 +20,8 @@ from .exported import (
     read_embeddings,
 )
 from .processor import multiplies_int8
+
+Shape = list[int | None]  # of a graph's input or output; None where it may vary
 
 
 class OnnxCache:
@@ -70,14 +73,21 @@ class OnnxEngine:
         self._decoders = [_session(folder / graph) for graph in graphs]
         self._embeddings = read_embeddings(folder / EMBEDDINGS, self.config.text)
         vision, text = self.config.vision, self.config.text
-        cache = [1, text.heads, text.context_length, text.head_dim]
+        cache: Shape = [1, text.heads, text.context_length, text.head_dim]
         caches = {f'{kind}.{i}': cache for kind in ('keys', 'values') for i in range(text.layers)}
+        inputs: dict[str, Shape] = {
+            'embeddings': [1, None, text.hidden_size],
+            'positions': [1, None],
+            'bias': [1, 1, None, None],
+            'last': [None],
+            **caches,
+        }
         _check(folder / VISION, self._vision, {'pixels': [1, 3, *2 * [vision.image_size]]})
-        embeddings = [1, self.config.image_tokens, text.hidden_size]
-        _check_output(folder / VISION, self._vision, embeddings)
+        picture: Shape = [1, self.config.image_tokens, text.hidden_size]
+        _check_output(folder / VISION, self._vision, picture)
         for graph, session in zip(graphs, self._decoders, strict=True):
-            _check(folder / graph, session, {'past': [1], **caches})
-            _check_output(folder / graph, session, [1, text.vocab_size])
+            _check(folder / graph, session, inputs)
+            _check_output(folder / graph, session, [None, text.vocab_size])
 
     def encode(self, pixels: Floats) -> Floats:
         """Turn normalised pixels [3, side, side] into embeddings [image_tokens, hidden]."""
@@ -95,23 +105,30 @@ class OnnxEngine:
 
     def prefill(self, embeddings: Floats, cache: OnnxCache) -> Floats:
         """Append embeddings [T, hidden] to the cache; return the last one's logits [vocab]."""
+        logits: Floats = self.extend(embeddings, cache, in_a_row(cache.length, len(embeddings)))[0]
+        return logits
+
+    def extend(self, embeddings: Floats, cache: OnnxCache, layout: Layout) -> Floats:
+        """Append embeddings [T, hidden] of N sequences; return the logits of their ends."""
         tokens, past = len(embeddings), cache.length
         if past + tokens > cache.capacity:
             raise ValueError(f'{past} + {tokens} tokens do not fit a cache of {cache.capacity}')
-        which = 0 if tokens == 1 else -1
+        which = 0 if tokens == len(layout.last) else -1
         binding = cache.bindings[which]
         # Held until the run is over: a binding does not keep its arrays alive in every version.
         inputs = {
             'embeddings': np.ascontiguousarray(embeddings[None]),
-            'past': np.array([past], np.int64),
+            'positions': layout.positions[None],
+            'bias': np.where(layout.mask, np.float32(0), np.float32(-np.inf))[None, None],
+            'last': layout.last,
         }
-        logits = np.empty((1, self.config.text.vocab_size), np.float32)
+        logits = np.empty((len(layout.last), self.config.text.vocab_size), np.float32)
         for name, array in inputs.items():
             binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(array))
         binding.bind_ortvalue_output('logits', ort.OrtValue.ortvalue_from_numpy(logits))
         self._decoders[which].run_with_iobinding(binding)
         cache.length = past + tokens
-        return _finite(logits[0], 'decoder')
+        return _finite(logits, 'decoder')
 
     def decode(self, token: int, cache: OnnxCache) -> Floats:
         """Append one token to the cache; return its logits [vocab]."""
@@ -132,22 +149,25 @@ def _session(path: Path) -> ort.InferenceSession:
         raise ModelError(f'{path} cannot be loaded by ONNX Runtime: {reason}') from error
 
 
-def _check(path: Path, session: ort.InferenceSession, wanted: dict[str, list[int]]) -> None:
-    """Raise ModelError if a graph's inputs, but for embeddings, are not those wanted."""
-    found = {value.name: value.shape for value in session.get_inputs()}
-    found.pop('embeddings', None)
+def _check(path: Path, session: ort.InferenceSession, wanted: dict[str, Shape]) -> None:
+    """Raise ModelError if a graph's inputs are not those wanted."""
+    found = {value.name: _shape(value) for value in session.get_inputs()}
     if different := [name for name in found | wanted if found.get(name) != wanted.get(name)]:
         name = different[0]
         raise ModelError(
-            f'{path} takes {name} of {found.get(name, "no shape")}, but config.json asks for '
-            f'{wanted.get(name, "none")}'
+            f'{path} takes {name} of {found.get(name, "no shape")}, but this version, with its '
+            f'config.json, asks for {wanted.get(name, "none")}; export it again'
         )
 
 
-def _check_output(path: Path, session: ort.InferenceSession, wanted: list[int]) -> None:
-    found = session.get_outputs()[0].shape
+def _check_output(path: Path, session: ort.InferenceSession, wanted: Shape) -> None:
+    found = _shape(session.get_outputs()[0])
     if found != wanted:
-        raise ModelError(f'{path} gives {found}, but config.json asks for {wanted}')
+        raise ModelError(f'{path} gives {found}, but config.json asks for {wanted}; export it again')
+
+
+def _shape(value: ort.NodeArg) -> Shape:
+    return [size if isinstance(size, int) else None for size in value.shape]
 
 
 def _finite(result: Floats, part: str) -> Floats:

@@ -121,22 +121,24 @@ class OnnxAttention:
     def __init__(
         self,
         config: TextConfig,
-        past: Tensor,
-        tokens: int,
+        positions: Tensor,
+        bias: Tensor,
         keys: list[Tensor],
         values: list[Tensor],
     ) -> None:
         """
-        Prepare `tokens` tokens that follow `past` [1] others.
+        Prepare tokens at positions [1, T], the last of S in the caches.
 
+        bias: what is added to products of queries and keys, [1, 1, T, S].
         keys, values: caches by layer, [1, H, capacity, head_dim].
         """
         self._heads = config.heads
-        positions = past[:, None] + torch.arange(tokens)
         cos, sin = rotary(positions, config.rotary_dim, config.rope_theta)
         self._rotation = cos.transpose(1, 2), sin.transpose(1, 2)
-        self._last = (past + (tokens - 1)).to(torch.int32)
-        self._total = (past[0] + tokens).to(torch.int32)
+        self._bias = bias
+        # Shapes are no tensors in PyTorch: a sum over one that is all ones is.
+        self._total = torch.ones_like(bias[0, 0, 0], dtype=torch.int32).sum(dtype=torch.int32)
+        self._last = (self._total - 1)[None]
         self._keys, self._values = keys, values
         self.present: list[tuple[Tensor, Tensor]] = []
 
@@ -148,7 +150,7 @@ class OnnxAttention:
         key, value = self._keys[layer], self._values[layer]
         attended, *present = torch.onnx.ops.symbolic_multi_out(
             'com.microsoft::GroupQueryAttention',
-            (q, k, v, key, value, self._last, self._total),
+            (q, k, v, key, value, self._last, self._total, None, None, None, self._bias),
             {'num_heads': self._heads, 'kv_num_heads': self._heads},
             dtypes=(q.dtype, key.dtype, value.dtype),
             shapes=(q.shape, key.shape, value.shape),
@@ -167,18 +169,24 @@ class OnnxDecoder(nn.Module):
         self.decoder = decoder
 
     def forward(
-        self, embeddings: Tensor, past: Tensor, keys: list[Tensor], values: list[Tensor]
+        self,
+        embeddings: Tensor,
+        positions: Tensor,
+        bias: Tensor,
+        last: Tensor,
+        keys: list[Tensor],
+        values: list[Tensor],
     ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """
-        Return the last token's logits [1, vocab], and the caches by layer.
+        Return the logits [N, vocab] of the tokens `last`, int64 [N], and the caches by layer.
 
-        embeddings: [1, T, D]; past: how many tokens are in the caches, int64 [1]; keys, values:
-        by layer, [1, H, capacity, head_dim].
+        embeddings: [1, T, D]; positions: int64 [1, T]; bias: [1, 1, T, S], zero where a token
+        may look, else minus infinity, and S the tokens in the caches with these; keys, values: by
+        layer, [1, H, capacity, head_dim].
         """
-        tokens = embeddings.shape[1]
-        attention = OnnxAttention(self.decoder.config, past, tokens, keys, values)
+        attention = OnnxAttention(self.decoder.config, positions, bias, keys, values)
         hidden = self.decoder.blocks(embeddings, attention)
-        logits = self.decoder.lm_head(hidden[:, -1:])[:, 0]
+        logits = self.decoder.lm_head(hidden[:, last])[0]
         return logits, [k for k, _ in attention.present], [v for _, v in attention.present]
 
 
@@ -238,7 +246,9 @@ def _trace_decoder(decoder: Decoder) -> ir.Model:
     place = (1, text.heads, text.context_length, text.head_dim)
     inputs = {
         'embeddings': torch.empty(1, 7, text.hidden_size),
-        'past': torch.empty(1, dtype=torch.int64),
+        'positions': torch.empty(1, 7, dtype=torch.int64),
+        'bias': torch.empty(1, 1, 7, 11),
+        'last': torch.empty(3, dtype=torch.int64),
         # Each a tensor of its own, or they would be taken for one and the same.
         'keys': [torch.empty(place) for _ in layers],
         'values': [torch.empty(place) for _ in layers],
@@ -246,9 +256,12 @@ def _trace_decoder(decoder: Decoder) -> ir.Model:
     outputs = ['logits', *(f'new_keys.{i}' for i in layers)]
     outputs += [f'new_values.{i}' for i in layers]
     fixed = [None] * text.layers
+    tokens, sequences = torch.export.Dim('tokens'), torch.export.Dim('sequences')
     shapes = {
-        'embeddings': {1: torch.export.Dim('tokens')},
-        'past': None,
+        'embeddings': {1: tokens},
+        'positions': {1: tokens},
+        'bias': {2: tokens, 3: torch.export.Dim('total')},
+        'last': {0: sequences},
         'keys': fixed,
         'values': fixed,
     }

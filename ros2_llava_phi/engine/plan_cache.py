@@ -1,8 +1,8 @@
 """Plans of an export that are built when they are first needed, and kept for this machine."""
 
+import fcntl
 import logging
 import shutil
-import tempfile
 from pathlib import Path
 
 from ros2_llava_phi.model.config import ModelError
@@ -44,11 +44,17 @@ def plans_of(export: Path, on_progress: Progress | None) -> Path:
         on_progress(phase, done, total)
 
     folder.parent.mkdir(mode=0o700, exist_ok=True)
-    # Built beside its place: whoever else starts meanwhile sees whole plans or none.
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix='building-') as name:
-        build(export, Path(name, 'plans'), on_progress=hear)
+    # Two at once would spoil each other's timings; the system unlocks for one that is killed.
+    with (user_cache() / 'building.lock').open('a') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not _unfit(folder):
+            return folder
+        # Built beside its place: whoever else starts meanwhile sees whole plans or none.
+        partial = folder.with_name('building')
+        shutil.rmtree(partial, ignore_errors=True)
+        build(export, partial, on_progress=hear)
         shutil.rmtree(folder, ignore_errors=True)
-        Path(name, 'plans').rename(folder)
+        partial.rename(folder)
     log.info('plans are built, and kept in %s', folder)
     return folder
 

@@ -54,7 +54,7 @@ def write_plan_manifest(
         library=library,
         gpu=gpu,
         native=native,
-        files={path.name: files_hash([path]) for path in sorted(folder.iterdir())},
+        files={name: files_hash([folder / name]) for name in sorted(FILES)},
     )
     (folder / PLAN_MANIFEST).write_text(manifest.model_dump_json(indent=2) + '\n')
 

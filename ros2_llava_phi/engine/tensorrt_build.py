@@ -20,12 +20,12 @@ from typing import Any
 from ros2_llava_phi.model.config import CONFIG_FILE, ModelConfig, ModelError, read_config
 from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE
 
+from .branches import MOST_BRANCHES
 from .cuda import DeviceError, gpu_name
 from .engine import NumericsError
 from .exported import (
     DECODER,
     EMBEDDINGS,
-    MOST_SEQUENCES,
     PLAIN_DECODER,
     VISION,
     check_files,
@@ -44,33 +44,29 @@ from .tensorrt_library import (
 )
 from .user_cache import user_cache
 
-MOST_BATCHED_TOKENS = 64
+USUAL_QUESTION = 64  # tokens, at most
 Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
 class Shapes:
-    """Smallest, usual and largest number of sequences and of tokens in each."""
+    """Smallest, usual and largest number of tokens; how many sequences they end is 1 to 8."""
 
-    sequences: tuple[int, int, int]
-    tokens: tuple[int, int, int]
+    least: int
+    usual: int
+    most: int
 
 
-def profiles(config: ModelConfig, precision: str) -> list[Shapes]:
+def profiles(config: ModelConfig) -> list[Shapes]:
     """
-    Return what the decoder's plan is tuned for: prefill, decode, questions about one view.
+    Return what the decoder's plan is tuned for: prefill, and decode of a token.
 
-    Decode takes one token. Its profile reaches to two, since TensorRT lays out fp16 weights anew,
-    and keeps them twice, for a profile of exactly one. With integers a batch would do the same,
-    and is left out.
+    Decode may be of a token for each of eight questions about one view. A profile of exactly one
+    token would make TensorRT lay out fp16 weights anew, and keep them twice.
     """
     most = config.text.context_length
-    usual = min(config.image_tokens + MOST_BATCHED_TOKENS, most)
-    prefill = Shapes((1, 1, 1), (1, usual, most))
-    decode = Shapes((1, 1, 1), (1, 1, 2))
-    batched = min(MOST_BATCHED_TOKENS, most)
-    batch = Shapes((1, MOST_SEQUENCES, MOST_SEQUENCES), (1, min(24, batched), batched))
-    return [prefill, decode] if precision in ('int8', 'int4') else [prefill, decode, batch]
+    usual = min(config.image_tokens + USUAL_QUESTION, most)
+    return [Shapes(1, usual, most), Shapes(1, 1, MOST_BRANCHES)]
 
 
 def build(
@@ -94,11 +90,24 @@ def build(
     manifest = read_manifest(export)
     if manifest.engine != 'tensorrt':
         raise ModelError(f'{export} is exported for {manifest.engine}; export it for tensorrt')
+    check_machine(target)
     with new_folder(out):
         check_files(export, manifest.files, 'export again')
         for name in (EMBEDDINGS, TOKENIZER_FILE, CONFIG_FILE, GOLDEN):
             shutil.copyfile(export / name, out / name)
         _in_process(export, out, target.lower(), on_progress)
+
+
+def check_machine(target: str) -> None:
+    """
+    Raise ModelError unless plans can be built here, before anything takes minutes.
+
+    target: as for `build`.
+    """
+    trt = load_tensorrt()
+    _capability(trt, target.lower())
+    if not target:
+        gpu_name()
 
 
 def _in_process(export: Path, out: Path, target: str, on_progress: Progress) -> None:
@@ -153,7 +162,7 @@ def _build_all(telling: Any, export: Path, out: Path, target: str) -> None:
             telling.send(('progress', phase, done, total))
 
         for file, plan, shapes in (
-            (decoder, DECODER_PLAN, profiles(config, manifest.precision)),
+            (decoder, DECODER_PLAN, profiles(config)),
             (VISION, VISION_PLAN, []),
         ):
             data = compile_graph(trt, export / file, shapes, capability, tell, timings)
@@ -236,12 +245,11 @@ def _profile(builder: Any, network: Any, shapes: Shapes) -> Any:
     profile = builder.create_optimization_profile()
     for index in range(network.num_inputs):
         value = network.get_input(index)
+        varies = (1, 1, MOST_BRANCHES)
+        if value.name != 'last':
+            varies = (shapes.least, shapes.usual, shapes.most)
         least, usual, most = (
-            tuple(
-                size if size >= 0 else (sequences, tokens)[axis]
-                for axis, size in enumerate(value.shape)
-            )
-            for sequences, tokens in zip(shapes.sequences, shapes.tokens, strict=True)
+            tuple(size if size >= 0 else each for size in value.shape) for each in varies
         )
         profile.set_shape(value.name, least, usual, most)
     return profile

@@ -11,6 +11,7 @@ import numpy as np
 
 from ros2_llava_phi.model.config import ModelConfig, ModelError, TextConfig, read_config
 
+from .branches import MOST_BRANCHES, Layout, in_a_row
 from .cuda import DeviceError, DeviceMemory, Graph, Stream, gpu_name, scatter, zero
 from .engine import Floats, NumericsError
 from .exported import EMBEDDINGS, check_files, read_embeddings
@@ -19,7 +20,10 @@ from .plans import DECODER_PLAN, VISION_PLAN, PlanManifest, mismatch
 from .tensorrt_library import library_name, load_tensorrt
 
 BF16_BYTES = 2
-PREFILL, DECODE = 0, 1  # the plan's first two profiles
+PREFILL, DECODE = 0, 1  # the plan's profiles
+# Added to the products of queries and keys that a token may not see: less than any. Infinity would
+# be no number where all that a kernel sees at once is hidden.
+HIDDEN = -1e9
 
 
 def aligned(size: int) -> int:
@@ -59,10 +63,12 @@ class Buffers:
         self.picture = DeviceMemory(half * config.image_tokens * text.hidden_size, stream)
         self.embeddings = DeviceMemory(half * text.context_length * text.hidden_size, stream)
         self.past = DeviceMemory(4, stream)
-        self.last = DeviceMemory(4, stream)
-        self.logits = DeviceMemory(4 * text.vocab_size, stream)
-        self.tokens = DeviceMemory(4, stream)
-        self.log_probabilities = DeviceMemory(4, stream)
+        self.positions = DeviceMemory(4 * text.context_length, stream)
+        self.bias = DeviceMemory(half * text.context_length**2, stream)
+        self.last = DeviceMemory(4 * MOST_BRANCHES, stream)
+        self.logits = DeviceMemory(4 * MOST_BRANCHES * text.vocab_size, stream)
+        self.tokens = DeviceMemory(4 * MOST_BRANCHES, stream)
+        self.log_probabilities = DeviceMemory(4 * MOST_BRANCHES, stream)
         # Rows, until they are copied to where they belong in a cache: of one token, or of as many
         # as there may be where rows are not aligned.
         row = BF16_BYTES * text.hidden_size
@@ -110,7 +116,7 @@ class TensorrtEngine:
             # What TensorRT puts off until the first run must not happen while a graph is captured.
             self._captures = False
             token, cache = np.zeros((1, text.hidden_size), np.float32), self.new_cache()
-            self._run(token, cache)
+            self._run(token, cache, in_a_row(0, 1))
             self._captures = self._can_capture(cache)
         except DeviceError as error:
             raise ModelError(f'{folder} cannot be loaded: {error}') from error
@@ -149,11 +155,18 @@ class TensorrtEngine:
 
     def prefill(self, embeddings: Floats, cache: TensorrtCache) -> Floats:
         """Append embeddings [T, hidden] to the cache; return the last one's logits [vocab]."""
+        logits: Floats = self.extend(embeddings, cache, in_a_row(cache.length, len(embeddings)))[0]
+        return logits
+
+    def extend(self, embeddings: Floats, cache: TensorrtCache, layout: Layout) -> Floats:
+        """Append embeddings [T, hidden] of N sequences; return the logits of their ends."""
         tokens, past = len(embeddings), cache.length
         if past + tokens > cache.capacity:
             raise ValueError(f'{past} + {tokens} tokens do not fit a cache of {cache.capacity}')
-        self._run(embeddings, cache)
-        logits = np.empty(self.config.text.vocab_size, np.float32)
+        if len(layout.last) > MOST_BRANCHES:
+            raise ValueError(f'{len(layout.last)} sequences; at most {MOST_BRANCHES} go at once')
+        self._run(embeddings, cache, layout)
+        logits = np.empty((len(layout.last), self.config.text.vocab_size), np.float32)
         self._buffers.logits.read(logits)
         self._keep(logits, cache, tokens)
         return logits
@@ -169,7 +182,7 @@ class TensorrtEngine:
         """
         if cache.length == cache.capacity:
             raise ValueError(f'{cache.length} + 1 tokens do not fit a cache of {cache.capacity}')
-        self._run(self.embed([token]), cache)
+        self._run(self.embed([token]), cache, in_a_row(cache.length, 1))
         following, log_probability = np.empty(1, np.int32), np.empty(1, np.float32)
         self._buffers.tokens.read(following)
         self._buffers.log_probabilities.read(log_probability)
@@ -195,7 +208,7 @@ class TensorrtEngine:
 
     def _can_capture(self, cache: TensorrtCache) -> bool:
         """Return whether a decoded token can be a graph: not every plan's kernels allow it."""
-        context = self._bound(cache, 1)
+        context = self._bound(cache, 1, 1)
         try:
             self._stream.capture(lambda: self._execute(context))
         except DeviceError as error:
@@ -204,18 +217,22 @@ class TensorrtEngine:
             return False
         return True
 
-    def _run(self, embeddings: Floats, cache: TensorrtCache) -> None:
+    def _run(self, embeddings: Floats, cache: TensorrtCache, layout: Layout) -> None:
         """Put a run of the decoder into the stream; one token's is a graph from then on."""
         tokens = len(embeddings)
         buffers = self._buffers
+        bias = np.full((tokens, cache.capacity), HIDDEN, np.float32)
+        bias[:, : layout.mask.shape[1]][layout.mask] = 0
         buffers.embeddings.write(to_half(embeddings, self._half))
         buffers.past.write(np.array([cache.length], np.int32))
-        buffers.last.write(np.array([tokens - 1], np.int32))
+        buffers.positions.write(layout.positions.astype(np.int32))
+        buffers.bias.write(to_half(bias, 'bf16'))
+        buffers.last.write(layout.last.astype(np.int32))
         if tokens > 1 or not self._captures:
-            self._execute(self._bound(cache, tokens))
+            self._execute(self._bound(cache, tokens, len(layout.last)))
         else:
             if cache.decode is None:
-                context = self._bound(cache, 1)
+                context = self._bound(cache, 1, 1)
                 cache.decode = self._stream.capture(lambda: self._execute(context))
             cache.decode.launch()
         if self._puts_rows_aside(tokens):
@@ -238,10 +255,10 @@ class TensorrtEngine:
         row = BF16_BYTES * self.config.text.hidden_size
         return not self._native and (tokens == 1 or row != aligned(row))
 
-    def _bound(self, cache: TensorrtCache, tokens: int) -> Any:
-        """Return the context for so many tokens with a cache's addresses."""
+    def _bound(self, cache: TensorrtCache, tokens: int, sequences: int) -> Any:
+        """Return the context for tokens of so many sequences with a cache's addresses."""
         text, buffers = self.config.text, self._buffers
-        context = self._phases[DECODE if tokens == 1 else PREFILL]
+        context = self._phases[DECODE if tokens == sequences else PREFILL]
         row = BF16_BYTES * text.hidden_size
         place: tuple[int, ...] = (1, text.context_length, text.hidden_size)
         if self._native:
@@ -249,6 +266,8 @@ class TensorrtEngine:
         addresses = {
             'embeddings': buffers.embeddings,
             'past': buffers.past,
+            'positions': buffers.positions,
+            'bias': buffers.bias,
             'last': buffers.last,
             'logits': buffers.logits,
             'tokens': buffers.tokens,
@@ -258,7 +277,9 @@ class TensorrtEngine:
             context.set_tensor_address(name, memory.address)
         context.set_input_shape('embeddings', (1, tokens, text.hidden_size))
         context.set_input_shape('past', (1,))
-        context.set_input_shape('last', (1,))
+        context.set_input_shape('positions', (1, tokens))
+        context.set_input_shape('bias', (1, 1, tokens, text.context_length))
+        context.set_input_shape('last', (sequences,))
         names = [f'{kind}.{i}' for kind in ('keys', 'values') for i in range(text.layers)]
         for index, name in enumerate(names):
             address = cache.memory.address + index * cache.layer_bytes

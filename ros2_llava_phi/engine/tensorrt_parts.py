@@ -29,7 +29,8 @@ from ros2_llava_phi.model.network import (
     split_heads,
 )
 
-from .exported import DECODER, MOST_SEQUENCES, PLAIN_DECODER, VISION, WEIGHTS
+from .branches import MOST_BRANCHES
+from .exported import DECODER, PLAIN_DECODER, VISION, WEIGHTS
 from .onnx_parts import OnnxVision, TransposedLinear
 from .quantise import block_size
 from .tracing import Dialect, Graph, linear_bits, replace_linears, trace
@@ -72,42 +73,45 @@ class DequantisedLinear(nn.Module):
 
 
 @dataclass(frozen=True)
-class Sequences:
+class Appended:
     """
-    Sequences of `tokens` tokens that follow `past` [B], int32, others.
+    Tokens that are written into a cache behind `past` [1], int32, others.
 
+    positions: of each in its own sequence, int32 [1, T].
+    bias: bf16 [1, 1, T, capacity], zero where a token may look, else far below zero.
     keys, values: caches by layer, bf16, in the layout of the core.
     new_keys, new_values: what the core puts out for them, layer by layer.
     """
 
     past: Tensor
-    tokens: int
+    positions: Tensor
+    bias: Tensor
     keys: list[Tensor]
     values: list[Tensor]
     new_keys: list[Tensor] = field(default_factory=list)
     new_values: list[Tensor] = field(default_factory=list)
 
 
-Core = Callable[[TextConfig, Sequences], Attention]
+Core = Callable[[TextConfig, Appended], Attention]
 
 
 class NativeAttention:
     """
     Attention by TensorRT's layers: rotary embedding, cache update in place, fused attention.
 
-    Caches are [B, H, capacity, head_dim]; those put out are to lie where those put in do.
+    Caches are [1, H, capacity, head_dim]; those put out are to lie where those put in do.
     """
 
-    def __init__(self, config: TextConfig, sequences: Sequences) -> None:
+    def __init__(self, config: TextConfig, tokens: Appended) -> None:
         """Prepare what all layers share."""
         self._config = config
         every = torch.arange(config.context_length)[None]
         cos, sin = rotary(every, config.rotary_dim, config.rope_theta)
         half = config.rotary_dim // 2
         self._cos, self._sin = cos[0, 0, :, :half], sin[0, 0, :, :half]
-        self._positions = sequences.past.long()[:, None] + torch.arange(sequences.tokens)
-        self._lengths = sequences.past + sequences.tokens
-        self._sequences = sequences
+        self._positions = tokens.positions.long()
+        self._lengths = tokens.past + tokens.positions.shape[1]
+        self._tokens = tokens
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """See Attention."""
@@ -115,14 +119,14 @@ class NativeAttention:
         # The fused layer does not scale.
         queries = self._rotate(queries.float()) * self._config.head_dim**-0.5
         keys = self._rotate(keys.float())
-        key = self._update(self._sequences.keys[layer], keys.to(CACHE_TYPE))
-        value = self._update(self._sequences.values[layer], values.to(CACHE_TYPE))
-        self._sequences.new_keys.append(key)
-        self._sequences.new_values.append(value)
+        key = self._update(self._tokens.keys[layer], keys.to(CACHE_TYPE))
+        value = self._update(self._tokens.values[layer], values.to(CACHE_TYPE))
+        self._tokens.new_keys.append(key)
+        self._tokens.new_values.append(value)
         attended = torch.onnx.ops.symbolic(
             'trt::TRT_Attention',
-            (queries.to(CACHE_TYPE), key, value, None, None, self._lengths),
-            {'causal_kind': 'lower_right'},
+            (queries.to(CACHE_TYPE), key, value, self._tokens.bias, None, self._lengths),
+            {'causal_kind': 'none'},
             dtype=CACHE_TYPE,
             shape=queries.shape,
             version=1,
@@ -141,7 +145,7 @@ class NativeAttention:
     def _update(self, cache: Tensor, new: Tensor) -> Tensor:
         return torch.onnx.ops.symbolic(
             'trt::TRT_KVCacheUpdate',
-            (cache, new, self._sequences.past),
+            (cache, new, self._tokens.past),
             dtype=cache.dtype,
             shape=cache.shape,
             version=1,
@@ -152,19 +156,19 @@ class PlainAttention:
     """
     Attention by matrix products and a softmax in fp32.
 
-    Caches are [B, capacity, D], a row a token. Only the new rows [B, T, D] are put out: of one
-    sequence they are a contiguous piece of the cache, and can be written where they belong.
+    Caches are [1, capacity, D], a row a token. Only the new rows [1, T, D] are put out: they are a
+    contiguous piece of the cache, and can be written where they belong.
     """
 
-    def __init__(self, config: TextConfig, sequences: Sequences) -> None:
+    def __init__(self, config: TextConfig, tokens: Appended) -> None:
         """Prepare what all layers share."""
         self._config = config
-        row, first = torch.arange(sequences.tokens), sequences.past.long()[:, None]
-        self._rotation = rotary(first + row, config.rotary_dim, config.rope_theta)
-        places = torch.arange(config.context_length)
-        self._unwritten = (places >= first)[:, None, None]
-        self._later = row > row[:, None]
-        self._sequences = sequences
+        self._rotation = rotary(tokens.positions, config.rotary_dim, config.rope_theta)
+        first = tokens.past.long()
+        self._unwritten = torch.arange(config.context_length) >= first
+        new = first + torch.arange(tokens.positions.shape[1])
+        self._to_past, self._to_new = tokens.bias.float(), tokens.bias[..., new].float()
+        self._tokens = tokens
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """See Attention."""
@@ -173,20 +177,21 @@ class PlainAttention:
             rotate(split_heads(x, heads).float(), self._rotation).to(CACHE_TYPE) for x in (q, k)
         )
         values = v.to(CACHE_TYPE)
-        self._sequences.new_keys.append(merge_heads(keys))
-        self._sequences.new_values.append(values)
-        past_keys = split_heads(self._sequences.keys[layer], heads)
-        past_values = split_heads(self._sequences.values[layer], heads)
+        self._tokens.new_keys.append(merge_heads(keys))
+        self._tokens.new_values.append(values)
+        past_keys = split_heads(self._tokens.keys[layer], heads)
+        past_values = split_heads(self._tokens.values[layer], heads)
+        scale = self._config.head_dim**-0.5
         to_past = (queries @ past_keys.transpose(2, 3)).float()
         to_new = (queries @ keys.transpose(2, 3)).float()
         scores = torch.cat(
             [
-                to_past.masked_fill(self._unwritten, float('-inf')),
-                to_new.masked_fill(self._later, float('-inf')),
+                (to_past * scale + self._to_past).masked_fill(self._unwritten, float('-inf')),
+                to_new * scale + self._to_new,
             ],
             dim=-1,
         )
-        shares = (scores * self._config.head_dim**-0.5).softmax(-1).to(CACHE_TYPE)
+        shares = scores.softmax(-1).to(CACHE_TYPE)
         capacity = past_keys.shape[2]
         attended = shares[..., :capacity] @ past_values
         attended = attended + shares[..., capacity:] @ split_heads(values, heads)
@@ -194,7 +199,7 @@ class PlainAttention:
 
 
 class TensorrtDecoder(nn.Module):
-    """The decoder as a graph for up to eight sequences: embeddings and caches in, logits out."""
+    """The decoder as a graph: embeddings and caches in, logits of up to eight sequences out."""
 
     def __init__(self, decoder: Decoder, core: Core) -> None:
         """Wrap a decoder with one of the two cores."""
@@ -206,25 +211,25 @@ class TensorrtDecoder(nn.Module):
         self,
         embeddings: Tensor,
         past: Tensor,
+        positions: Tensor,
+        bias: Tensor,
         last: Tensor,
         keys: list[Tensor],
         values: list[Tensor],
     ) -> tuple[Tensor, Tensor, Tensor, list[Tensor], list[Tensor]]:
         """
-        Return logits [B, vocab], likeliest tokens [B], logs of their probabilities, new caches.
+        Return logits [N, vocab], likeliest tokens [N], logs of their probabilities, new caches.
 
-        embeddings: [B, T, D] in the compute type; past: how many tokens each cache holds, int32
-        [B]; last: which of its T tokens each sequence's logits are of, int32 [B]; keys, values: by
-        layer, bf16, in the layout of the core.
+        embeddings: [1, T, D] in the compute type; past, positions, bias, keys, values: see
+        Appended; last: the token with which each sequence ends, whose logits are wanted, int32 [N].
         """
-        sequences = Sequences(past, embeddings.shape[1], keys, values)
-        hidden = self.decoder.blocks(embeddings, self.core(self.decoder.config, sequences))
-        index = last.long()[:, None, None].expand(-1, 1, hidden.shape[2])
-        logits = self.decoder.lm_head(hidden.gather(1, index))[:, 0].float()
-        tokens = logits.argmax(-1).int()
+        tokens = Appended(past, positions, bias, keys, values)
+        hidden = self.decoder.blocks(embeddings, self.core(self.decoder.config, tokens))
+        logits = self.decoder.lm_head(hidden[:, last.long()])[0].float()
+        likeliest = logits.argmax(-1).int()
         ratios = (logits - logits.amax(-1, keepdim=True)).exp()
         log_probabilities = -ratios.sum(-1).log()
-        return logits, tokens, log_probabilities, sequences.new_keys, sequences.new_values
+        return logits, likeliest, log_probabilities, tokens.new_keys, tokens.new_values
 
 
 def trace_graphs(config: ModelConfig, precision: str) -> list[Graph]:
@@ -280,23 +285,29 @@ def _replacement(linear: nn.Linear, bits: int | None) -> nn.Module:
 def _trace_decoder(decoder: Decoder, core: Core, place: tuple[int, ...], opset: int) -> ir.Model:
     kind = decoder.final_layernorm.weight.dtype
     layers = range(decoder.config.layers)
-    batch = torch.export.Dim('batch', min=1, max=MOST_SEQUENCES)
+    capacity = decoder.config.context_length
     inputs = {
-        'embeddings': torch.empty(3, 7, decoder.config.hidden_size, dtype=kind),
-        'past': torch.empty(3, dtype=torch.int32),
+        'embeddings': torch.empty(1, 7, decoder.config.hidden_size, dtype=kind),
+        'past': torch.empty(1, dtype=torch.int32),
+        'positions': torch.empty(1, 7, dtype=torch.int32),
+        'bias': torch.empty(1, 1, 7, capacity, dtype=CACHE_TYPE),
         'last': torch.empty(3, dtype=torch.int32),
         # Each a tensor of its own, or they would be taken for one and the same.
-        'keys': [torch.empty(3, *place, dtype=CACHE_TYPE) for _ in layers],
-        'values': [torch.empty(3, *place, dtype=CACHE_TYPE) for _ in layers],
+        'keys': [torch.empty(1, *place, dtype=CACHE_TYPE) for _ in layers],
+        'values': [torch.empty(1, *place, dtype=CACHE_TYPE) for _ in layers],
     }
     outputs = ['logits', 'tokens', 'log_probabilities', *(f'new_keys.{i}' for i in layers)]
     outputs += [f'new_values.{i}' for i in layers]
+    tokens = torch.export.Dim('tokens')
+    fixed = [None] * decoder.config.layers
     shapes = {
-        'embeddings': {0: batch, 1: torch.export.Dim('tokens')},
-        'past': {0: batch},
-        'last': {0: batch},
-        'keys': [{0: batch} for _ in layers],
-        'values': [{0: batch} for _ in layers],
+        'embeddings': {1: tokens},
+        'past': None,
+        'positions': {1: tokens},
+        'bias': {2: tokens},
+        'last': {0: torch.export.Dim('sequences', min=1, max=MOST_BRANCHES)},
+        'keys': fixed,
+        'values': fixed,
     }
     return trace(TensorrtDecoder(decoder, core), inputs, outputs, shapes, opset)
 

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from ros2_llava_phi.model.config import ModelError
-from ros2_llava_phi.model.network import KVCache, LlavaPhi, causal_mask
+from ros2_llava_phi.model.network import KVCache, LlavaPhi
 
+from .branches import Layout, in_a_row
 from .engine import Floats, NumericsError, likeliest
 
 PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
@@ -54,20 +55,27 @@ class TorchEngine:
         """Return an empty cache for the model's context length."""
         return KVCache(self.config.text, self._dtype, self._device)
 
-    @torch.inference_mode()
     def prefill(self, embeddings: Floats, cache: KVCache) -> Floats:
         """Append embeddings [T, hidden] to the cache; return the last one's logits [vocab]."""
+        logits: Floats = self.extend(embeddings, cache, in_a_row(cache.length, len(embeddings)))[0]
+        return logits
+
+    @torch.inference_mode()
+    def extend(self, embeddings: Floats, cache: KVCache, layout: Layout) -> Floats:
+        """Append embeddings [T, hidden] of N sequences; return the logits of their ends."""
         tokens, past = len(embeddings), cache.length
         if past + tokens > cache.capacity:
             raise ValueError(f'{past} + {tokens} tokens do not fit a cache of {cache.capacity}')
-        positions = torch.arange(past, past + tokens, device=self._device)[None]
-        mask = causal_mask(tokens, past, self._device)
+        positions, mask, last = (
+            torch.from_numpy(each).to(self._device)
+            for each in (layout.positions[None], layout.mask, layout.last)
+        )
         decoder = self._network.decoder
 
         def run() -> Tensor:
             cache.rewind(past)
             hidden = decoder(self._to_torch(embeddings)[None], positions, mask, cache)
-            return decoder.lm_head(hidden[:, -1:])[0, 0]
+            return decoder.lm_head(hidden[0, last])
 
         return _finite(run(), run, {'decoder': decoder})
 

@@ -1,5 +1,6 @@
 """Sizes and settings of one LLaVA-Phi model, as its config.json holds them."""
 
+import difflib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ Colour = tuple[Share, Share, Share]  # red, green, blue
 Settings = dict[str, Any]
 Activation = Literal['quick_gelu', 'gelu', 'gelu_tanh']
 Fit = Literal['pad', 'crop', 'stretch']
+# Words and stops of the template around a picture, which no tokenizer joins.
+LEAST_PROMPT = 32
 Content = TypeVar('Content', bound=BaseModel)
 
 
@@ -24,11 +27,25 @@ class ModelError(ValueError):
     """A model that cannot be used; the text says what is wrong with it, in one line."""
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra='forbid')
+class StrictSettings(BaseModel):
+    """Settings as a file has them: numbers are finite, and an unknown field is refused."""
+
+    model_config = ConfigDict(frozen=True, extra='forbid', allow_inf_nan=False)
+
+    @model_validator(mode='before')
+    @classmethod
+    def _know_every_field(cls, content: Any) -> Any:
+        for name in content if isinstance(content, dict) else ():
+            if name not in cls.model_fields:
+                near = difflib.get_close_matches(str(name), cls.model_fields, 1)
+                right = (
+                    f'did you mean {near[0]}?' if near else f'use {", ".join(cls.model_fields)}'
+                )
+                raise ValueError(f'there is no field {str(name)[:60]!r}; {right}')
+        return content
 
 
-class VisionConfig(_Settings):
+class VisionConfig(StrictSettings):
     """
     The vision transformer of a CLIP (Radford et al. 2021) or of a SigLIP (Zhai et al. 2023).
 
@@ -75,7 +92,7 @@ class VisionConfig(_Settings):
         return self.grid**2
 
 
-class TextConfig(_Settings):
+class TextConfig(StrictSettings):
     """Phi's decoder (Li et al. 2023); the defaults are Phi-2."""
 
     vocab_size: Count = 51200
@@ -107,7 +124,7 @@ class TextConfig(_Settings):
         return self.hidden_size // self.heads
 
 
-class ModelConfig(_Settings):
+class ModelConfig(StrictSettings):
     """
     One LLaVA-Phi model; the defaults are the published one's.
 
@@ -134,6 +151,12 @@ class ModelConfig(_Settings):
             fitting = ', '.join(str(n) for n in range(1, grid + 1) if grid % n == 0)
             raise ValueError(
                 f'pool {self.pool} does not divide the {grid} patches along a side; use {fitting}'
+            )
+        if self.text.context_length < self.image_tokens + LEAST_PROMPT:
+            raise ValueError(
+                f'a context_length of {self.text.context_length} has no room for the '
+                f'{self.image_tokens} tokens of a picture and the {LEAST_PROMPT} or more of a '
+                'prompt'
             )
         return self
 
@@ -164,7 +187,7 @@ def read_settings(path: Path) -> Settings:
         settings: Any = json.loads(path.read_bytes())
     except OSError as error:
         raise ModelError(f'{path} cannot be read: {error.strerror}') from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f'{path} is no JSON: {error}') from error
     if not isinstance(settings, dict):
         raise ModelError(f'{path} holds a {type(settings).__name__}, not settings by name')
@@ -185,11 +208,12 @@ def errors_that_name(where: str) -> Iterator[None]:
 def first_problem(error: ValidationError) -> str:
     """Return in one line which field is wrong, and why."""
     first = error.errors()[0]
-    field = '.'.join(str(part) for part in first['loc']) or 'the file'
+    field = '.'.join(str(part) for part in first['loc'])
+    wrong = first['msg'].removeprefix('Value error, ')
     given = (
         '' if isinstance(first['input'], dict | bytes) else f', not {str(first["input"])[:60]!r}'
     )
-    return f'{field}: {first["msg"]}{given}'
+    return f'{field}: {wrong}{given}' if field else f'{wrong}{given}'
 
 
 def write_config(config: ModelConfig, folder: Path) -> None:

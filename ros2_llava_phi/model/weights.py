@@ -1,5 +1,6 @@
 """From the tensors of a checkpoint to the network, and back: nothing lost, nothing left random."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -144,15 +145,22 @@ def save_network(
     folder.mkdir(parents=True, exist_ok=True)
     if layout == OWN:
         write_config(network.config, folder)
-    tensors: dict[str, list[Tensor]] = {}
-    for name, tensor in network.state_dict().items():
-        tensors.setdefault(layout.name_of(name), []).append(tensor.detach())
-    heads = network.config.text.heads
+    tensors = named_in(layout, network.state_dict(), network.config.text.heads)
     save_torch_state_dict(
-        {name: _joined(parts, heads).to('cpu', dtype) for name, parts in tensors.items()},
+        {name: tensor.to('cpu', dtype) for name, tensor in tensors},
         folder,
         max_shard_size=SHARD_BYTES,
     )
+
+
+def named_in(
+    layout: Layout, tensors: Mapping[str, Tensor], heads: int
+) -> Iterator[tuple[str, Tensor]]:
+    """Return the network's tensors by a layout's names, each made when it is asked for."""
+    parts: dict[str, list[Tensor]] = {}
+    for name, tensor in tensors.items():
+        parts.setdefault(layout.name_of(name), []).append(tensor.detach())
+    return ((name, _joined(those, heads)) for name, those in parts.items())
 
 
 def _check(stored: Stored, shape: tuple[int, ...]) -> None:

@@ -17,11 +17,12 @@ def replay_offline(
     blank: BlankPicture | None = None,
     already: Collection[Key] = (),
     on_frame: Callable[[RecordedFrame, list[int]], None] = lambda frame, due: None,
-) -> Iterator[Record]:
+) -> Iterator[list[Record]]:
     """
-    Yield a record for each question about each frame that it is due for.
+    Yield, frame by frame, a record for each question that is due.
 
-    A frame is decoded and looked at once, whatever it is asked, and not at all if nothing is.
+    A frame is decoded and looked at once, whatever it is asked, and not at all if nothing is. Its
+    questions are asked together.
 
     already: keys of the records that are there, which are not asked for again.
     on_frame: hears of every frame, and of the indices of the questions due for it.
@@ -33,7 +34,7 @@ def replay_offline(
         records = [asking.record(index, frame) for index in due]
         records = [each for each in records if each.key not in already]
         if records:
-            yield from _answers(asking, records, decoded, assistant, blank)
+            yield _answers(asking, records, decoded, assistant, blank)
 
 
 def _answers(
@@ -42,22 +43,21 @@ def _answers(
     decoded: Decoded,
     assistant: Assistant,
     blank: BlankPicture | None,
-) -> Iterator[Record]:
+) -> list[Record]:
     frame = decoded.frame
     if isinstance(frame, BagError):
-        for record in records:
-            yield refused(record, 'BAD_FRAME', str(frame))
-        return
-    view = assistant.look(frame)
-    for record in records:
-        question = asking.questions[record.entry - 1].to_question()
-        try:
-            answer = assistant.ask(view, question)
-            guess = blank.answer(question, frame.image.shape) if blank else None
-        except QuestionError as error:
-            yield refused(record, 'INVALID_QUESTION', str(error))
+        return [refused(record, 'BAD_FRAME', str(frame)) for record in records]
+    questions = [asking.questions[record.entry - 1].to_question() for record in records]
+    filled = []
+    for record, answer in zip(
+        records, assistant.ask_all(assistant.look(frame), questions), strict=True
+    ):
+        if isinstance(answer, QuestionError):
+            filled.append(refused(record, 'INVALID_QUESTION', str(answer)))
             continue
-        yield answered(record, answer).model_copy(update={'when_blank': guess})
+        guess = blank.answer(answer.question, frame.image.shape) if blank else None
+        filled.append(answered(record, answer).model_copy(update={'when_blank': guess}))
+    return filled
 
 
 def refused(record: Record, error: str, text: str) -> Record:

@@ -99,6 +99,4 @@ def _put_together(folders: Sequence[Path], out: Path) -> None:
     open_run(out, run, besides=(PARTS,))
     with ResultsFile(out / RESULTS_FILE) as results:
         already = {each.key for each in results.records}
-        for record in records:
-            if record.key not in already:
-                results.add(record)
+        results.add([record for record in records if record.key not in already])

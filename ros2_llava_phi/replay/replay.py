@@ -24,7 +24,8 @@ from .watch import Watch
 # Hears of each frame: the recording's name and the seconds into it.
 OnFrame = Callable[[str, float], None]
 See = Callable[[RecordedFrame, list[int]], None]
-Records = Callable[[Asking, set[Key], See], Iterator[Record]]
+# Records in the groups in which they are written: whole, or not at all.
+Records = Callable[[Asking, set[Key], See], Iterator[list[Record]]]
 
 
 class NothingAskedError(ValueError):
@@ -62,7 +63,7 @@ def run_offline(
     """
     blank = BlankPicture(assistant) if with_blank else None
 
-    def records(asking: Asking, already: set[Key], see: See) -> Iterator[Record]:
+    def records(asking: Asking, already: set[Key], see: See) -> Iterator[list[Record]]:
         return replay_offline(asking, assistant, blank, already, see)
 
     run = describe_run(askings, assistant.identity, 'offline', with_blank)
@@ -84,8 +85,8 @@ def run_live(
     way: how they are played, which must be the same for a run to go on.
     """
 
-    def records(asking: Asking, already: set[Key], see: See) -> Iterator[Record]:
-        return replay_live(asking, robot, already, see)
+    def records(asking: Asking, already: set[Key], see: See) -> Iterator[list[Record]]:
+        return ([record] for record in replay_live(asking, robot, already, see))
 
     run = describe_run(askings, identity, way, False)
     return _write_results(askings, out, run, records, on_frame)
@@ -105,8 +106,8 @@ def _write_results(
                 watch.see(frame, due)
                 on_frame(watch.name, frame.at_s)
 
-            for record in records(asking, already, see):
-                results.add(record)
+            for group in records(asking, already, see):
+                results.add(group)
             notes.append(watch.notes(asking.questions))
     return notes
 

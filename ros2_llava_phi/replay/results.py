@@ -1,6 +1,7 @@
 """results.jsonl: grows record by record, and outlives a kill and a full disk."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -44,20 +45,20 @@ class ResultsFile:
         self.records = read_results(path) if path.exists() else []
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
 
-    def add(self, record: Record) -> None:
-        """Write one record; raises ResultsError if the disk does not take it."""
-        line = record.model_dump_json().encode() + b'\n'
+    def add(self, records: Sequence[Record]) -> None:
+        """Write records, all or none; raises ResultsError if the disk does not take them."""
+        lines = b''.join(record.model_dump_json().encode() + b'\n' for record in records)
         end = os.fstat(self._file).st_size
         try:
-            while line:
-                line = line[os.write(self._file, line) :]
+            while lines:
+                lines = lines[os.write(self._file, lines) :]
         except OSError as error:
             os.ftruncate(self._file, end)
             raise ResultsError(
                 f'{self._path} cannot be written: {error.strerror}; its {len(self.records)} '
                 'results are kept, and the same command goes on from there'
             ) from error
-        self.records.append(record)
+        self.records += records
 
     def __enter__(self) -> 'ResultsFile':
         return self

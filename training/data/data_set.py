@@ -6,7 +6,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from ros2_llava_phi.model.config import StrictSettings
 
 from .bddx import read_bddx
 from .check import check
@@ -34,7 +36,7 @@ class Format(str, Enum):
     OPENEQA = 'openeqa'
 
 
-class DataSet(BaseModel):
+class DataSet(StrictSettings):
     """
     One data set of a mixture.
 
@@ -48,8 +50,6 @@ class DataSet(BaseModel):
     frames: how many pictures to take of a video, evenly spread.
     on_bad: whether records that cannot be used are skipped and counted, or end the run.
     """
-
-    model_config = ConfigDict(extra='forbid', frozen=True)
 
     name: Annotated[str, Field(min_length=1)]
     format: Format = Format.LLAVA

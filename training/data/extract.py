@@ -12,8 +12,10 @@ from PIL import Image
 
 from ros2_llava_phi.engine.new_folder import new_folder
 from ros2_llava_phi.replay.bag import BagError
-from ros2_llava_phi.replay.bag_reader import CameraMessage, picture, read_camera_messages
+from ros2_llava_phi.replay.bag_reader import CameraMessage, picture
 from ros2_llava_phi.replay.frame_choice import FrameChoice
+from ros2_llava_phi.replay.frames import recorded_frames
+from ros2_llava_phi.replay.recording import Recording
 
 from .conversation import DataError
 from .sheet import Row, write_sheet
@@ -30,6 +32,7 @@ class Extracted:
 
     kept, undecodable: how many, by topic. why: what the first that cannot be decoded has.
     alike: those that looked like one that was kept, or had not changed enough.
+    losses: sentences about what could not be read of recordings that broke off or are damaged.
     """
 
     seen: int = 0
@@ -37,6 +40,7 @@ class Extracted:
     alike: int = 0
     undecodable: Counter[str] = field(default_factory=Counter)
     why: dict[str, str] = field(default_factory=dict)
+    losses: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -71,9 +75,9 @@ def extract(
 
     seen: called after each camera message.
 
-    Raises BagError for recordings that are missing, damaged, or without pictures on the topics;
-    what can be read of them, and of the others, is written all the same. Raises DataError if there
-    is no frame at all; nothing is written then.
+    Recordings that broke off or are damaged give what is readable of them. Raises BagError for
+    those that are missing, unreadable, or without pictures on the topics; the others are written
+    all the same. Raises DataError if there is no frame at all; nothing is written then.
     """
     result = Extracted()
     rows: list[Row] = []
@@ -108,12 +112,12 @@ def _chosen(
     seen: Callable[[], object],
 ) -> Iterator[tuple[CameraMessage, str, NDArray[np.uint8]]]:
     """Yield the frames to keep, each with its scene and its picture."""
-    name = bag.resolve().name if bag.is_dir() else bag.stem
-    first_ns: int | None = None
-    for message in read_camera_messages(bag, how.topics):
+    recording = Recording(bag)
+    name = recording.name if bag.is_dir() else bag.stem
+    for frame in recorded_frames(recording, {each: each for each in _topics(recording, how)}):
+        message = frame.message
         result.seen += 1
         seen()
-        first_ns = message.recorded_ns if first_ns is None else first_ns
         if not choices[message.topic].is_due(message.recorded_ns):
             continue
         try:
@@ -123,15 +127,26 @@ def _chosen(
             result.why.setdefault(message.topic, str(error))
             continue
         if choices[message.topic].is_new(pixels):
-            yield message, _scene(name, message.recorded_ns - first_ns, how.scene_s), pixels
+            yield message, _scene(name, frame.at_s, how.scene_s), pixels
         else:
             result.alike += 1
+    result.losses += [f'{bag}: {loss}' for loss in recording.losses]
 
 
-def _scene(recording: str, since_ns: int, scene_s: float | None) -> str:
+def _topics(recording: Recording, how: Extraction) -> Collection[str]:
+    known = recording.image_topics()
+    for topic in how.topics:
+        if topic not in known:
+            raise BagError(
+                f'{recording.path} has no pictures on {topic!r}; it has them on {", ".join(known)}'
+            )
+    return how.topics or known
+
+
+def _scene(recording: str, at_s: float, scene_s: float | None) -> str:
     if scene_s is None:
         return recording
-    return f'{recording}-{int(max(0, since_ns) / 1e9 / scene_s):04}'
+    return f'{recording}-{int(max(0, at_s) / scene_s):04}'
 
 
 def _rows(
@@ -155,6 +170,6 @@ def _write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
 
 def _why_none(bags: Sequence[Path], result: Extracted) -> str:
     names = ', '.join(str(bag) for bag in bags)
-    if result.why:
-        return f'{names}: no frame can be decoded; {"; ".join(result.why.values())}'
+    if reasons := [*result.why.values(), *result.losses]:
+        return f'{names}: no frame can be decoded; {"; ".join(reasons)}'
     return f'{names}: there are no frames on the image topics'

@@ -1,5 +1,6 @@
 """Under which terms the data may be used; the sentences go into the model card."""
 
+import re
 from collections.abc import Iterable
 
 from .conversation import DataError
@@ -7,8 +8,7 @@ from .data_set import DataSet, Format
 
 NUSCENES = "nuScenes' pictures: its terms of use, not for commercial use."
 TERMS = {
-    Format.LLAVA: 'texts and pictures keep the terms of where they came from; LLaVA-1.5 was '
-    "trained on texts that GPT-4 wrote, to which OpenAI's terms apply.",
+    Format.LLAVA: 'texts and pictures keep the terms of where they came from.',
     Format.SHEET: 'recordings and answers of your own.',
     Format.DRIVELM: f'texts: CC BY-NC-SA 4.0. {NUSCENES}',
     Format.NUSCENES_QA: f'texts: CC BY-NC-SA 4.0, as derived from nuScenes. {NUSCENES}',
@@ -22,6 +22,10 @@ TERMS = {
     Format.ROBOVQA: 'CC BY 4.0.',
     Format.OPENEQA: 'texts: MIT. Pictures: the terms of ScanNet or HM3D, whichever they are of.',
 }
+# LLaVA's own texts are told by the names under which they are published, as
+# llava_v1_5_mix665k.json and llava_instruct_150k.json.
+LLAVAS_OWN = re.compile(r'llava_(v1_5|instruct)_')
+BY_GPT_4 = "GPT-4 wrote the texts of LLaVA's mixtures, and OpenAI's terms apply to them."
 RESEARCH_ONLY = (Format.LINGOQA,)
 
 
@@ -39,4 +43,11 @@ def check_licences(sets: Iterable[DataSet], research_only: bool) -> list[str]:
                 f'{each.name}: the licence of {each.format.value} forbids using a model trained '
                 'on it to operate a vehicle or robot; set research_only if the result will not be'
             )
-    return [f'{each.name} ({each.format.value}): {TERMS[each.format]}' for each in sets]
+    return [f'{each.name} ({each.format.value}): {_terms(each)}' for each in sets]
+
+
+def _terms(data_set: DataSet) -> str:
+    terms = TERMS[data_set.format]
+    if data_set.format == Format.LLAVA and LLAVAS_OWN.match(data_set.path.name):
+        return f'{terms} {BY_GPT_4}'
+    return terms

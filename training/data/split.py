@@ -55,7 +55,8 @@ def held_out_scenes(scenes: Iterable[str], share: float, seed: int) -> set[str]:
     if len(numbers) < 2:
         raise DataError(
             f'all conversations are of the scene {next(iter(numbers))!r}, so none can be held '
-            'out; give more scenes, or a validation share of 0'
+            'out; give more scenes (of one recording, `llava-phi extract --scene-seconds 20` '
+            'makes some), or a validation share of 0'
         )
     ranked = sorted(numbers, key=numbers.__getitem__)
     held_out = {scene for scene in ranked if numbers[scene] < share} | {ranked[0]}

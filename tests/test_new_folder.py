@@ -1,0 +1,53 @@
+"""A folder that is written whole or not at all, whatever ends the process that writes it."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from ros2_llava_phi.engine.new_folder import new_folder
+from ros2_llava_phi.model.config import ModelError
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_failure_takes_the_folders_above_along(tmp_path: Path) -> None:
+    (tmp_path / 'mine').mkdir()
+    for out in (tmp_path / 'a' / 'b' / 'out', tmp_path / 'mine' / 'out'):
+        with pytest.raises(ModelError, match='out cannot be written: no space'), new_folder(out):
+            (out / 'half').write_text('half')
+            (out / 'more').mkdir()
+            raise OSError('no space')
+    assert names(tmp_path) == ['mine'] and names(tmp_path / 'mine') == []
+    out = tmp_path / 'new' / ('long' * 100)
+    with pytest.raises(ModelError, match='written: File name too long'), new_folder(out):
+        pass
+    assert names(tmp_path) == ['mine']
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    out = tmp_path / 'out'
+    if (child := os.fork()) == 0:
+        with new_folder(out):
+            (out / 'half').write_text('half')
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert 'half' in names(out)
+    with new_folder(out):
+        (out / 'whole').write_text('whole')
+    assert names(out) == ['whole']
+
+
+def test_a_folder_in_use_is_left_alone(tmp_path: Path) -> None:
+    out = tmp_path / 'out'
+    with new_folder(out):
+        (out / 'theirs').write_text('theirs')
+        with pytest.raises(ModelError, match='out is being written by another'), new_folder(out):
+            pass
+    assert names(out) == ['theirs']
+    with pytest.raises(ModelError, match='out is not empty; give a new folder'), new_folder(out):
+        pass
+    assert names(out) == ['theirs']
