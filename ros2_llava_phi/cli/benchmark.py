@@ -68,7 +68,7 @@ def benchmark(
         raise typer.BadParameter(f'There is no benchmark {names[0]!r}; benchmarks: {NAMES}.')
     if data is None:
         raise typer.BadParameter('--data is missing: the folder with the official files.')
-    from ..benchmark.files import check_folder, make_folder
+    from ..benchmark.files import check_folder
 
     check_folder(data)
     chosen = BENCHMARKS[names[0]]
@@ -84,7 +84,6 @@ def benchmark(
         raise typer.BadParameter(
             f'--shard {shard} asks for more parts than there are questions: {len(items)}.'
         )
-    make_folder(out)
     assistant = load_assistant(model, engine, device, precision)
     written = _ask(chosen, data, items, assistant, out, part)
     if written is not None:
