@@ -54,7 +54,9 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
-        raise BenchmarkError(f'{folder} is, or lies in, a file; name a folder to write to') from None
+        raise BenchmarkError(
+            f'{folder} is, or lies in, a file; name a folder to write to'
+        ) from None
 
 
 def read_json(path: Path, shape: TypeAdapter[Record]) -> Record:

@@ -112,7 +112,9 @@ def _pictures(data: Path, samples: set[str]) -> dict[str, Path]:
             try:
                 found[sample] = data / checked_path(name)
             except ValueError as error:
-                raise BenchmarkError(f"{path}, record {number}, field 'filename': {error}") from None
+                raise BenchmarkError(
+                    f"{path}, record {number}, field 'filename': {error}"
+                ) from None
     if missing := samples - found.keys():
         raise BenchmarkError(f'{path} has no picture of {CAMERA} for sample {min(missing)!r}')
     return found

@@ -136,5 +136,7 @@ def _live(
     }
     way = 'live' if rate is None else f'live at {rate:g} times the recorded rate'
     with NodeUnderTest(node, rate) as robot:
-        typer.echo(f'Waiting for {node} to be active, for {START_PATIENCE_S:g} s at most', err=True)
+        typer.echo(
+            f'Waiting for {node} to be active, for {START_PATIENCE_S:g} s at most', err=True
+        )
         return run_live(askings, robot, robot.wait_until_ready(topics), out, way, on_frame)

@@ -59,9 +59,8 @@ class McapRemains:
         if not complete:
             self.loss = 'breaks off'
         elif lost_chunks:
-            self.loss = (
-                f'is damaged: {lost_chunks} of its chunks cannot be read, {lost_ns / 1e9:.1f} s in all'
-            )
+            lost_s = lost_ns / 1e9
+            self.loss = f'is damaged: {lost_chunks} of its chunks cannot be read, {lost_s:.1f} s'
 
     def _take(self, records: list[McapRecord]) -> Iterator[RawMessage]:
         messages = []
