@@ -5,19 +5,17 @@ from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
 
-from pydantic import BaseModel, ConfigDict, StrictStr, TypeAdapter, ValidationError
+from pydantic import StrictStr, TypeAdapter, ValidationError
 
 from ..json_lines import cut_off_half_line, whole_lines
-from ..model.config import first_problem
+from ..model.config import StrictSettings, first_problem
 from .files import BenchmarkError, make_folder, read_json
 
 RUN_FILE = 'run.json'
 
 
-class Run(BaseModel):
+class Run(StrictSettings):
     """Which answers a folder holds: one model's, as one engine runs it, to one benchmark."""
-
-    model_config = ConfigDict(extra='forbid')
 
     benchmark: StrictStr
     model: StrictStr
@@ -26,10 +24,8 @@ class Run(BaseModel):
     questions_hash: StrictStr
 
 
-class Answered(BaseModel):
+class Answered(StrictSettings):
     """One answer; fits is false where the question was too long for the model's context."""
-
-    model_config = ConfigDict(extra='forbid')
 
     id: StrictStr
     answer: StrictStr

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import ValidationError, model_validator
 
-from ..model.config import first_problem
+from ..model.config import StrictSettings, first_problem
 
 # The answer where the frame does not tell.
 CANNOT_TELL = 'cannot tell'
@@ -18,17 +18,13 @@ class GroundTruthError(ValueError):
     """A ground-truth file that cannot be read; the text says why."""
 
 
-class _Frame(BaseModel):
-    model_config = ConfigDict(extra='forbid')
-
+class _Frame(StrictSettings):
     camera: str
     stamp_ns: int
     answers: list[str | None]
 
 
-class _File(BaseModel):
-    model_config = ConfigDict(extra='forbid')
-
+class _File(StrictSettings):
     questions: list[str]
     frames: list[_Frame]
 
