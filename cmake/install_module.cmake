@@ -28,9 +28,19 @@ if(NOT AMENT_CMAKE_SYMLINK_INSTALL)
   set(module_dir "${module_copy}")
 endif()
 
+# `ros2 run llava_phi replay`: beside the package's own commands, where the name is not too general
+# as it would be among all that pip has installed.
+set(setup_cfg "${CMAKE_CURRENT_BINARY_DIR}/setup.cfg")
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/setup.cfg")
+file(READ "${CMAKE_CURRENT_SOURCE_DIR}/setup.cfg" content)
+string(REPLACE "console_scripts =\n"
+  "console_scripts =\n    replay = ros2_llava_phi.cli.main:replay_alone\n" content "${content}"
+)
+file(WRITE "${setup_cfg}" "${content}")
+
 ament_python_install_package(ros2_llava_phi
   PACKAGE_DIR "${module_dir}"
-  SETUP_CFG "${CMAKE_CURRENT_SOURCE_DIR}/setup.cfg"
+  SETUP_CFG "${setup_cfg}"
   SCRIPTS_DESTINATION lib/${PROJECT_NAME}
 )
 

@@ -111,8 +111,12 @@ def test_an_empty_recording_is_refused(tmp_path: Path) -> None:
 def test_a_missing_bag_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BagError, match='does not exist'):
         list(read_camera_messages(tmp_path / 'nothing'))
-    with pytest.raises(BagError, match=r'no metadata\.yaml.*reindex'):
+    with pytest.raises(BagError, match=r'no rosbag2: it holds neither \.mcap nor \.db3'):
         list(read_camera_messages(tmp_path))
+    (tmp_path / 'bag').mkdir()
+    (tmp_path / 'bag' / 'bag.mcap').touch()
+    with pytest.raises(BagError, match=r'no metadata\.yaml.*reindex'):
+        list(read_camera_messages(tmp_path / 'bag'))
     (tmp_path / 'notes.txt').write_text('hello')
     with pytest.raises(BagError, match='no rosbag2'):
         list(read_camera_messages(tmp_path / 'notes.txt'))

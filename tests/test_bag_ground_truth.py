@@ -28,18 +28,25 @@ def test_answers_are_by_camera_stamp_and_question(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    'content',
+    ('content', 'sentence'),
     [
-        '',
-        '[]',
-        '{"questions": ["a?"], "frames": [{"camera": "front"}]}',
-        '{"questions": ["a?"], "frames": [{"camera": "front", "stamp_ns": 5, "answers": []}]}',
+        ('', 'Invalid JSON'),
+        ('[]', 'dictionary'),
+        ('[' * 100_000, 'Invalid JSON: recursion limit'),
+        ('{"questions": ["a?"], "frames": [{"camera": "front"}]}', r'frames\.0\.stamp_ns: Field'),
+        (
+            '{"questions": ["a?"], "frames": [{"camera": "front", "stamp_ns": 5, "answers": []}]}',
+            'has 0 answers to 1 questions',
+        ),
+        ('{"questions": [], "frame": []}', "no field 'frame'; did you mean frames"),
     ],
+    ids=lambda text: text[:20],
 )
-def test_a_bad_file_is_refused(tmp_path: Path, content: str) -> None:
+def test_a_bad_file_is_refused(tmp_path: Path, content: str, sentence: str) -> None:
     (tmp_path / 'truth.json').write_text(content)
-    with pytest.raises(GroundTruthError, match='is no ground-truth file'):
+    with pytest.raises(GroundTruthError, match=f'is no ground-truth file: .*{sentence}') as caught:
         read_ground_truth(tmp_path / 'truth.json')
+    assert '\n' not in str(caught.value) and 'http' not in str(caught.value)
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:

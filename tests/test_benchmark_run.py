@@ -118,7 +118,14 @@ def test_a_black_picture_and_a_long_question_are_asked_all_the_same(tmp_path: Pa
         (['pope'], '--data is missing'),
         (['pope', '--data', 'D'], '--out is missing'),
         (['pope', '--data', 'D', '-o', 'O', '--shard', '3/2'], 'I from 1 to N'),
-        (['pope', '--data', 'nowhere', '-o', 'O'], 'nowhere holds none of coco_pope_random.json'),
+        (['pope', '--data', 'D', '-o', 'O', '--shard', '1/' + '9' * 5000], 'I from 1 to N'),
+        (
+            ['pope', '--data', 'D', '-o', 'O', '--shard', '1/999999999'],
+            'than there are questions: 18',
+        ),
+        (['pope', '--data', 'D', '-o', 'D/coco_pope_random.json'], 'is, or lies in, a file; name'),
+        (['pope', '--data', 'nowhere', '-o', 'O'], 'there is no folder nowhere'),
+        (['pope', '--data', '.', '-o', 'O'], 'holds none of coco_pope_random.json'),
         (['vqav2', '--data', 'nowhere', '-o', 'O'], 'there is no folder nowhere'),
         (['pope', '--data', 'D', '-o', 'D'], 'D is not empty and holds no run'),
         (['pope', '--data', 'D', '--predictions', 'x'], 'there is no file x'),
@@ -153,6 +160,45 @@ def test_missing_and_damaged_pictures_are_named(
     assert f'there is no picture {picture} (2 of 10' in capsys.readouterr().err
     assert run(monkeypatch, 'pope', '--data', MAKERS['pope'](tmp_path / 'p'), '-o', out) == 2
     assert 'holds a run of another benchmark (vqav2, not pope)' in capsys.readouterr().err
+
+
+def test_a_question_that_is_no_text_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    data, out = MAKERS['pope'](tmp_path / 'data'), tmp_path / 'out'
+    path = data / 'coco_pope_popular.json'
+    path.write_text(path.read_text().replace('a thing 3', 'a thing \\ud800'))
+    assert run(monkeypatch, 'pope', '--data', data, '-o', out) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "question 'popular/4' cannot be asked: " in line and 'is no Unicode text' in line
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ('line', 'sentence'),
+    [
+        ('{"id": "popular/7", "answer": "Yes"}', "there is no question 'popular/7'; remove it"),
+        ('{"id": "popular/1", "answer": "???"}', "question 'popular/1' has another answer before"),
+        ('{"id": "popular/1", "question_id": 2, "answer": "No"}', "no field 'question_id'"),
+        ('[' * 100_000, 'is no answer (Invalid JSON: recursion limit'),
+    ],
+    ids=lambda text: text[-40:],
+)
+def test_answers_to_other_questions_are_not_taken(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    line: str,
+    sentence: str,
+) -> None:
+    data, out = MAKERS['pope'](tmp_path / 'data'), tmp_path / 'out'
+    assert run(monkeypatch, 'pope', '--data', data, '-o', out) == 0
+    path = out / 'answers.jsonl'
+    path.write_text(f'{path.read_text()}{line}\n')
+    capsys.readouterr()
+    assert run(monkeypatch, 'pope', '--data', data, '-o', out) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert f'{path}, line 19' in said and sentence in said
 
 
 def test_answers_of_another_engine_are_not_taken(

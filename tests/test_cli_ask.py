@@ -60,8 +60,14 @@ def test_a_black_picture_is_abstained_on(files: Path) -> None:
         (['  '], 'scene.png', 'small', 'empty'),
         (['--yes-no', '--number', 'a?'], 'scene.png', 'small', 'only one of'),
         (['--choices', 'red', 'a?'], 'scene.png', 'small', 'needs 2 to 26'),
-        (['a?'], 'text.png', 'small', 'text.png'),
-        (['a?'], 'none.png', 'small', 'none.png'),
+        (['a?'], 'text.png', 'small', 'text.png cannot be read'),
+        (
+            ['a?'],
+            'none.png',
+            'small',
+            'none.png cannot be read (No such file or directory); name a',
+        ),
+        (['--temperature', 'inf', 'a?'], 'scene.png', 'small', 'inf; it must be a finite number'),
         (['a?'], 'scene.png', 'nowhere', "no model folder 'nowhere'"),
     ],
 )
@@ -84,7 +90,7 @@ def test_limits_and_sampling(files: Path) -> None:
     assert first == again != other
     code, _, err = ask(files, '--temperature', '-1', 'What?')
     assert code == '2'
-    assert 'temperature is -1.0; it must be more than 0' in err
+    assert 'temperature is -1.0; it must be a finite number above 0' in err
 
 
 def test_a_question_in_no_encoding_is_refused(files: Path) -> None:

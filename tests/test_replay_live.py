@@ -1,5 +1,6 @@
 """A live run: over ROS the same answers as offline, and what a robot would see is measured."""
 
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -148,6 +149,38 @@ def play(robot: Any, bag: Path) -> None:
         robot.wait_for(message.recorded_ns)
         robot.show(message)
     robot.wait_for(messages[-1].recorded_ns + 10**9)
+
+
+def test_who_is_waited_for_is_said(
+    ros_domain: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip('llava_phi.srv')
+    from ros2_llava_phi.cli.main import main
+    from ros2_llava_phi.demo import robot
+
+    monkeypatch.setattr(robot, 'START_PATIENCE_S', 0.1)
+    bag = write_recording(tmp_path / 'bag', COLOURS)
+    (tmp_path / 'q.yaml').write_text(QUESTIONS)
+    arguments = [
+        'replay',
+        bag,
+        '--questions',
+        tmp_path / 'q.yaml',
+        '-o',
+        tmp_path / 'out',
+        '--live',
+    ]
+    monkeypatch.setattr(sys, 'argv', ['llava-phi', *map(str, arguments)])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 2
+    waits, gives_up = capsys.readouterr().err.splitlines()
+    assert waits == 'Waiting for /vqa_node to be active, for 0.1 s at most'
+    assert gives_up == 'llava-phi: /vqa_node is not to be found, not active, after 0.1 s'
+    assert not (tmp_path / 'out').exists()
 
 
 def test_offline_and_live_agree(ros_domain: int, tmp_path: Path) -> None:

@@ -66,9 +66,26 @@ def test_csv_says_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ('text', 'sentence'),
     [
-        ('questions: []', 'field questions: tuple should have at least 1 item'),
+        ('questions: []', 'field questions: it is empty; one at least must stand there'),
         ('', 'holds no questions'),
         ('{', 'is no YAML'),
+        ('!!bool foo', 'is no YAML'),
+        ("!!int ''", 'is no YAML'),
+        ('!!timestamp foo', 'is no YAML'),
+        ('[' * 100_000, 'is no YAML'),
+        (
+            'ground_truth: ~nosuchuser/x\nquestions: [{question: A}]',
+            'nobody has the home in ~nosu',
+        ),
+        ('ground_truth: 3\nquestions: [{question: A}]', 'field ground_truth: '),
+        (
+            f'- {{question: A, truth: [{{answers: 0x{"f" * 4000}}}]}}',
+            'question 1, field truth.0.ans',
+        ),
+        (
+            f'- {{question: A, when: {{at_s: [0x{"f" * 4000}]}}}}',
+            'question 1, field when.at_s.0: ',
+        ),
         ('- {question: }', 'question 1, field question: '),
         ('- question: A?\n- question: "  "', 'question 2, as a whole: the question is empty'),
         ('- {question: A, kind: maybe}', 'question 1, field kind: it must be one of text, '),
@@ -77,10 +94,14 @@ def test_csv_says_the_same(tmp_path: Path) -> None:
         ('- {question: A, when: {every_s: .nan}}', 'question 1, field when.every_s: '),
         ('- {question: A, when: {to_s: 1, from_s: 2}}', r'field when: to_s \(1\) must be more'),
         ('- {question: A, when: {at_s: [1], every_s: 1}}', 'field when: every_s and at_s cannot'),
-        ('- {question: A, wen: 1}', 'question 1, field wen: extra inputs are not permitted'),
+        (
+            '- {question: A, wen: 1}',
+            "question 1, as a whole: there is no field 'wen'; did you mean when",
+        ),
         ('- {question: A, truth: [{answers: []}]}', r'question 1, field truth.0.answers: '),
         ('- {question: A, labels: {topic: /a, field: "a b"}}', 'field labels.field: .* no path'),
     ],
+    ids=lambda text: text[:20],
 )
 def test_what_is_wrong_is_said_in_a_line(tmp_path: Path, text: str, sentence: str) -> None:
     path = tmp_path / 'q.yaml'

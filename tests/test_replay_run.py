@@ -12,6 +12,9 @@ import pytest
 from replay_stand_in import COLOURS, QUESTIONS, Scripted, write_recording
 
 from ros2_llava_phi.cli.main import main, replay_alone
+from ros2_llava_phi.replay.comparison import check_baseline
+from ros2_llava_phi.replay.headline import headline
+from ros2_llava_phi.replay.questions import QuestionsFile
 from ros2_llava_phi.replay.questions_file import read_questions
 from ros2_llava_phi.replay.replay import conclude, open_recordings, run_offline
 from ros2_llava_phi.replay.results import ResultsError, read_results
@@ -35,6 +38,11 @@ def run(
     askings = open_recordings(bags or [folder / 'bag'], read_questions(folder / 'q.yaml'))
     notes = run_offline(askings, assistant, folder / 'out', blank)  # type: ignore[arg-type]
     return assistant, conclude(askings, folder / 'out', notes, baseline)
+
+
+def read_questions_of(folder: Path) -> QuestionsFile:
+    (folder / 'q.yaml').write_text(QUESTIONS)
+    return read_questions(folder / 'q.yaml')
 
 
 @pytest.fixture
@@ -143,6 +151,40 @@ def test_several_recordings_and_a_baseline(folder: Path) -> None:
     assert (summary.comparison.pairs, summary.comparison.p_value) == (3, 1.0)
     with pytest.raises(ResultsError, match='two recordings are called other'):
         run(folder, other, other)
+
+
+@pytest.mark.parametrize(
+    ('content', 'sentence'),
+    [
+        ('', 'holds no results'),
+        ('[' * 100_000 + '\n', 'line 1 is no result: Invalid JSON'),
+        ('old', r'any of these questions about bag, but to others about other; name'),
+    ],
+    ids=lambda text: text[:20],
+)
+def test_a_baseline_with_nothing_in_common_is_refused(
+    folder: Path, content: str, sentence: str
+) -> None:
+    askings = open_recordings([folder / 'bag'], read_questions_of(folder))
+    path = folder / 'old.jsonl'
+    path.write_text(content)
+    if content == 'old':
+        run(folder, write_recording(folder / 'other', COLOURS[:1]))
+        path = folder / 'out' / 'results.jsonl'
+    with pytest.raises(ResultsError, match=f'{path}.*{sentence}'):
+        check_baseline(path, askings)
+
+
+def test_a_baseline_of_other_frames_is_told(folder: Path) -> None:
+    run(folder)
+    old = (folder / 'out').rename(folder / 'old') / 'results.jsonl'
+    check_baseline(old, open_recordings([folder / 'bag'], read_questions_of(folder)))
+    old.write_text(re.sub(r'"stamp_ns":\d+', '"stamp_ns":5', old.read_text()))
+    _, summary = run(folder, baseline=old)
+    why = 'the baseline has no answer to the same question about the same frame'
+    assert f'; not comparable: {why}.' in headline(summary)
+    words = Page(folder / 'out' / 'report.html').words
+    assert f'Not comparable: {why}.' in words and 'no more than chance' not in words
 
 
 class Page(HTMLParser):

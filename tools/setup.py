@@ -136,7 +136,7 @@ class Setup:
     def link_module(self) -> None:
         """Install the module's commands, with the checkout as the place of its code."""
         self.console.run(
-            'Commands llava-phi, replay and vqa_node',
+            'Commands llava-phi and vqa_node',
             [
                 *(self.python, '-m', 'pip', 'install', '--no-deps', '--no-build-isolation'),
                 *('--editable', ROOT),

@@ -19,6 +19,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from ros2_llava_phi.json_lines import whole_lines
 from ros2_llava_phi.model.config import first_problem
 
 from .recipe import TrainingError
@@ -98,14 +99,11 @@ def read_log(run: Path) -> list[Step]:
     Raises TrainingError that names any other line that is damaged.
     """
     path = run / LOG_FILE
-    lines = path.read_bytes().splitlines(keepends=True) if path.is_file() else []
     steps = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(whole_lines(path) if path.is_file() else (), 1):
         try:
             steps.append(STEP.validate_json(line))
         except ValidationError as error:
-            if number == len(lines) and not line.endswith(b'\n'):
-                break
             raise TrainingError(
                 f'{path}, line {number}: {first_problem(error)}; remove that line, or the file, '
                 'to go on without what it says'

@@ -42,7 +42,9 @@ class Sampling:
     def __post_init__(self) -> None:
         """Refuse what cannot be drawn from."""
         if not 0 < self.temperature < math.inf:
-            raise QuestionError(f'temperature is {self.temperature}; it must be more than 0')
+            raise QuestionError(
+                f'temperature is {self.temperature}; it must be a finite number above 0'
+            )
         if not 0 < self.top_p <= 1:
             raise QuestionError(f'top_p is {self.top_p}; it must be above 0 and at most 1')
         if self.seed < 0:

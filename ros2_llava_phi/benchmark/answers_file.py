@@ -1,20 +1,21 @@
 """What a model has answered so far: a file that grows answer by answer, and outlives a kill."""
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
 
-from pydantic import BaseModel, ConfigDict, StrictStr, TypeAdapter, ValidationError
+from pydantic import StrictStr, TypeAdapter, ValidationError
 
-from .files import BenchmarkError, read_json
+from ..json_lines import cut_off_half_line, whole_lines
+from ..model.config import StrictSettings, first_problem
+from .files import BenchmarkError, make_folder, read_json
 
 RUN_FILE = 'run.json'
 
 
-class Run(BaseModel):
+class Run(StrictSettings):
     """Which answers a folder holds: one model's, as one engine runs it, to one benchmark."""
-
-    model_config = ConfigDict(extra='forbid')
 
     benchmark: StrictStr
     model: StrictStr
@@ -23,10 +24,8 @@ class Run(BaseModel):
     questions_hash: StrictStr
 
 
-class Answered(BaseModel):
+class Answered(StrictSettings):
     """One answer; fits is false where the question was too long for the model's context."""
-
-    model_config = ConfigDict(extra='forbid')
 
     id: StrictStr
     answer: StrictStr
@@ -35,7 +34,7 @@ class Answered(BaseModel):
 
 def open_run(folder: Path, run: Run) -> None:
     """Make a run's folder, or go on with it; raises BenchmarkError if it holds another run."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     path = folder / RUN_FILE
     if not path.exists():
         if any(not each.name.startswith(RUN_FILE) for each in folder.iterdir()):
@@ -53,17 +52,30 @@ def open_run(folder: Path, run: Run) -> None:
             )
 
 
-def read_answers(folder: Path) -> dict[str, Answered]:
-    """Return the answers of all shards by the items' id; a line cut off by a kill is none."""
+def read_answers(folder: Path, ids: Collection[str]) -> dict[str, Answered]:
+    """
+    Return the answers of all shards by the items' id; a line cut off by a kill is none.
+
+    ids: of all items.
+
+    Raises BenchmarkError for a line that is no answer to one of them, or contradicts another.
+    """
     answers: dict[str, Answered] = {}
     for path in sorted(folder.glob('answers*.jsonl')):
-        *lines, _ = path.read_text(encoding='utf-8', errors='replace').split('\n')
-        for number, line in enumerate(lines, 1):
+        for number, line in enumerate(whole_lines(path), 1):
+            where = f'{path}, line {number}'
             try:
                 each = Answered.model_validate_json(line)
-            except ValidationError:
-                raise BenchmarkError(f'{path}, line {number} is no answer; remove it') from None
-            answers[each.id] = each
+            except ValidationError as error:
+                raise BenchmarkError(
+                    f'{where} is no answer ({first_problem(error)}); remove it'
+                ) from None
+            if each.id not in ids:
+                raise BenchmarkError(f'{where}: there is no question {each.id!r}; remove it')
+            if answers.setdefault(each.id, each) != each:
+                raise BenchmarkError(
+                    f'{where}: question {each.id!r} has another answer before; remove one'
+                )
     return answers
 
 
@@ -74,9 +86,7 @@ class AnswersFile:
         """Open the shard's file behind its last whole line."""
         name = 'answers.jsonl' if shards == 1 else f'answers-{shard}-of-{shards}.jsonl'
         path = folder / name
-        if path.exists():
-            whole = path.read_bytes().rpartition(b'\n')
-            os.truncate(path, len(whole[0]) + len(whole[1]))
+        cut_off_half_line(path)
         self._file = path.open('a', encoding='utf-8')
 
     def add(self, answered: Answered) -> None:

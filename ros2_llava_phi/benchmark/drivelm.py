@@ -6,14 +6,23 @@ nuscenes/samples/CAM_FRONT/... GPT's part of the score is outside.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import BaseModel, StrictInt, StrictStr, TypeAdapter
+from pydantic import BaseModel, BeforeValidator, StrictInt, StrictStr, TypeAdapter
 
 from .benchmark import Benchmark, Item
-from .files import BenchmarkError, by_id, check_same_ids, find_file, read_json, write_json
+from .files import (
+    BenchmarkError,
+    PathWithin,
+    by_id,
+    check_same_ids,
+    find_file,
+    read_json,
+    write_json,
+)
 from .language import bleu, cider, rouge_l
 from .ptb import tokenise
 from .scores import Metric, Scores
@@ -38,6 +47,11 @@ JUDGE = (
 Point = tuple[float, float]
 
 
+def _from_root(path: Any) -> Any:
+    """Return a picture's path from the folder on: the official one is from a folder in it."""
+    return path.removeprefix('../') if isinstance(path, str) else path
+
+
 class _Asked(BaseModel):
     Q: StrictStr
     A: StrictStr = ''
@@ -46,7 +60,7 @@ class _Asked(BaseModel):
 
 class _Frame(BaseModel):
     QA: dict[StrictStr, list[_Asked]]
-    image_paths: dict[StrictStr, StrictStr]
+    image_paths: dict[StrictStr, Annotated[PathWithin, BeforeValidator(_from_root)]]
 
 
 class _Scene(BaseModel):
@@ -71,14 +85,14 @@ class _Pair:
 def read(data: Path) -> list[Item]:
     """Return every question, about the camera of the first object in it, or the front."""
     return [
-        Item(key, asked.Q, data / _picture(frame, asked.Q), MAX_TOKENS)
+        Item(key, asked.Q, data / _picture(frame, asked.Q, key), MAX_TOKENS)
         for key, asked, frame in _questions(data)
     ]
 
 
 def write(data: Path, answers: Mapping[str, str], out: Path) -> Path:
     """Write what the official scorer takes."""
-    path, questions = out / 'predictions.json', list(_questions(data))
+    path, questions = out / 'predictions.json', _questions(data)
     write_json(
         path,
         [{'id': key, 'question': asked.Q, 'answer': answers[key]} for key, asked, _ in questions],
@@ -124,13 +138,17 @@ def score(data: Path, predictions: Path) -> Scores:
     return Scores(metrics=tuple(metrics), notes=notes)
 
 
-def _questions(data: Path) -> Iterator[tuple[str, _Asked, _Frame]]:
+def _questions(data: Path) -> list[tuple[str, _Asked, _Frame]]:
     path = find_file(data, 'test_eval.json', '*.json')
+    found = []
     for scene, content in read_json(path, TypeAdapter(dict[str, _Scene])).items():
         for token, frame in content.key_frames.items():
             asked = [each for step in STEPS for each in frame.QA.get(step, [])]
             for number, each in enumerate(asked):
-                yield f'{scene}_{token}_{number}', each, frame
+                found.append((f'{scene}_{token}_{number}', each, frame))
+    if not found:
+        raise BenchmarkError(f'{path} holds no question')
+    return found
 
 
 def _answers(data: Path, predictions: Path) -> dict[str, str]:
@@ -140,13 +158,16 @@ def _answers(data: Path, predictions: Path) -> dict[str, str]:
     return {key: each.answer for key, each in found.items()}
 
 
-def _picture(frame: _Frame, question: str) -> str:
+def _picture(frame: _Frame, question: str, where: str) -> str:
     named = OBJECT.search(question)
     camera = named[1] if named and named[1] in frame.image_paths else FRONT
     if camera not in frame.image_paths:
-        names = ', '.join(frame.image_paths)
-        raise BenchmarkError(f'a frame has no picture of {camera}, only of {names}')
-    return frame.image_paths[camera].removeprefix('../')
+        names = ', '.join(frame.image_paths) or 'nothing'
+        raise BenchmarkError(
+            f"question {where}, field 'image_paths': there is no picture of {camera}, "
+            f'only of {names}'
+        )
+    return frame.image_paths[camera]
 
 
 def _counting(data: Path, answers: Mapping[str, str]) -> list[_Pair]:

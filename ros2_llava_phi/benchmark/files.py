@@ -3,10 +3,10 @@
 import json
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, TypeVar
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AfterValidator, StrictStr, TypeAdapter, ValidationError
 
 Record = TypeVar('Record')
 
@@ -15,14 +15,24 @@ class BenchmarkError(ValueError):
     """A benchmark file that cannot be used; the text names file, record and field."""
 
 
+def checked_path(path: str) -> str:
+    """Return a path within the folder of the files; raises ValueError if it leads out of it."""
+    parts = PurePosixPath(path)
+    if parts.is_absolute() or '..' in parts.parts:
+        raise ValueError(f'{path!r} leads out of the folder; a path within it must stand there')
+    return path
+
+
+PathWithin = Annotated[StrictStr, AfterValidator(checked_path)]
+
+
 def find_file(data: Path, *patterns: str) -> Path:
     """
     Return the one file in a folder that matches a pattern; of several patterns the first counts.
 
     Raises BenchmarkError if no file matches, or more than one does.
     """
-    if not data.is_dir():
-        raise BenchmarkError(f'there is no folder {data}; give the one with the official files')
+    check_folder(data)
     for pattern in patterns:
         found = sorted(data.glob(pattern))
         if len(found) > 1:
@@ -33,26 +43,38 @@ def find_file(data: Path, *patterns: str) -> Path:
     raise BenchmarkError(f'{data} holds no {" or ".join(patterns)}')
 
 
+def check_folder(data: Path) -> None:
+    """Raise BenchmarkError unless that is a folder."""
+    if not data.is_dir():
+        raise BenchmarkError(f'there is no folder {data}; give the one with the official files')
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder to write to, if it is not there; raises BenchmarkError if it cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise BenchmarkError(
+            f'{folder} is, or lies in, a file; name a folder to write to'
+        ) from None
+
+
 def read_json(path: Path, shape: TypeAdapter[Record]) -> Record:
     """Read a JSON file of that shape; raises BenchmarkError."""
-    try:
-        return _checked(json.loads(_text(path)), shape, str(path))
-    except json.JSONDecodeError as error:
-        raise BenchmarkError(f'{path} is no JSON: {error}') from None
+    return _checked(_parsed(_text(path), str(path)), shape, str(path))
 
 
 def read_json_lines(path: Path, shape: TypeAdapter[Record]) -> list[Record]:
-    """Read a file with one JSON record a line; raises BenchmarkError."""
+    """Read a file with one JSON record a line, at least one; raises BenchmarkError."""
     records = []
     # By line feeds alone: other separators may stand within a text.
     for number, line in enumerate(_text(path).split('\n'), 1):
         if not line.strip():
             continue
         where = f'{path}, line {number}'
-        try:
-            records.append(_checked(json.loads(line), shape, where))
-        except json.JSONDecodeError as error:
-            raise BenchmarkError(f'{where} is no JSON: {error}') from None
+        records.append(_checked(_parsed(line, where), shape, where))
+    if not records:
+        raise BenchmarkError(f'{path} is empty; a JSON record must stand in every line')
     return records
 
 
@@ -114,8 +136,23 @@ def _text(path: Path) -> str:
         return path.read_text(encoding='utf-8')
     except FileNotFoundError:
         raise BenchmarkError(f'there is no file {path}') from None
+    except OSError as error:
+        raise BenchmarkError(f'{path} cannot be read: {error.strerror}') from None
     except UnicodeDecodeError as error:
         raise BenchmarkError(f'{path} is no text in UTF-8: {error}') from None
+
+
+def _parsed(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise BenchmarkError(f'{where} is no JSON: {error}') from None
+    except RecursionError:
+        raise BenchmarkError(f'{where} is nested too deep; no official file is') from None
+    except ValueError as error:
+        # A number of thousands of digits; the rest of the sentence is for programmers.
+        reason = str(error).partition(';')[0]
+        raise BenchmarkError(f'{where} holds no number of an official file: {reason}') from None
 
 
 def _checked(content: Any, shape: TypeAdapter[Record], where: str) -> Record:
@@ -124,7 +161,8 @@ def _checked(content: Any, shape: TypeAdapter[Record], where: str) -> Record:
     except ValidationError as error:
         first = error.errors()[0]
         place = ''.join(f', {_place(part)}' for part in first['loc'])
-        raise BenchmarkError(f'{where}{place}: {first["msg"]}') from None
+        wrong = first['msg'].removeprefix('Value error, ')
+        raise BenchmarkError(f'{where}{place}: {wrong}') from None
 
 
 def _place(part: int | str) -> str:

@@ -172,8 +172,10 @@ def _row(path: Path, number: int, cells: Mapping[str | None, str | None]) -> _Ro
     for name in ('index', 'question', 'image'):
         if name not in kept:
             raise BenchmarkError(f'{where}, field {name!r} is empty')
-    if not kept['index'].isdecimal():
-        raise BenchmarkError(f"{where}, field 'index': {kept['index']!r} is no whole number")
+    if not kept['index'].isdecimal() or len(kept['index']) > LONGEST_INDEX:
+        raise BenchmarkError(
+            f"{where}, field 'index': {kept['index'][:LONGEST_INDEX]!r} is no whole number"
+        )
     return _Row(int(kept['index']), kept)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .benchmark import SHORT_ANSWER, Benchmark, Item
-from .files import BenchmarkError, read_lines
+from .files import BenchmarkError, checked_path, read_lines
 from .scores import Metric, Scores
 
 PARTS = {
@@ -114,6 +114,10 @@ def _lines(path: Path, fields: int) -> list[_Line]:
             )
         if row[2].lower() not in ('yes', 'no'):
             raise BenchmarkError(f'{path}, line {number}, field 3: {row[2]!r} is no Yes or No')
+        try:
+            checked_path(row[0])
+        except ValueError as error:
+            raise BenchmarkError(f'{path}, line {number}, field 1: {error}') from None
         lines.append(_Line(*row))
     if not lines or len(lines) % 2:
         raise BenchmarkError(f'{path} has {len(lines)} lines; each picture needs two')

@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import BaseModel, Field, StrictStr, TypeAdapter
 
 from .benchmark import LONG, Benchmark, Item
-from .files import check_same_ids, read_json, write_json
+from .files import PathWithin, check_same_ids, read_json, write_json
 from .scores import Metric, Scores
 
 JUDGE = (
@@ -23,7 +23,7 @@ JUDGE = (
 
 
 class _Question(BaseModel):
-    imagename: StrictStr
+    imagename: PathWithin
     question: StrictStr
     answer: StrictStr
     capability: list[StrictStr]

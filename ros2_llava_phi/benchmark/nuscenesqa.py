@@ -8,14 +8,14 @@ front.
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from json import JSONDecodeError, JSONDecoder
+from json import JSONDecoder
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, StrictInt, StrictStr, TypeAdapter
 
 from .benchmark import SHORT_ANSWER, Benchmark, Item
-from .files import BenchmarkError, find_file, read_json, read_lines
+from .files import BenchmarkError, checked_path, find_file, read_json, read_lines
 from .scores import Metric, Scores
 
 QUESTIONS = 'NuScenes_*questions.json'
@@ -101,11 +101,20 @@ def _plain(answer: str) -> str:
 def _pictures(data: Path, samples: set[str]) -> dict[str, Path]:
     path = find_file(data, '*/sample_data.json', 'sample_data.json')
     start = f'samples/{CAMERA}/'
-    found = {
-        record['sample_token']: data / record['filename']
-        for record in _records(path)
-        if record.get('filename', '').startswith(start) and record.get('sample_token') in samples
-    }
+    found = {}
+    for number, record in enumerate(_records(path), 1):
+        name, sample = record.get('filename'), record.get('sample_token')
+        if not (isinstance(name, str) and isinstance(sample, str)):
+            raise BenchmarkError(
+                f"{path}, record {number}: 'filename' and 'sample_token' must be texts"
+            )
+        if name.startswith(start) and sample in samples:
+            try:
+                found[sample] = data / checked_path(name)
+            except ValueError as error:
+                raise BenchmarkError(
+                    f"{path}, record {number}, field 'filename': {error}"
+                ) from None
     if missing := samples - found.keys():
         raise BenchmarkError(f'{path} has no picture of {CAMERA} for sample {min(missing)!r}')
     return found
@@ -113,19 +122,22 @@ def _pictures(data: Path, samples: set[str]) -> dict[str, Path]:
 
 def _records(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the records of a JSON list one by one: the whole of it, 1.2 GB, may not fit memory."""
-    decoder, text = JSONDecoder(), ''
-    with path.open(encoding='utf-8') as file:
+    decoder, text, done = JSONDecoder(), '', 0
+    with path.open(encoding='utf-8', errors='replace') as file:
         while chunk := file.read(CHUNK):
-            text += chunk
-            while (start := text.find('{')) >= 0:
+            text, done = text[done:] + chunk, 0
+            while (start := text.find('{', done)) >= 0:
                 try:
-                    record, end = decoder.raw_decode(text, start)
-                except JSONDecodeError:
-                    # It goes on in the next chunk.
+                    record, done = decoder.raw_decode(text, start)
+                except (ValueError, RecursionError):
+                    # It goes on in the next chunk; none is longer than one.
+                    if len(text) - start > CHUNK:
+                        raise BenchmarkError(
+                            f'{path} holds a record that is no JSON: {text[start : start + 60]!r}'
+                        ) from None
                     break
                 yield record
-                text = text[end:]
-    if '{' in text:
+    if text.find('{', done) >= 0:
         raise BenchmarkError(f'{path} ends within a record; copy it anew')
 
 

@@ -8,14 +8,15 @@ evaluate-predictions.py, the official judge, takes the predictions; its marks ca
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, StrictStr, TypeAdapter
+from pydantic import BaseModel, Field, StrictStr, TypeAdapter
 
 from .benchmark import SHORT, Benchmark, Item
 from .files import (
     BenchmarkError,
+    PathWithin,
     by_id,
     check_known,
     check_same_ids,
@@ -35,7 +36,7 @@ JUDGE = (
 class _Question(BaseModel):
     question_id: StrictStr
     question: StrictStr
-    episode_history: StrictStr
+    episode_history: PathWithin
     category: StrictStr
 
 
@@ -89,7 +90,8 @@ def score(data: Path, predictions: Path) -> Scores:
 
 def _questions(data: Path) -> dict[str, _Question]:
     path = find_file(data, QUESTIONS)
-    records = read_json(path, TypeAdapter(list[_Question]))
+    shape = TypeAdapter(Annotated[list[_Question], Field(min_length=1)])
+    records = read_json(path, shape)
     return by_id(records, (each.question_id for each in records), path)
 
 

@@ -7,11 +7,12 @@ some of them, and the pictures, as val2014/COCO_val2014_000000310196.jpg.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, StrictStr, TypeAdapter
 
 from .benchmark import SHORT_ANSWER, Benchmark, Item
-from .files import BenchmarkError, read_json_lines, write_json_lines
+from .files import BenchmarkError, PathWithin, read_json_lines, write_json_lines
 from .scores import Metric, Scores
 
 CATEGORIES = ('random', 'popular', 'adversarial')
@@ -20,9 +21,9 @@ COUNTS = ('TP', 'FP', 'TN', 'FN')
 
 
 class _Question(BaseModel):
-    image: StrictStr
+    image: PathWithin
     text: StrictStr
-    label: StrictStr
+    label: Literal['yes', 'no']
 
 
 class _Prediction(BaseModel):

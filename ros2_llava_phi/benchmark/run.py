@@ -38,8 +38,11 @@ def ask_all(
     shard: which of how many; each takes a stretch of the questions, as LLaVA's scripts do.
     on_answer: hears how many of how many questions of the shard are answered.
 
-    Raises BenchmarkError if a picture is missing or damaged, or the folder holds another run.
+    Raises BenchmarkError if a question cannot be asked, a picture is missing or damaged, or the
+    folder holds another run.
     """
+    for item in items:
+        _question(item)
     _check_pictures(items)
     identity = assistant.identity
     run = Run(
@@ -50,7 +53,8 @@ def ask_all(
         questions_hash=_hash(items),
     )
     open_run(out, run)
-    answers = read_answers(out)
+    ids = {item.id for item in items}
+    answers = read_answers(out, ids)
     mine = _shard(items, *shard)
     todo = [item for item in mine if item.id not in answers]
     on_answer(len(mine) - len(todo), len(mine))
@@ -59,7 +63,7 @@ def ask_all(
             file.add(_answer(item, view, assistant))
             on_answer(done, len(mine))
     # With what other shards have answered meanwhile.
-    return read_answers(out)
+    return read_answers(out, ids)
 
 
 def _views(items: Sequence[Item], assistant: Assistant) -> Iterator[tuple[Item, View]]:
@@ -75,10 +79,17 @@ def _views(items: Sequence[Item], assistant: Assistant) -> Iterator[tuple[Item, 
 
 def _answer(item: Item, view: View, assistant: Assistant) -> Answered:
     try:
-        question = Question(item.prompt, max_tokens=item.max_tokens, longest=LONGEST_PROMPT)
-        return Answered(id=item.id, answer=assistant.ask(view, question).text)
+        return Answered(id=item.id, answer=assistant.ask(view, _question(item)).text)
     except QuestionError:
+        # It is longer than the model's context.
         return Answered(id=item.id, answer='', fits=False)
+
+
+def _question(item: Item) -> Question:
+    try:
+        return Question(item.prompt, max_tokens=item.max_tokens, longest=LONGEST_PROMPT)
+    except QuestionError as error:
+        raise BenchmarkError(f'question {item.id!r} cannot be asked: {error}') from error
 
 
 def _shard(items: Sequence[Item], shard: int, shards: int) -> Sequence[Item]:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, StrictInt, StrictStr, TypeAdapter
 from .benchmark import LONG, OPTION_LETTER, Benchmark, Item
 from .files import (
     BenchmarkError,
+    PathWithin,
     by_id,
     check_known,
     read_json,
@@ -31,7 +32,7 @@ class _Problem(BaseModel):
     choices: list[StrictStr]
     answer: StrictInt
     hint: StrictStr = ''
-    image: StrictStr | None = None
+    image: PathWithin | None = None
 
 
 class _Prediction(BaseModel):
@@ -88,7 +89,7 @@ def score(data: Path, predictions: Path) -> Scores:
 
 def _problems(data: Path) -> dict[str, _Problem]:
     path = data / 'pid_splits.json'
-    splits = read_json(path, TypeAdapter(dict[str, list[StrictStr]]))
+    splits = read_json(path, TypeAdapter(dict[str, list[PathWithin]]))
     if SPLIT not in splits:
         raise BenchmarkError(f'{path} has no split {SPLIT!r}')
     known = read_json(data / 'problems.json', TypeAdapter(dict[str, _Problem]))
@@ -100,7 +101,10 @@ def _problems(data: Path) -> dict[str, _Problem]:
                 f"{data / 'problems.json'}, problem {key!r}, field 'answer': "
                 f'{known[key].answer} is no choice'
             )
-    return {key: known[key] for key in splits[SPLIT]}
+    problems = {key: known[key] for key in splits[SPLIT]}
+    if all(each.image is None for each in problems.values()):
+        raise BenchmarkError(f'{path}: the split {SPLIT!r} has no question with a picture')
+    return problems
 
 
 def _prompt(problem: _Problem) -> str:

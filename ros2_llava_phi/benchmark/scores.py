@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from ..model.config import first_problem
 from .files import BenchmarkError
 
 SCORES_FILE = 'scores.json'
@@ -63,4 +64,4 @@ def read_scores(folder: Path) -> ScoresFile:
     try:
         return ScoresFile.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        raise BenchmarkError(f'{path} is no file of scores: {error.errors()[0]["msg"]}') from None
+        raise BenchmarkError(f'{path} is no file of scores: {first_problem(error)}') from None

@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field, StrictInt, StrictStr, TypeAdapter
 from .benchmark import SHORT_ANSWER, Benchmark, Item
 from .files import (
     BenchmarkError,
+    PathWithin,
     by_id,
     find_file,
     read_json,
@@ -32,13 +33,13 @@ OCR = 'Reference OCR token: '
 
 class _Question(BaseModel):
     question_id: StrictInt
-    image_id: StrictStr
+    image_id: PathWithin
     question: StrictStr
     answers: Annotated[list[StrictStr], Field(min_length=10, max_length=10)]
 
 
 class _Questions(BaseModel):
-    data: list[_Question]
+    data: Annotated[list[_Question], Field(min_length=1)]
 
 
 class _Words(BaseModel):
@@ -92,8 +93,6 @@ def score(data: Path, predictions: Path) -> Scores:
     questions = _questions(data)
     humans = {(each.image_id, each.question.lower()): each.answers for each in questions}
     records = read_json_lines(predictions, TypeAdapter(_Prediction))
-    if not records:
-        raise BenchmarkError(f'{predictions} holds no prediction')
     asked = [
         (each.question_id, _question_of(each.prompt, f'{predictions}, record {number}'))
         for number, each in enumerate(records, 1)

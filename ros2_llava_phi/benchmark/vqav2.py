@@ -29,7 +29,7 @@ class _Question(BaseModel):
 
 
 class _Questions(BaseModel):
-    questions: list[_Question]
+    questions: Annotated[list[_Question], Field(min_length=1)]
 
 
 def _with_answer(human: dict[str, Any]) -> dict[str, Any]:

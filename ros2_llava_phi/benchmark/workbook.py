@@ -31,17 +31,16 @@ def read_workbook(path: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
     """
     try:
         from openpyxl import load_workbook
-        from openpyxl.utils.exceptions import InvalidFileException
     except ModuleNotFoundError as error:
         raise BenchmarkError(MISSING) from error
+    if not path.is_file():
+        raise BenchmarkError(f'there is no file {path}')
     try:
         book = load_workbook(path, read_only=True, data_only=True)
-    except FileNotFoundError:
-        raise BenchmarkError(f'there is no file {path}') from None
-    except (InvalidFileException, KeyError, OSError, ValueError) as error:
-        raise BenchmarkError(f'{path} is no workbook: {error}') from None
-    rows = book.worksheets[0].iter_rows(values_only=True)
-    names = next(rows, ())
+        names, *rows = book.worksheets[0].iter_rows(values_only=True)
+    except Exception as error:
+        # What the library raises depends on which byte is wrong.
+        raise BenchmarkError(f'{path} is no workbook with a row of names: {error}') from None
     for name in columns:
         if name not in names:
             raise BenchmarkError(f'{path} has no column {name!r}')

@@ -1,5 +1,6 @@
 """llava-phi benchmark: ask a benchmark's questions, and score the answers."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -67,6 +68,9 @@ def benchmark(
         raise typer.BadParameter(f'There is no benchmark {names[0]!r}; benchmarks: {NAMES}.')
     if data is None:
         raise typer.BadParameter('--data is missing: the folder with the official files.')
+    from ..benchmark.files import check_folder
+
+    check_folder(data)
     chosen = BENCHMARKS[names[0]]
     if predictions is not None:
         _score(chosen, data, predictions, predictions.stem, out)
@@ -76,6 +80,10 @@ def benchmark(
     from ..assistant.load import load_assistant
 
     items = chosen.read(data)
+    if part[1] > len(items):
+        raise typer.BadParameter(
+            f'--shard {shard} asks for more parts than there are questions: {len(items)}.'
+        )
     assistant = load_assistant(model, engine, device, precision)
     written = _ask(chosen, data, items, assistant, out, part)
     if written is not None:
@@ -112,15 +120,17 @@ def _ask(
 
 
 def _part(shard: str) -> tuple[int, int]:
-    first, _, second = shard.partition('/')
-    if first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second):
-        return int(first), int(second)
-    raise typer.BadParameter(f'--shard is I/N with I from 1 to N, as 1/4, not {shard!r}.')
+    if found := re.fullmatch(r'(\d{1,9})/(\d{1,9})', shard):
+        first, second = int(found[1]), int(found[2])
+        if 1 <= first <= second:
+            return first, second
+    raise typer.BadParameter(f'--shard is I/N with I from 1 to N, as 1/4, not {shard[:40]!r}.')
 
 
 def _score(
     chosen: 'Benchmark', data: Path, predictions: Path, model: str, out: Path | None
 ) -> None:
+    from ..benchmark.files import make_folder
     from ..benchmark.scores import write_scores
 
     scores = chosen.score(data, predictions)
@@ -130,13 +140,14 @@ def _score(
     for note in scores.notes:
         typer.echo(note, err=True)
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
         write_scores(out, chosen.name, model, scores)
         if chosen.judge is not None:
             chosen.judge(data, predictions, out)
 
 
 def _show_table(folders: list[Path], out: Path | None) -> None:
+    from ..benchmark.files import make_folder
     from ..benchmark.scores import read_scores
     from ..benchmark.table import as_html, as_markdown, result_table
 
@@ -144,6 +155,6 @@ def _show_table(folders: list[Path], out: Path | None) -> None:
     markdown = as_markdown(table)
     typer.echo(markdown, nl=False)
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
         (out / 'table.md').write_text(markdown, encoding='utf-8')
         (out / 'table.html').write_text(as_html(table), encoding='utf-8')

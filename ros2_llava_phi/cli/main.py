@@ -92,7 +92,7 @@ def main() -> None:
     except (ValueError, OSError, RuntimeError) as error:
         if not _is_for_the_user(error):
             raise
-        _complain(str(error))
+        _complain(_sentence(error))
 
 
 def replay_alone() -> None:
@@ -104,6 +104,12 @@ def replay_alone() -> None:
 def _complain(text: str) -> NoReturn:
     print(f'llava-phi: {" ".join(text.split())}', file=sys.stderr)
     sys.exit(2)
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f'{error.filename}: {error.strerror}'
+    return str(error)
 
 
 def _is_for_the_user(error: Exception) -> bool:

@@ -14,6 +14,5 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
             return np.asarray(picture.convert('RGB'))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         # Pillow raises any of them for a damaged file, few with its name.
-        if isinstance(error, OSError) and (error.filename or str(path) in str(error)):
-            raise
-        raise OSError(f'{path}: {error}') from error
+        reason = (isinstance(error, OSError) and error.strerror) or error
+        raise OSError(f'{path} cannot be read ({reason}); name a picture file') from error

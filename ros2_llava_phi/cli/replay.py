@@ -80,16 +80,16 @@ def replay(
     ] = False,
 ) -> None:
     """Ask about recordings; results.jsonl, summary.json and report.html go into a folder."""
+    from ..replay.comparison import check_baseline
     from ..replay.questions_file import read_questions
     from ..replay.replay import conclude, open_recordings, run_offline
-    from ..replay.results import read_results
     from .progress import shown_progress
 
     if live and (blank or ray):
         raise typer.BadParameter('--blank and --ray are for offline runs; leave out --live.')
     askings = open_recordings(bags, read_questions(questions))
     if baseline is not None:
-        read_results(baseline)
+        check_baseline(baseline, askings)
     with shown_progress() as progress:
         task = progress.add_task('', total=None)
 
@@ -122,7 +122,7 @@ def _live(
     askings: 'Sequence[Asking]', node: str, out: Path, rate: float | None, on_frame: 'OnFrame'
 ) -> 'list[RecordingNotes]':
     try:
-        from ..demo.robot import NodeUnderTest
+        from ..demo.robot import START_PATIENCE_S, NodeUnderTest
     except ModuleNotFoundError as error:
         raise typer.BadParameter(
             f'--live needs ROS 2 and this package built and sourced ({error.name} is missing).'
@@ -136,4 +136,7 @@ def _live(
     }
     way = 'live' if rate is None else f'live at {rate:g} times the recorded rate'
     with NodeUnderTest(node, rate) as robot:
+        typer.echo(
+            f'Waiting for {node} to be active, for {START_PATIENCE_S:g} s at most', err=True
+        )
         return run_live(askings, robot, robot.wait_until_ready(topics), out, way, on_frame)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 from rosbags.rosbag2 import Reader
 from rosbags.typesys import Stores, get_typestore
@@ -14,7 +15,9 @@ from rosbags.typesys import Stores, get_typestore
 from ..node.image_conversion import compressed_to_rgb, image_to_rgb
 from .bag import COMPRESSED_IMAGE, IMAGE, BagError
 from .raw_message import RawMessage
+from .salvage import storage_files
 
+METADATA_FILE = 'metadata.yaml'
 _types = get_typestore(Stores.ROS2_JAZZY)
 
 
@@ -133,9 +136,14 @@ def opened(path: Path) -> Iterator[Reader]:
     """Open a bag; raises BagError for one that is missing or damaged."""
     if not path.exists():
         raise BagError(f'{path} does not exist; name the folder of a rosbag2')
-    if path.is_dir() and not (path / 'metadata.yaml').is_file():
+    if path.is_dir() and not (path / METADATA_FILE).is_file():
+        if not storage_files(path):
+            raise BagError(
+                f'{path} is no rosbag2: it holds neither .mcap nor .db3 files; '
+                'name the folder of a recording'
+            )
         raise BagError(
-            f'{path} is not a rosbag2: it has no metadata.yaml; '
+            f'{path} is not a rosbag2: it has no {METADATA_FILE}; '
             f'if the recording broke off, `ros2 bag reindex` writes a new one'
         )
     with damage_reported(path):
@@ -145,6 +153,19 @@ def opened(path: Path) -> Iterator[Reader]:
         yield reader
     finally:
         reader.close()
+
+
+def announced_messages(path: Path) -> dict[str, int]:
+    """Return how many messages of each topic a bag should hold, as far as its folder says."""
+    try:
+        content = yaml.safe_load((path / METADATA_FILE).read_text(encoding='utf-8'))
+        return {
+            str(each['topic_metadata']['name']): int(each['message_count'])
+            for each in content['rosbag2_bagfile_information']['topics_with_message_count']
+        }
+    except Exception:
+        # It may be missing or damaged as well, in whatever way.
+        return {}
 
 
 @contextmanager

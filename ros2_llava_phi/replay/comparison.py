@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from .asking import Asking
 from .marking import is_right, is_scored, said
-from .record import Record
+from .record import KindName, Record, kind_name
+from .results import ResultsError, read_results
 
 Change = Literal['better', 'worse', 'other']
 
@@ -48,6 +51,29 @@ class Comparison(BaseModel):
     worse: int
     p_value: float
     changed: list[Changed]
+
+
+def check_baseline(path: Path, askings: Sequence[Asking]) -> None:
+    """Raise ResultsError if a file of results has none to compare with: before anybody asks."""
+    asked = {
+        (asking.recording.name, each.question, kind_name(each.kind), each.choices)
+        for asking in askings
+        for each in asking.questions
+    }
+    before = {
+        (each.recording, each.question, each.kind, each.choices) for each in read_results(path)
+    }
+    if not before:
+        raise ResultsError(f'{path} holds no results; name the results.jsonl of a finished run')
+    if not asked & before:
+        raise ResultsError(
+            f'{path} has no answer to any of these questions about {_names(asked)}, but to others '
+            f'about {_names(before)}; name the results.jsonl of a run of the same questions'
+        )
+
+
+def _names(asked: set[tuple[str, str, KindName, tuple[str, ...]]]) -> str:
+    return ', '.join(sorted({recording for recording, *_ in asked}))
 
 
 def compare(baseline: str, before: Sequence[Record], now: Sequence[Record]) -> Comparison:

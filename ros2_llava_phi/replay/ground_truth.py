@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import ValidationError, model_validator
+
+from ..model.config import StrictSettings, first_problem
 
 # The answer where the frame does not tell.
 CANNOT_TELL = 'cannot tell'
@@ -16,17 +18,13 @@ class GroundTruthError(ValueError):
     """A ground-truth file that cannot be read; the text says why."""
 
 
-class _Frame(BaseModel):
-    model_config = ConfigDict(extra='forbid')
-
+class _Frame(StrictSettings):
     camera: str
     stamp_ns: int
     answers: list[str | None]
 
 
-class _File(BaseModel):
-    model_config = ConfigDict(extra='forbid')
-
+class _File(StrictSettings):
     questions: list[str]
     frames: list[_Frame]
 
@@ -65,13 +63,16 @@ def write_ground_truth(path: Path, frames: Mapping[tuple[str, int], Answers]) ->
 
 def read_ground_truth(path: Path) -> GroundTruth:
     """Read the file beside a recording; raises GroundTruthError if it does not hold one."""
-    if not path.is_file():
-        raise GroundTruthError(f'there is no ground-truth file {path}')
     try:
         file = _File.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise GroundTruthError(f'there is no ground-truth file {path}') from error
+    except OSError as error:
+        raise GroundTruthError(f'{path} cannot be read: {error.strerror}') from error
     except ValidationError as error:
-        reason = ' '.join(str(error).split())
-        raise GroundTruthError(f'{path} is no ground-truth file: {reason}') from error
+        raise GroundTruthError(
+            f'{path} is no ground-truth file: {first_problem(error)}'
+        ) from error
     return GroundTruth(
         {
             (each.camera, each.stamp_ns): dict(zip(file.questions, each.answers, strict=True))

@@ -1,5 +1,6 @@
 """A run in one sentence or two."""
 
+from .comparison import Comparison
 from .summary import Summary
 
 
@@ -18,10 +19,19 @@ def headline(summary: Summary) -> str:
     else:
         text += '; none has a known truth'
     compared = summary.comparison
-    if compared is not None and compared.scored:
+    if compared is not None and not compared.scored:
+        text += f'; not comparable: {why_not_compared(compared)}'
+    elif compared is not None:
         surely = 'more than chance' if compared.p_value < 0.05 else 'no more than chance'
         text += (
             f'; against the baseline {compared.better} better and {compared.worse} worse, '
             f'{surely} (p = {compared.p_value:.3g})'
         )
     return f'{text}.'
+
+
+def why_not_compared(comparison: Comparison) -> str:
+    """Return why nobody can say which of two runs is better."""
+    if not comparison.pairs:
+        return 'the baseline has no answer to the same question about the same frame'
+    return f'of {comparison.pairs} answers that the baseline has, too, none has a known truth'

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from ..assistant.question import Kind, Question
+from ..model.config import StrictSettings
 from .field_path import parse_field_path
 
 KINDS = {
@@ -25,7 +26,9 @@ def as_answer(value: Any) -> Any:
     """Return a value as an answer's text: YAML reads a bare yes as true, and a bare 2 as 2."""
     if isinstance(value, bool):
         return 'Yes' if value else 'No'
-    if isinstance(value, int | float):
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
         return f'{value:.12g}'
     return value
 
@@ -51,7 +54,7 @@ def _checked_path(path: str) -> str:
     return path
 
 
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0)]
 Answers = Annotated[
     tuple[Annotated[str, Field(min_length=1)], ...],
     BeforeValidator(_as_answers, json_schema_input_type=str | list[str] | bool | float),
@@ -67,18 +70,14 @@ KindOfFile = Annotated[
 ]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra='forbid', frozen=True)
-
-
-class When(_Strict):
+class When(StrictSettings):
     """
     Of which frames of its camera a question is asked: of every frame, unless a field says less.
 
     Seconds count from the start of the recording, by the time of recording.
     """
 
-    every_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+    every_s: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description='The first frame of every so many seconds.'
     )
     at_s: tuple[Seconds, ...] = Field(
@@ -105,7 +104,7 @@ class When(_Strict):
         return self
 
 
-class Truth(_Strict):
+class Truth(StrictSettings):
     """
     What is true of some frames: of one stamp, of a span, or of all if nothing says of which.
 
@@ -133,7 +132,7 @@ class Truth(_Strict):
         return self.from_s <= at_s and (self.to_s is None or at_s < self.to_s)
 
 
-class Labels(_Strict):
+class Labels(StrictSettings):
     """What is true, from a topic of the recording: the message nearest to the frame in time."""
 
     topic: str = Field(description='Any topic whose message type the recording carries.')
@@ -150,7 +149,7 @@ class Labels(_Strict):
     )
 
 
-class AskedQuestion(_Strict):
+class AskedQuestion(StrictSettings):
     """One question, and the frames that it is asked about."""
 
     question: str = Field(description='In plain language.')
@@ -180,7 +179,7 @@ class AskedQuestion(_Strict):
         return Question(self.question, self.kind, self.choices, self.max_tokens)
 
 
-class QuestionsFile(_Strict):
+class QuestionsFile(StrictSettings):
     """Questions about recordings."""
 
     cameras: dict[str, str] = Field(

@@ -40,7 +40,8 @@ def read_questions(path: Path) -> QuestionsFile:
         raise QuestionsError(f'{path}: byte {error.start} is no UTF-8') from error
     except OSError as error:
         raise QuestionsError(f'{path} cannot be read: {error.strerror}') from error
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except Exception as error:
+        # Beside its own errors, whatever a tag such as `!!bool` on a wrong value leads to.
         raise QuestionsError(f'{path} is no YAML: {" ".join(str(error).split())}') from error
     if isinstance(content, list):
         content = {'questions': content}
@@ -55,7 +56,13 @@ def _checked(path: Path, content: dict[str, Any]) -> QuestionsFile:
     except ValidationError as error:
         raise QuestionsError(f'{path}: {_problem(error)}') from error
     if file.ground_truth is not None:
-        beside = path.resolve().parent / file.ground_truth.expanduser()
+        try:
+            beside = path.resolve().parent / file.ground_truth.expanduser()
+        except RuntimeError as error:
+            raise QuestionsError(
+                f'{path}: field ground_truth: nobody has the home in {file.ground_truth}; '
+                "give a path from this file's folder, or a whole one"
+            ) from error
         return file.model_copy(update={'ground_truth': beside})
     return file
 
@@ -71,6 +78,8 @@ def _problem(error: ValidationError) -> str:
     field = '.'.join(str(part) for part in place)
     where += f'field {field}: ' if field else 'as a whole: '
     wrong = first['msg'].removeprefix('Value error, ')
+    if first['type'] == 'too_short':
+        wrong = 'it is empty; one at least must stand there'
     given = first['input']
     shown = f' (it is {str(given)[:60]!r})' if isinstance(given, str | int | float) else ''
     return f'{where}{wrong[:1].lower()}{wrong[1:]}{shown}'

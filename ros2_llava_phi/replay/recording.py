@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from .bag import COMPRESSED_IMAGE, IMAGE, BagError
-from .bag_reader import damage_reported, opened
+from .bag_reader import announced_messages, damage_reported, opened
 from .raw_message import Definition, RawMessage, Topic
 from .salvage import Salvage
 
@@ -92,6 +92,7 @@ class Recording:
         except BagError:
             raise error from None
         self.topics, self.start_ns = self._salvage.topics, self._salvage.start_ns
+        self._announced = self._announced or announced_messages(self.path)
 
     def _readable(self, topics: Collection[str]) -> Iterator[RawMessage]:
         """Yield from the bag until it turns out to be damaged, and then what else is readable."""

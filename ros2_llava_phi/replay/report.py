@@ -7,7 +7,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from .charts import latency_chart, milliseconds, reliability_chart, risk_coverage_chart
 from .gallery import Mistake
-from .headline import headline
+from .headline import headline, why_not_compared
 from .marking import is_scored, said
 from .record import Record
 from .scores import risks_of
@@ -53,6 +53,7 @@ def report(summary: Summary, records: Sequence[Record], mistakes: Sequence[Mista
         live=[each.live for each in answered if each.live],
         mistakes=mistakes,
         said=said,
+        why_not_compared=why_not_compared,
         most_changes=MOST_CHANGES,
     )
 

@@ -7,6 +7,8 @@ from types import TracebackType
 
 from pydantic import ValidationError
 
+from ..json_lines import cut_off_half_line, whole_lines
+from ..model.config import first_problem
 from .record import Record
 
 RESULTS_FILE = 'results.jsonl'
@@ -19,7 +21,7 @@ class ResultsError(ValueError):
 def read_results(path: Path) -> list[Record]:
     """Return the records of a file; raises ResultsError for a line that is none."""
     try:
-        *lines, _ = path.read_bytes().split(b'\n')
+        lines = whole_lines(path)
     except OSError as error:
         raise ResultsError(f'{path} cannot be read: {error.strerror}') from error
     records = []
@@ -27,10 +29,8 @@ def read_results(path: Path) -> list[Record]:
         try:
             records.append(Record.model_validate_json(line))
         except ValidationError as error:
-            wrong = error.errors()[0]
-            field = '.'.join(str(part) for part in wrong['loc'])
             raise ResultsError(
-                f'{path}, line {number} is no result: {field or "the line"}: {wrong["msg"]}'
+                f'{path}, line {number} is no result: {first_problem(error)}'
             ) from error
     return records
 
@@ -41,9 +41,7 @@ class ResultsFile:
     def __init__(self, path: Path) -> None:
         """Go on behind the last whole line; `records` are those that are there already."""
         self._path = path
-        if path.exists():
-            content = path.read_bytes()
-            os.truncate(path, content.rfind(b'\n') + 1)
+        cut_off_half_line(path)
         self.records = read_results(path) if path.exists() else []
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
 

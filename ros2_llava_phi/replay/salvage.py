@@ -1,7 +1,7 @@
 """Read what is readable of a damaged rosbag2: a recording that broke off is the usual case."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -29,7 +29,7 @@ class Salvage:
 
     def __init__(self, path: Path) -> None:
         """Read through the files once; raises BagError if nothing in them is readable."""
-        self._files = _storage_files(path)
+        self._files = storage_files(path)
         self.topics: dict[str, Topic] = {}
         self.losses: dict[str, str] = {}
         self.start_ns = 0
@@ -44,15 +44,26 @@ class Salvage:
     def messages(self) -> Iterator[RawMessage]:
         """Yield the messages of all files in the order in which they were written."""
         for file in self._files:
+            times = []
             with _unpacked(file) as unpacked:
                 remains = READERS[unpacked.suffix](unpacked)
-                yield from remains.messages()
+                for message in remains.messages():
+                    times.append(message.recorded_ns)
+                    yield message
             self.topics.update(remains.topics)
             if remains.loss:
-                self.losses[file.name] = f'{file.name} {remains.loss}'
+                self.losses[file.name] = f'{file.name} {remains.loss}; {_extent(times)}'
 
 
-def _storage_files(path: Path) -> list[Path]:
+def _extent(times_ns: Sequence[int]) -> str:
+    if not times_ns:
+        return 'nothing in it is readable'
+    seconds = (max(times_ns) - min(times_ns)) / 1e9
+    return f'{len(times_ns)} messages in it are readable, the last one {seconds:.1f} s into it'
+
+
+def storage_files(path: Path) -> list[Path]:
+    """Return the files of a bag that hold messages, in the order of writing."""
     files = list(path.iterdir()) if path.is_dir() else [path]
     kept = [each for each in files if _storage_suffix(each) in READERS and each.is_file()]
     return sorted(kept, key=lambda each: [int(n) for n in re.findall(r'\d+', each.name)])

@@ -34,7 +34,7 @@ class McapRemains:
 
     def messages(self) -> Iterator[RawMessage]:
         """Yield the messages of every readable chunk, in the order of recording within it."""
-        size, place, lost_chunks, complete = self._path.stat().st_size, 0, 0, False
+        place, lost_chunks, lost_ns, complete = 0, 0, 0, False
         with self._path.open('rb') as file:
             reader = StreamReader(file, emit_chunks=True, record_size_limit=LARGEST_RECORD)
             records = reader.records
@@ -49,15 +49,18 @@ class McapRemains:
                     break
                 place = file.tell()
                 inside, readable = _inside(record)
-                lost_chunks += not readable
+                if isinstance(record, Chunk) and not readable:
+                    lost_chunks += 1
+                    lost_ns += max(0, record.message_end_time - record.message_start_time)
                 yield from self._take(inside)
             if not complete:
                 file.seek(place)
                 yield from self._take(_inside_broken_chunk(file))
         if not complete:
-            self.loss = f'breaks off: it ends within its last {size - place} of {size} bytes'
+            self.loss = 'breaks off'
         elif lost_chunks:
-            self.loss = f'is damaged: {lost_chunks} of its chunks cannot be read'
+            lost_s = lost_ns / 1e9
+            self.loss = f'is damaged: {lost_chunks} of its chunks cannot be read, {lost_s:.1f} s'
 
     def _take(self, records: list[McapRecord]) -> Iterator[RawMessage]:
         messages = []

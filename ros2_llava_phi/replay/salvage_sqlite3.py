@@ -34,7 +34,7 @@ class Sqlite3Remains:
                 break
 
     def _messages(self, uri: str) -> Iterator[RawMessage]:
-        count, self.loss = 0, ''
+        self.loss = ''
         try:
             with closing(sqlite3.connect(uri, uri=True)) as bag:
                 # Without it, SQLite refuses any file that is shorter than it once was.
@@ -45,9 +45,8 @@ class Sqlite3Remains:
                     if number in topics:
                         topic = topics[number]
                         yield RawMessage(topic, self.topics[topic].type, recorded_ns, _plain(data))
-                        count += 1
         except (sqlite3.Error, zstandard.ZstdError, TypeError) as error:
-            self.loss = f'is damaged: it can be read up to message {count} only ({error})'
+            self.loss = f'is damaged ({error})'
 
     def _read_topics(self, bag: sqlite3.Connection) -> dict[int, str]:
         definitions = {}

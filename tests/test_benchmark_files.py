@@ -1,0 +1,90 @@
+"""Benchmark files that are not as published are refused at reading, in a line that says where."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from benchmark_data import MAKERS
+
+from ros2_llava_phi.benchmark.benchmarks import BENCHMARKS
+from ros2_llava_phi.benchmark.files import BenchmarkError
+from ros2_llava_phi.json_lines import cut_off_half_line, whole_lines
+
+DEEP, LONG = '[' * 100_000, '9' * 5000
+POPE, VQAV2 = 'coco_pope_random.json', 'v2_OpenEnded_mscoco_val2014_questions.json'
+NUSCENES, FRAMES = 'NuScenes_val_questions.json', 'v1.0-trainval/sample_data.json'
+PICTURE, TEXTVQA = 'COCO_val2014_000000000001', 'TextVQA_0.5.1_val.json'
+OUT = 'leads out of the folder; a path within it must stand there'
+
+# Benchmark, file, what stands in it and what instead ('' for the whole file), what is said.
+WRONG: Sequence[tuple[str, str, str, str, str]] = [
+    ('pope', POPE, '', DEEP, 'line 1 is nested too deep'),
+    ('pope', POPE, '"question_id": 2', f'"question_id": {LONG}', 'line 2 holds no number'),
+    ('vqav2', VQAV2, '', DEEP, 'is nested too deep'),
+    ('vqav2', VQAV2, '"image_id": 0', f'"image_id": {LONG}', 'value has 5000 digits'),
+    ('nuscenesqa', FRAMES, '', '{"a":' + DEEP, 'ends within a record'),
+    ('nuscenesqa', FRAMES, '', '[{"a"' + ' ' * (3 << 20), 'holds a record that is no JSON'),
+    ('nuscenesqa', FRAMES, '"token0"', '0', "record 1: 'filename' and 'sample_token' must be"),
+    ('mmbench', 'mmbench_dev_20230712.tsv', '\n2\t', f'\n{LONG}\t', 'is no whole number'),
+    ('pope', POPE, '"label": "no"', '"label": "No"', "line 2, field 'label': Input should be "),
+    ('pope', POPE, PICTURE, '../x', f"line 1, field 'image': '../x.jpg' {OUT}"),
+    ('pope', POPE, PICTURE, '/x', f"line 1, field 'image': '/x.jpg' {OUT}"),
+    ('vizwiz', 'val.json', '"image": "', '"image": "../', OUT),
+    ('scienceqa', 'problems.json', 'image.png', '../../x', OUT),
+    ('scienceqa', 'pid_splits.json', '"10"', '"../10"', OUT),
+    ('textvqa', TEXTVQA, '"image_id": "', '"image_id": "a/../../', OUT),
+    ('mmvet', 'mm-vet.json', '"0.jpg"', '"../0.jpg"', OUT),
+    ('openeqa', 'open-eqa-v0.json', 'hm3d-v0', '..', OUT),
+    ('drivelm', 'test_eval.json', '../nuscenes', '../../nuscenes', OUT),
+    ('nuscenesqa', FRAMES, 'samples/CAM_FRONT/0', 'samples/CAM_FRONT/../../../0', OUT),
+    ('mme', 'eval_tool/Your_Results/OCR.txt', '1.jpg', '../1.jpg', 'OCR.txt, line 3, field 1: '),
+    ('pope', POPE, '', '\n', 'is empty; a JSON record must stand in every line'),
+    ('vqav2', VQAV2, '', '{"questions": []}', "field 'questions': List should have at least 1"),
+    ('vizwiz', 'val.json', '', '[]', 'List should have at least 1'),
+    ('scienceqa', 'pid_splits.json', '', '{"test": []}', "split 'test' has no question with a"),
+    ('textvqa', TEXTVQA, '', '{"data": []}', "field 'data': List should have at least 1"),
+    ('mmvet', 'mm-vet.json', '', '{}', 'at least 1'),
+    ('drivelm', 'test_eval.json', '', '{}', 'holds no question'),
+    ('nuscenesqa', NUSCENES, '', '{"questions": []}', 'holds no question'),
+    ('openeqa', 'open-eqa-v0.json', '', '[]', 'List should have at least 1'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ('name', 'file', 'old', 'new', 'sentence'), WRONG, ids=lambda text: text[:20]
+)
+def test_what_is_not_as_published_is_named(
+    tmp_path: Path, name: str, file: str, old: str, new: str, sentence: str
+) -> None:
+    path = MAKERS[name](tmp_path) / file
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new) if old else new)
+    with pytest.raises(BenchmarkError) as caught:
+        BENCHMARKS[name].read(tmp_path)
+    said = str(caught.value)
+    assert said.startswith(str(path)) and sentence in said
+    assert '\n' not in said and len(said) < 1000
+
+
+def test_a_workbook_of_other_bytes_is_named(tmp_path: Path) -> None:
+    pytest.importorskip('openpyxl')
+    data = MAKERS['mmbench'](tmp_path)
+    (tmp_path / 'p.xlsx').write_bytes(b'PK\x03\x04 no workbook')
+    with pytest.raises(BenchmarkError, match=r'p\.xlsx is no workbook'):
+        BENCHMARKS['mmbench'].score(data, tmp_path / 'p.xlsx')
+
+
+def test_a_half_written_line_is_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / 'lines.jsonl'
+    cut_off_half_line(path)
+    assert not path.exists()
+    for content, kept in (
+        (b'', b''),
+        (b'{"a', b''),
+        (b'1\n\xe2\x80\xa8\n{"a', b'1\n\xe2\x80\xa8\n'),
+    ):
+        path.write_bytes(content)
+        assert whole_lines(path) == kept.split(b'\n')[:-1]
+        cut_off_half_line(path)
+        assert path.read_bytes() == kept
