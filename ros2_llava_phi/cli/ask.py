@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..assistant.question import Kind, Question, QuestionError, Sampling
+from . import options
 
 if TYPE_CHECKING:
     from ..assistant.answer import Answer
@@ -15,9 +16,7 @@ if TYPE_CHECKING:
 def ask(
     question: Annotated[str, typer.Argument(metavar='QUESTION', help='In plain language.')],
     image: Annotated[Path, typer.Option(help='The picture file.')],
-    model: Annotated[
-        str, typer.Option(help='Folder of the model, or name of a packaged model.')
-    ] = 'llava-phi-tiny',
+    model: options.Model = 'llava-phi-tiny',
     yes_no: Annotated[bool, typer.Option('--yes-no', help='Answer yes or no.')] = False,
     number: Annotated[bool, typer.Option('--number', help='Answer with a number.')] = False,
     choices: Annotated[
@@ -41,16 +40,9 @@ def ask(
         ),
     ] = 0.95,
     seed: Annotated[int, typer.Option(help='Of the random numbers.')] = 0,
-    engine: Annotated[
-        str,
-        typer.Option(help='onnxruntime, tensorrt, torch, or auto: what fits the folder.'),
-    ] = 'auto',
-    precision: Annotated[
-        str, typer.Option(help="auto: the export's, or fp32; torch has bf16 and fp16, too.")
-    ] = 'auto',
-    device: Annotated[
-        str, typer.Option(help='cpu, cuda, cuda:N, or auto: cuda for plans, else cpu.')
-    ] = 'auto',
+    engine: options.Engine = 'auto',
+    precision: options.Precision = 'auto',
+    device: options.Device = 'auto',
     verbose: Annotated[
         bool, typer.Option('--verbose', '-v', help='Print probabilities and timings, too.')
     ] = False,

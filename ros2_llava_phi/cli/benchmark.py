@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from . import options
+
 if TYPE_CHECKING:
     from ..assistant.assistant import Assistant
     from ..benchmark.benchmark import Benchmark, Item
@@ -25,9 +27,7 @@ def benchmark(
     data: Annotated[
         Path | None, typer.Option(metavar='DIR', help='Folder with the official files.')
     ] = None,
-    model: Annotated[
-        str, typer.Option(help='Folder of the model, or name of a packaged model.')
-    ] = 'llava-phi-tiny',
+    model: options.Model = 'llava-phi-tiny',
     out: Annotated[
         Path | None,
         typer.Option('--out', '-o', metavar='OUT', help='Folder to write; a killed run goes on.'),
@@ -44,16 +44,9 @@ def benchmark(
     table: Annotated[
         bool, typer.Option('--table', help='Set results beside published ones.')
     ] = False,
-    engine: Annotated[
-        str,
-        typer.Option(help='onnxruntime, tensorrt, torch, or auto: what fits the folder.'),
-    ] = 'auto',
-    precision: Annotated[
-        str, typer.Option(help="auto: the export's, or fp32; torch has bf16 and fp16, too.")
-    ] = 'auto',
-    device: Annotated[
-        str, typer.Option(help='cpu, cuda, cuda:N, or auto: cuda for plans, else cpu.')
-    ] = 'auto',
+    engine: options.Engine = 'auto',
+    precision: options.Precision = 'auto',
+    device: options.Device = 'auto',
 ) -> None:
     """Run an academic benchmark: its questions, LLaVA-1.5's prompts, its official score."""
     if table:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from . import options
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -33,18 +35,10 @@ def replay(
     out: Annotated[
         Path, typer.Option('-o', '--out', help='The folder to make, or of a run to go on with.')
     ],
-    model: Annotated[
-        str, typer.Option(help='Folder of the model, or name of a packaged model.')
-    ] = 'llava-phi-tiny',
-    engine: Annotated[
-        str, typer.Option(help='onnxruntime, tensorrt, torch, or auto: what fits the folder.')
-    ] = 'auto',
-    precision: Annotated[
-        str, typer.Option(help="auto: the export's, or fp32; torch has bf16 and fp16, too.")
-    ] = 'auto',
-    device: Annotated[
-        str, typer.Option(help='cpu, cuda, cuda:N, or auto: cuda for plans, else cpu.')
-    ] = 'auto',
+    model: options.Model = 'llava-phi-tiny',
+    engine: options.Engine = 'auto',
+    precision: options.Precision = 'auto',
+    device: options.Device = 'auto',
     blank: Annotated[
         bool,
         typer.Option('--blank', help='Ask about a grey picture, too: does the model look at all?'),
