@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..assistant.question import Kind, Question, QuestionError, Sampling
+from .finite import finite
 
 if TYPE_CHECKING:
     from ..assistant.answer import Answer
@@ -27,7 +28,7 @@ def ask(
     seconds: Annotated[
         float | None,
         typer.Option(
-            min=0, help='Cut a free text short after this time, and give up on anything else.'
+            min=0, callback=finite, help='Cut a free text short after this time, and give up on anything else.'
         ),
     ] = None,
     temperature: Annotated[
