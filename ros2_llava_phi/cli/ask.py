@@ -28,7 +28,9 @@ def ask(
     seconds: Annotated[
         float | None,
         typer.Option(
-            min=0, callback=finite, help='Cut a free text short after this time, and give up on anything else.'
+            min=0,
+            callback=finite,
+            help='Cut a free text short after this time, and give up on anything else.',
         ),
     ] = None,
     temperature: Annotated[
