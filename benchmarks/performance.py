@@ -124,6 +124,16 @@ def eight_over_one(run: Run) -> float:
     return 1 + sum(run.times.further) / first_token(run)
 
 
+def answers_alone(run: Run) -> float:
+    """Return the seconds that the answers to all questions take, one after the other."""
+    return QUESTIONS * (next_token(run) + run.times.answer)
+
+
+def answers_together(run: Run) -> float:
+    """Return the seconds that they take, asked together where that was measured."""
+    return answers_alone(run) if run.times.together is None else run.times.together
+
+
 def distance(found: Outputs, wanted: Outputs) -> tuple[float | None, float]:
     """Return the rms difference of picture and of logits, as shares of the rms wanted."""
 
@@ -201,6 +211,7 @@ def rows(result: Measurements) -> list[dict[str, str]]:
                 'Second question [s]': result.spread(name, next_token, 2),
                 'Decode [tok/s]': result.spread(name, decode, 1),
                 f'{QUESTIONS} questions / 1': f'{result.median(name, eight_over_one):.2f}',
+                f'{QUESTIONS} answers [s]': f'{result.median(name, answers_together):.0f}',
                 'Load [s]': f'{result.median(name, lambda run: run.load):.1f}',
                 'Memory [GiB]': f'{result.median(name, lambda run: run.memory) / GIB:.1f}',
                 'Bandwidth': f'{speed * result.streamed[name] / ceiling:.0%}',
@@ -217,6 +228,7 @@ def ratios(result: Measurements) -> list[dict[str, str]]:
             'First token': f'{result.ratio(name, first_token):.2f}',
             'Second question': f'{result.ratio(name, next_token):.2f}',
             'Decode': f'{1 / result.ratio(name, decode):.2f}',
+            f'{QUESTIONS} answers': f'{result.ratio(name, answers_together):.2f}',
         }
         for name in result.names
         if name != OURS.name

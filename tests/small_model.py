@@ -34,10 +34,10 @@ CONFIG = ModelConfig(
 )
 
 
-def small_network(seed: int = 0) -> LlavaPhi:
+def small_network(seed: int = 0, config: ModelConfig = CONFIG) -> LlavaPhi:
     """Return a network whose random weights are large enough that every input matters."""
     torch.manual_seed(seed)
-    network = LlavaPhi(CONFIG)
+    network = LlavaPhi(config)
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     return network.eval()

@@ -1,7 +1,6 @@
 """Branches in one cache, and questions asked together: each as if it were alone."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,13 +16,13 @@ from ros2_llava_phi.engine.engine import AnyEngine, Floats
 from ros2_llava_phi.engine.export import export
 from ros2_llava_phi.model.checkpoint import open_checkpoint
 
-ROOMY = CONFIG.model_copy(
-    update={'text': CONFIG.text.model_copy(update={'context_length': 512})}
-)
+ROOMY = CONFIG.model_copy(update={'text': CONFIG.text.model_copy(update={'context_length': 512})})
 
 
 @pytest.fixture(scope='module', params=['torch', 'fp32', 'int8', 'mixed'])
-def assistant(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Assistant:
+def assistant(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Assistant:
     folder = tmp_path_factory.mktemp(request.param)
     model = random_model(folder / 'model', ROOMY)
     if request.param == 'torch':

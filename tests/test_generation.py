@@ -14,8 +14,10 @@ from ros2_llava_phi.assistant.assistant import Assistant
 from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.assistant.question import Kind, Question, QuestionError, Sampling
 from ros2_llava_phi.assistant.request import request_text
+from ros2_llava_phi.engine.branches import Layout
 from ros2_llava_phi.engine.engine import Floats, NumericsError, likeliest
 from ros2_llava_phi.engine.torch_engine import TorchEngine
+from ros2_llava_phi.engine.torch_graph import place_token
 from ros2_llava_phi.model.image import preprocess
 from ros2_llava_phi.model.network import KVCache, attend
 from ros2_llava_phi.model.prompt import (
@@ -182,6 +184,9 @@ class ScriptedEngine:
         cache.length += len(embeddings)
         return self.logits[min(self.steps, len(self.logits) - 1)]
 
+    def extend(self, embeddings: Floats, cache: KVCache, layout: Layout) -> Floats:
+        return np.stack([self.prefill(embeddings, cache)] * len(layout.last))
+
     def decode(self, token: int, cache: KVCache) -> Floats:
         self.steps += 1
         return self.prefill(self.embed([token]), cache)
@@ -258,6 +263,34 @@ def test_what_is_no_number_is_an_error_with_its_layer(layer: str, value: float) 
     with pytest.raises(NumericsError, match=f'first in {layer};') as error:
         engine.prefill(engine.embed([1, 2, 3]), cache)
     assert '\n' not in str(error.value)
+
+
+def test_a_token_placed_by_a_number_is_decoded_like_any(engine: CountingEngine) -> None:
+    """What a CUDA graph captures, without one: the whole capacity behind a mask."""
+    decoder = engine._network.decoder
+    cache, fresh = engine.new_cache(), engine.new_cache()
+    for each in (cache, fresh):
+        engine.prefill(engine.embed([3, 9, 27, 81]), each)
+    cache.rewind(3)
+    fresh.rewind(3)
+    for token in (5, 7, 11):
+        with torch.inference_mode():
+            embedding = decoder.embed_tokens(torch.tensor([[token]]))
+            place = torch.tensor([cache.length])
+            logits = place_token(decoder, embedding, place, cache)
+        cache.length += 1
+        np.testing.assert_allclose(logits.numpy(), engine.decode(token, fresh), atol=1e-4)
+
+
+def test_what_is_no_number_leaves_nothing_behind(engine: CountingEngine) -> None:
+    cache, fresh = engine.new_cache(), engine.new_cache()
+    for each in (cache, fresh):
+        engine.prefill(engine.embed([3, 9]), each)
+    with pytest.raises(NumericsError):
+        engine.prefill(np.full((2, CONFIG.text.hidden_size), np.nan, np.float32), cache)
+    assert cache.length == 2
+    assert cache.keys.isfinite().all() and cache.values.isfinite().all()
+    np.testing.assert_array_equal(engine.decode(5, cache), engine.decode(5, fresh))
 
 
 def test_a_picture_that_becomes_no_number() -> None:

@@ -90,11 +90,14 @@ def test_the_report_names_who_is_missing(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_an_engine_does_the_same_in_one_part_and_in_two() -> None:
-    engine = TorchEngine(small_network())
+    text = CONFIG.text.model_copy(update={'context_length': 256})
+    engine = TorchEngine(small_network(config=CONFIG.model_copy(update={'text': text})))
     tasks = [replace(small_task(engine, apart), steps=2) for apart in (True, False)]
-    (times, apart), (_, whole) = (perform(engine, task) for task in tasks)
+    (times, apart), (others, whole) = (perform(engine, task) for task in tasks)
     assert [len(task.prompt) for task in tasks] == [2, 1]
     assert len(times.further) == 7
+    assert times.together is not None
+    assert others.together is None
     np.testing.assert_allclose(apart.logits, whole.logits, rtol=1e-3, atol=1e-3)
     picture, logits = performance.distance(apart, whole)
     assert picture == 0

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from ros2_llava_phi.engine.branches import Branches
 from ros2_llava_phi.engine.engine import AnyEngine, Floats
 
 THREADS = 2
@@ -47,12 +48,14 @@ class Times:
 
     encode: the picture; None where it is not measured. prefill: from there to the first question's
     first token. answer: its other tokens. further: from question to first token, one by one.
+    together: the answers to all questions, asked together; None where that is not measured.
     """
 
     encode: float | None
     prefill: float
     answer: float
     further: list[float]
+    together: float | None = None
 
 
 @dataclass(frozen=True)
@@ -136,10 +139,22 @@ def perform(engine: AnyEngine, task: Task) -> tuple[Times, Outputs]:
         cache.rewind(task.prefix)
         return int(engine.prefill(question, cache).argmax())
 
+    def answer_all() -> None:
+        questions = [task.prompt[-1], *task.further]
+        cache.rewind(task.prefix)
+        branches = Branches(task.prefix)
+        layout = branches.append([(i, len(question)) for i, question in enumerate(questions)])
+        tokens = engine.extend(np.concatenate(questions), cache, layout).argmax(-1)
+        for _ in range(task.steps):
+            layout = branches.append([(i, 1) for i in range(len(questions))])
+            tokens = engine.extend(engine.embed(tokens.tolist()), cache, layout).argmax(-1)
+
     logits, prefill = timed(read)
     _, answering = timed(answer)
     further = [timed(partial(ask, question))[1] for question in task.further]
-    return Times(encode, prefill, answering, further), Outputs(picture, logits)
+    # Whose questions are read apart are ours.
+    together = timed(answer_all)[1] if len(task.prompt) > 1 else None
+    return Times(encode, prefill, answering, further, together), Outputs(picture, logits)
 
 
 def timed(do: Callable[[], Result]) -> tuple[Result, float]:

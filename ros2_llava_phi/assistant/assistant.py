@@ -2,8 +2,8 @@
 
 import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -22,13 +22,13 @@ from .question import Kind, Question, QuestionError
 from .reply import OutOfTimeError, Prompted, Reply, choose, read_number, write_text
 from .request import request_text
 from .steps import Steps, run_alone, run_together
+from .together import Asked, groups
 from .view import View
 
 YES_NO = ('Yes', 'No')
 CANNOT_TELL = 'cannot tell'
 # Tokens that must be free behind a prompt for the answer.
 LEAST_ROOM = 16
-MOST_TOGETHER = 8  # questions that the network takes at once
 
 
 def never() -> bool:
@@ -38,15 +38,6 @@ def never() -> bool:
 
 def ignore(text: str) -> None:
     """Do nothing with a piece of text."""
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """One of many questions, by its place among them, and its tokens behind the picture."""
-
-    place: int
-    question: Question
-    tokens: list[int]
 
 
 class Assistant:
@@ -133,17 +124,17 @@ class Assistant:
                     continue
                 _, tokens = self._prompt(view, question, follow_up=False)
                 self._check_room(view.prefix, len(tokens), question)
-                asked.append(_Asked(place, question, tokens))
+                asked.append(Asked(place, question, tokens))
             except QuestionError as error:
                 answers[place] = error
-        for group in _groups(asked, view.cache.capacity - view.prefix):
+        for group in groups(asked, view.cache.capacity - view.prefix, LEAST_ROOM):
             found = self._ask_together(view, group) if len(group) > 1 else [None]
             for one, answer in zip(group, found, strict=True):
                 answers[one.place] = answer or self.ask(view, one.question)
         view.unread = []
         return [answers[place] for place in range(len(questions))]
 
-    def _ask_together(self, view: View, group: Sequence[_Asked]) -> list[Answer | None]:
+    def _ask_together(self, view: View, group: Sequence[Asked]) -> list[Answer | None]:
         """Answer a group's questions at once; None is for those whose answers have no room."""
         start = time.perf_counter()
         view.cache.rewind(view.prefix)
@@ -181,16 +172,16 @@ class Assistant:
             raise QuestionError('there is no answer about this frame to go on from; ask it alone')
         return view.past, [*view.unread, *encode(self._tokenizer, next_turn(request))]
 
-    def _prompted(
-        self, logits: Floats, length: int, out_of_time: Callable[[], bool]
-    ) -> Prompted:
+    def _prompted(self, logits: Floats, length: int, out_of_time: Callable[[], bool]) -> Prompted:
         config = self._engine.config
         room = config.text.context_length - length
         return Prompted(config, self._tokenizer, logits, room, out_of_time)
 
     def _remember(self, view: View, prompt: int, reply: Reply, read: Sequence[int]) -> None:
         """Keep what was answered, behind `prompt` tokens, for a question that follows."""
-        same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(read, reply.said, strict=False))
+        same = itertools.takewhile(
+            lambda pair: pair[0] == pair[1], zip(read, reply.said, strict=False)
+        )
         in_cache = len(list(same))
         view.past = prompt + in_cache
         view.unread = [*reply.said[in_cache:], self._engine.config.text.eos_token_id]
@@ -233,19 +224,6 @@ class Assistant:
             abstain_reason=reason,
             cut_short=reply.cut_short,
         )
-
-
-def _groups(asked: Sequence[_Asked], room: int) -> Iterator[list[_Asked]]:
-    """Divide questions, in order, into groups that fit a room of so many tokens."""
-    group: list[_Asked] = []
-    for one in asked:
-        taken = sum(len(each.tokens) + LEAST_ROOM for each in [*group, one])
-        if group and (len(group) == MOST_TOGETHER or taken > room):
-            yield group
-            group = []
-        group.append(one)
-    if group:
-        yield group
 
 
 def _why(reply: Reply) -> str:

@@ -34,9 +34,7 @@ def answer_probabilities(
     """
     probabilities = [0.0] * len(answers)
 
-    def descend(
-        logits: Floats, depth: int, alive: list[int], probability: float
-    ) -> Steps[None]:
+    def descend(logits: Floats, depth: int, alive: list[int], probability: float) -> Steps[None]:
         branches: dict[int, list[int]] = {}
         for index in alive:
             branches.setdefault(answers[index][depth], []).append(index)

@@ -32,9 +32,7 @@ Result = TypeVar('Result')
 Steps = Generator[Step, Any, Result]
 
 
-def run_alone(
-    steps: Steps[Result], engine: AnyEngine, cache: KVCache
-) -> tuple[Result, list[int]]:
+def run_alone(steps: Steps[Result], engine: AnyEngine, cache: KVCache) -> tuple[Result, list[int]]:
     """Take a reply's steps behind the prompt in a cache; return it, and what of it was read."""
     prompt = cache.length
     read: list[int] = []

@@ -62,10 +62,10 @@ class Engine(Protocol[Cache]):
 
     def extend(self, embeddings: Floats, cache: Cache, layout: Layout) -> Floats:
         """
-        Append embeddings [T, hidden] of N sequences, at most MOST_BRANCHES; return the logits
-        [N, vocab] of their ends.
+        Append embeddings [T, hidden] of N sequences; return the logits [N, vocab] of their ends.
 
-        Where each gets one token, they are decoded, otherwise prefilled.
+        There are at most MOST_BRANCHES. Where each gets one token, they are decoded, otherwise
+        prefilled.
         """
 
     def step(self, token: int, cache: Cache) -> tuple[int, float]:

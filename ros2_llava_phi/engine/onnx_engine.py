@@ -163,7 +163,9 @@ def _check(path: Path, session: ort.InferenceSession, wanted: dict[str, Shape]) 
 def _check_output(path: Path, session: ort.InferenceSession, wanted: Shape) -> None:
     found = _shape(session.get_outputs()[0])
     if found != wanted:
-        raise ModelError(f'{path} gives {found}, but config.json asks for {wanted}; export it again')
+        raise ModelError(
+            f'{path} gives {found}, but config.json asks for {wanted}; export it again'
+        )
 
 
 def _shape(value: ort.NodeArg) -> Shape:

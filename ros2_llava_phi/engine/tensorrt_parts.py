@@ -221,7 +221,7 @@ class TensorrtDecoder(nn.Module):
         Return logits [N, vocab], likeliest tokens [N], logs of their probabilities, new caches.
 
         embeddings: [1, T, D] in the compute type; past, positions, bias, keys, values: see
-        Appended; last: the token with which each sequence ends, whose logits are wanted, int32 [N].
+        Appended; last: the tokens with which sequences end, whose logits are wanted, int32 [N].
         """
         tokens = Appended(past, positions, bias, keys, values)
         hidden = self.decoder.blocks(embeddings, self.core(self.decoder.config, tokens))

@@ -1,5 +1,6 @@
 """The reference engine: the network itself, run by PyTorch on a CPU or a CUDA GPU."""
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from ros2_llava_phi.model.network import KVCache, LlavaPhi
 
 from .branches import Layout, in_a_row
 from .engine import Floats, NumericsError, likeliest
+from .torch_graph import DecodeGraph, GraphedCache
 
 PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 
@@ -33,6 +35,7 @@ class TorchEngine:
         self.config = network.config
         self.precision = precision
         self.device = device
+        self._captures = True
 
     @torch.inference_mode()
     def encode(self, pixels: Floats) -> Floats:
@@ -53,7 +56,8 @@ class TorchEngine:
 
     def new_cache(self) -> KVCache:
         """Return an empty cache for the model's context length."""
-        return KVCache(self.config.text, self._dtype, self._device)
+        kind = GraphedCache if self._device.type == 'cuda' else KVCache
+        return kind(self.config.text, self._dtype, self._device)
 
     def prefill(self, embeddings: Floats, cache: KVCache) -> Floats:
         """Append embeddings [T, hidden] to the cache; return the last one's logits [vocab]."""
@@ -77,11 +81,41 @@ class TorchEngine:
             hidden = decoder(self._to_torch(embeddings)[None], positions, mask, cache)
             return decoder.lm_head(hidden[0, last])
 
-        return _finite(run(), run, {'decoder': decoder})
+        try:
+            return _finite(run(), run, {'decoder': decoder})
+        except NumericsError:
+            # What a mask hides may still be multiplied, by zero, and NaN would stay NaN.
+            cache.length = past
+            for each in (cache.keys, cache.values):
+                each[:, :, :, past : past + tokens] = 0
+            raise
 
     def decode(self, token: int, cache: KVCache) -> Floats:
         """Append one token to the cache; return its logits [vocab]."""
+        if isinstance(cache, GraphedCache) and self._captures and cache.length < cache.capacity:
+            logits = self._replay(token, cache)
+            if np.isfinite(logits).all():
+                return logits
+            cache.length -= 1
         return self.prefill(self.embed([token]), cache)
+
+    @torch.inference_mode()
+    def _replay(self, token: int, cache: GraphedCache) -> Floats:
+        """Decode by a CUDA graph; where none can be made, say so once, and decode without."""
+        decoder = self._network.decoder
+        try:
+            if cache.decode is None:
+                cache.decode = DecodeGraph(decoder, cache)
+        except RuntimeError as error:
+            self._captures = False
+            reason = str(error).splitlines()[0]
+            log = logging.getLogger(__name__)
+            log.warning('decoding without a CUDA graph, and so slower: %s', reason)
+            return self.prefill(self.embed([token]), cache)
+        embedding = decoder.embed_tokens(torch.tensor([[token]], device=self._device))
+        logits = cache.decode(embedding, cache.length)
+        cache.length += 1
+        return _to_numpy(logits)
 
     def step(self, token: int, cache: KVCache) -> tuple[int, float]:
         """Append one token; return the likeliest one to follow, and the log of its probability."""
