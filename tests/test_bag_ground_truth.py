@@ -31,7 +31,7 @@ def test_answers_are_by_camera_stamp_and_question(tmp_path: Path) -> None:
     ('content', 'sentence'),
     [
         ('', 'Invalid JSON'),
-        ('[]', 'dictionary'),
+        ('[]', 'an object'),
         ('[' * 100_000, 'Invalid JSON: recursion limit'),
         ('{"questions": ["a?"], "frames": [{"camera": "front"}]}', r'frames\.0\.stamp_ns: Field'),
         (
@@ -52,3 +52,5 @@ def test_a_bad_file_is_refused(tmp_path: Path, content: str, sentence: str) -> N
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(GroundTruthError, match='there is no ground-truth file'):
         read_ground_truth(tmp_path / 'truth.json')
+    with pytest.raises(GroundTruthError, match=r'cannot be read: .*null'):
+        read_ground_truth(tmp_path / 'truth\0.json')

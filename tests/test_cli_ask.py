@@ -67,6 +67,7 @@ def test_a_black_picture_is_abstained_on(files: Path) -> None:
             'small',
             'none.png cannot be read (No such file or directory); name a',
         ),
+        (['--seconds', 'nan', 'a?'], 'scene.png', 'small', "'--seconds'"),
         (['--temperature', 'inf', 'a?'], 'scene.png', 'small', 'inf; it must be a finite number'),
         (['a?'], 'scene.png', 'nowhere', "no model folder 'nowhere'"),
     ],

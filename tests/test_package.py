@@ -175,7 +175,9 @@ def test_entry_points_can_be_called() -> None:
     scripts = dict(re.split(r'\s*=\s*', line) for line in lines if line)
     # `pip install` puts them where all commands are; `replay` is a name for `ros2 run` only.
     assert set(scripts) == {'llava-phi', 'vqa_node'}
-    for target in scripts.values():
+    cmake = (ROOT / 'cmake' / 'install_module.cmake').read_text()
+    (of_ros2_run,) = re.findall(r'replay = (\S+:\w+)', cmake)
+    for target in (*scripts.values(), of_ros2_run):
         module, function = target.split(':')
         file = ROOT / (module.replace('.', '/') + '.py')
         defined = {item.name for item in ast.parse(file.read_text()).body if hasattr(item, 'name')}

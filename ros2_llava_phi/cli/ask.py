@@ -8,6 +8,7 @@ import typer
 
 from ..assistant.question import Kind, Question, QuestionError, Sampling
 from . import options
+from .finite import finite
 
 if TYPE_CHECKING:
     from ..assistant.answer import Answer
@@ -26,7 +27,9 @@ def ask(
     seconds: Annotated[
         float | None,
         typer.Option(
-            min=0, help='Cut a free text short after this time, and give up on anything else.'
+            min=0,
+            callback=finite,
+            help='Cut a free text short after this time, and give up on anything else.',
         ),
     ] = None,
     temperature: Annotated[

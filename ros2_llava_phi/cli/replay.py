@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import options
+from .finite import finite
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +53,10 @@ def replay(
     ] = False,
     node: Annotated[str, typer.Option(help="With --live, the node's full name.")] = '/vqa_node',
     rate: Annotated[
-        float, typer.Option(min=0.01, max=100, help='With --live, times the recorded rate.')
+        float,
+        typer.Option(
+            min=0.01, max=100, callback=finite, help='With --live, times the recorded rate.'
+        ),
     ] = 1.0,
     play: Annotated[
         bool,

@@ -210,10 +210,15 @@ def first_problem(error: ValidationError) -> str:
     first = error.errors()[0]
     field = '.'.join(str(part) for part in first['loc'])
     wrong = first['msg'].removeprefix('Value error, ')
-    given = (
-        '' if isinstance(first['input'], dict | bytes) else f', not {str(first["input"])[:60]!r}'
-    )
+    given = '' if isinstance(first['input'], dict | bytes) else f', not {shown(first["input"])!r}'
     return f'{field}: {wrong}{given}' if field else f'{wrong}{given}'
+
+
+def shown(given: Any) -> str:
+    """Return the beginning of what stands in a file, for a message about it."""
+    # Python does not write out numbers of thousands of digits.
+    large = isinstance(given, int) and given.bit_length() > 1000
+    return 'a number of hundreds of digits' if large else str(given)[:60]
 
 
 def write_config(config: ModelConfig, folder: Path) -> None:

@@ -64,11 +64,13 @@ def write_ground_truth(path: Path, frames: Mapping[tuple[str, int], Answers]) ->
 def read_ground_truth(path: Path) -> GroundTruth:
     """Read the file beside a recording; raises GroundTruthError if it does not hold one."""
     try:
-        file = _File.model_validate_json(path.read_bytes())
+        content = path.read_bytes()
     except FileNotFoundError as error:
         raise GroundTruthError(f'there is no ground-truth file {path}') from error
-    except OSError as error:
-        raise GroundTruthError(f'{path} cannot be read: {error.strerror}') from error
+    except (OSError, ValueError) as error:
+        raise GroundTruthError(f'the ground-truth file {path} cannot be read: {error}') from error
+    try:
+        file = _File.model_validate_json(content)
     except ValidationError as error:
         raise GroundTruthError(
             f'{path} is no ground-truth file: {first_problem(error)}'

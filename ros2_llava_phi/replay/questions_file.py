@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from ..model.config import shown
 from ..training.data.conversation import DataError
 from ..training.data.csv_file import csv_records
 from .questions import QuestionsError, QuestionsFile
@@ -81,8 +82,8 @@ def _problem(error: ValidationError) -> str:
     if first['type'] == 'too_short':
         wrong = 'it is empty; one at least must stand there'
     given = first['input']
-    shown = f' (it is {str(given)[:60]!r})' if isinstance(given, str | int | float) else ''
-    return f'{where}{wrong[:1].lower()}{wrong[1:]}{shown}'
+    now = f' (it is {shown(given)!r})' if isinstance(given, str | int | float) else ''
+    return f'{where}{wrong[:1].lower()}{wrong[1:]}{now}'
 
 
 def _csv_questions(path: Path) -> list[dict[str, Any]]:

@@ -93,7 +93,9 @@ def open_run(folder: Path, run: Run, besides: Collection[str] = ()) -> None:
             write_whole(path, run.model_dump_json(indent=2) + '\n')
             return
     except OSError as error:
-        raise ResultsError(f'{folder} cannot be written: {error.strerror}') from error
+        raise ResultsError(
+            f'{folder} cannot be written: {error.strerror}; name a new folder, or that of a run'
+        ) from error
     before = read_run(folder)
     for field in Run.model_fields:
         if getattr(before, field) != getattr(run, field):
