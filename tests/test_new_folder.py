@@ -1,5 +1,6 @@
 """A folder that is written whole or not at all, whatever ends the process that writes it."""
 
+import fcntl
 import os
 import signal
 from pathlib import Path
@@ -51,3 +52,15 @@ def test_a_folder_in_use_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match='out is not empty; give a new folder'), new_folder(out):
         pass
     assert names(out) == ['theirs']
+
+
+def test_an_interrupt_before_anything_is_written_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fcntl, 'flock', interrupt)
+    with pytest.raises(KeyboardInterrupt), new_folder(tmp_path / 'new' / 'out'):
+        pass
+    assert names(tmp_path) == []

@@ -22,30 +22,31 @@ def new_folder(out: Path) -> Iterator[None]:
     Raises ModelError if the folder is not empty or cannot be written, then, too, or if another
     process is writing it.
     """
-    mark, absent = out / UNFINISHED, list[Path]()
+    mark, absent, ours = out / UNFINISHED, list[Path](), False
     try:
         check_new(out)
         absent = [place for place in (out, *out.parents) if not place.exists()]
         out.mkdir(parents=True, exist_ok=True)
-        lock = mark.open('a')
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with mark.open('a') as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            check_new(out)  # again: whoever had it locked may have finished it
+            ours = True
+            _remove_content(out, but=mark)
+            yield
+            mark.unlink()
     except BlockingIOError as error:
         raise ModelError(f'{out} is being written by another process') from error
-    except OSError as error:
-        _remove_empty(absent)
-        raise ModelError(f'{out} cannot be written: {error.strerror}') from error
-    with lock:
-        check_new(out)  # again: whoever had it locked may have finished it
-        _remove_content(out, but=mark)
-        try:
-            yield
-        except BaseException as error:
+    # An interrupt, too, which may come before anything is locked.
+    except BaseException as error:
+        if ours:
             _remove_content(out)
-            _remove_empty(absent)
-            if isinstance(error, OSError):
-                raise ModelError(f'{out} cannot be written: {error.strerror or error}') from error
-            raise
-        mark.unlink()
+        elif out in absent:
+            with suppress(OSError):
+                mark.unlink()
+        _remove_empty(absent)
+        if isinstance(error, OSError):
+            raise ModelError(f'{out} cannot be written: {error.strerror or error}') from error
+        raise
 
 
 def check_new(out: Path) -> None:
