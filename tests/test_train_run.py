@@ -46,13 +46,19 @@ from ros2_llava_phi.training.watch import read_log
 WEIGHTS = 'model.safetensors'
 
 
+@pytest.fixture(autouse=True, scope='module')
+def _one_thread() -> Iterator[None]:
+    """Have a forked process compute as this one does."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(autouse=True)
 def _alone() -> Iterator[None]:
     """Start each test without the processes and precision of the one before."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # so that a forked process computes as this one does
     yield
-    torch.set_num_threads(threads)
     AcceleratorState._reset_state(True)
     PartialState._reset_state()
 
@@ -201,10 +207,7 @@ def killed(settings: Any, target: Any, name: str, call: int) -> None:
 def never_stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a model, and with what an uninterrupted training made of it."""
     folder = tmp_path_factory.mktemp('straight')
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     run(recipe(folder, learns=LORA, stage='domain'))
-    torch.set_num_threads(threads)
     return folder
 
 
