@@ -111,10 +111,12 @@ class Assistant:
         """
         Answer many questions about a view, each alone, up to eight of them at a time.
 
-        The answers are those of `ask`, but for the rounding of sums. What is done for several
-        together counts for each in equal parts. In the place of a question that does not fit the
+        The answers are those of `ask`, but for the rounding of sums, which integers and halves
+        make larger: by a hundredth or two of a confidence. What is done for several together
+        counts for each in equal parts. In the place of a question that does not fit the
         model's context stands the error; none can be followed up.
         """
+        view.unread = []
         answers: dict[int, Answer | QuestionError] = {}
         asked = []
         for place, question in enumerate(questions):
@@ -188,7 +190,13 @@ class Assistant:
 
     def _check_room(self, prefix: int, tokens: int, question: Question) -> None:
         answers = [len(encode(self._tokenizer, answer)) + 1 for answer in question.choices]
-        room = self._engine.config.text.context_length - prefix - max([LEAST_ROOM, *answers])
+        answer = max([LEAST_ROOM, *answers])
+        room = self._engine.config.text.context_length - prefix - answer
+        if room < 1:
+            raise QuestionError(
+                f'the longest choice takes {answer} tokens, and leaves no room for the question; '
+                'offer shorter ones'
+            )
         if tokens > room:
             raise QuestionError(
                 f'the question takes {tokens} tokens, but the model has room for {room} '

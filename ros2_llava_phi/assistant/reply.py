@@ -132,11 +132,15 @@ def _drawing(sampling: Sampling) -> Callable[[Floats], tuple[int, float]]:
     rng = np.random.default_rng(sampling.seed)
 
     def draw(logits: Floats) -> tuple[int, float]:
-        probabilities = softmax(logits / sampling.temperature)
+        # In double precision, and from the largest down: any temperature is large enough.
+        wide = (logits - logits.max()).astype(np.float64)
+        with np.errstate(over='ignore'):
+            probabilities = np.exp(wide / sampling.temperature)
+        probabilities /= probabilities.sum()
         order = np.argsort(-probabilities, kind='stable')
         before = np.cumsum(probabilities[order]) - probabilities[order]
-        nucleus = order[before < sampling.top_p]
-        shares = probabilities[nucleus].astype(np.float64)
+        nucleus = order[(before < sampling.top_p) | (np.arange(len(order)) == 0)]
+        shares = probabilities[nucleus]
         token = int(rng.choice(nucleus, p=shares / shares.sum()))
         return token, float(np.log(softmax(logits)[token]))
 

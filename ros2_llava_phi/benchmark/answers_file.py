@@ -7,7 +7,7 @@ from types import TracebackType
 
 from pydantic import StrictStr, TypeAdapter, ValidationError
 
-from ..json_lines import cut_off_half_line, whole_lines
+from ..json_lines import open_for_me, whole_lines
 from ..model.config import StrictSettings, first_problem
 from .files import BenchmarkError, make_folder, read_json
 
@@ -83,11 +83,17 @@ class AnswersFile:
     """A shard's answers, on disk as soon as they are given."""
 
     def __init__(self, folder: Path, shard: int, shards: int) -> None:
-        """Open the shard's file behind its last whole line."""
+        """
+        Open the shard's file behind its last whole line.
+
+        Raises BenchmarkError while another process adds to it.
+        """
         name = 'answers.jsonl' if shards == 1 else f'answers-{shard}-of-{shards}.jsonl'
         path = folder / name
-        cut_off_half_line(path)
-        self._file = path.open('a', encoding='utf-8')
+        try:
+            self._file = os.fdopen(open_for_me(path), 'a', encoding='utf-8')
+        except BlockingIOError as error:
+            raise BenchmarkError(f'another process is writing {path}; wait for its end') from error
 
     def add(self, answered: Answered) -> None:
         """Write one answer."""

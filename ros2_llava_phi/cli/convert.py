@@ -40,6 +40,7 @@ def convert(
     from ..model.checkpoint import open_checkpoint
     from ..model.convert import convert as write
 
+    base = base and find_model(str(base))
     checkpoint = open_checkpoint(find_model(str(source)), base, vision_tower)
     write(checkpoint, out, layout.value)
     if checkpoint.drops_head_bias:

@@ -139,8 +139,9 @@ class OnnxEngine:
             binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(array))
         binding.bind_ortvalue_output('logits', ort.OrtValue.ortvalue_from_numpy(logits))
         self._decoders[which].run_with_iobinding(binding)
+        _finite(logits, 'decoder')
         cache.length = past + tokens
-        return _finite(logits, 'decoder')
+        return logits
 
     def decode(self, token: int, cache: OnnxCache) -> Floats:
         """Append one token to the cache; return its logits [vocab]."""

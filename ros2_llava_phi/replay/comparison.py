@@ -1,6 +1,7 @@
 """Compare two runs, question by question about the same frames."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -82,9 +83,8 @@ def compare(baseline: str, before: Sequence[Record], now: Sequence[Record]) -> C
 
     baseline: what to call the run before.
     """
-    old = {_pair_key(each): each for each in before if not each.error}
-    answered = [each for each in now if not each.error]
-    pairs = [(old[key], each) for each in answered if (key := _pair_key(each)) in old]
+    old, new = _by_pair_key(before), _by_pair_key(now)
+    pairs = [(old[key], each) for key, each in new.items() if key in old]
     marks = [_marks(*pair) for pair in pairs if is_scored(pair[1])]
     changed = [_changed(*pair) for pair in pairs if said(pair[0]) != said(pair[1])]
     better, worse = marks.count((False, True)), marks.count((True, False))
@@ -107,6 +107,18 @@ def mcnemar(better: int, worse: int) -> float:
     tail = sum(math.comb(pairs, count) for count in range(min(better, worse) + 1))
     # As whole numbers: 2^pairs has no float for many pairs.
     return min(1.0, 2 * tail / 2**pairs)
+
+
+def _by_pair_key(records: Sequence[Record]) -> dict[tuple[object, ...], Record]:
+    """Return what was answered by what was asked; frames of one stamp are told by their order."""
+    found: dict[tuple[object, ...], Record] = {}
+    seen: Counter[tuple[object, ...]] = Counter()
+    for record in sorted(records, key=lambda each: each.frame):
+        key = _pair_key(record)
+        seen[key] += 1
+        if not record.error:
+            found[(*key, seen[key])] = record
+    return found
 
 
 def _pair_key(record: Record) -> tuple[object, ...]:

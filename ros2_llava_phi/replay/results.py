@@ -7,9 +7,9 @@ from types import TracebackType
 
 from pydantic import ValidationError
 
-from ..json_lines import cut_off_half_line, whole_lines
+from ..json_lines import open_for_me, whole_lines
 from ..model.config import first_problem
-from .record import Record
+from .record import Key, Record
 
 RESULTS_FILE = 'results.jsonl'
 
@@ -19,31 +19,47 @@ class ResultsError(ValueError):
 
 
 def read_results(path: Path) -> list[Record]:
-    """Return the records of a file; raises ResultsError for a line that is none."""
+    """Return the records of a file; raises ResultsError for a line that is none, or is twice."""
     try:
         lines = whole_lines(path)
     except OSError as error:
         raise ResultsError(f'{path} cannot be read: {error.strerror}') from error
-    records = []
+    records: dict[Key, Record] = {}
     for number, line in enumerate(lines, 1):
         try:
-            records.append(Record.model_validate_json(line))
+            record = Record.model_validate_json(line)
         except ValidationError as error:
             raise ResultsError(
                 f'{path}, line {number} is no result: {first_problem(error)}'
             ) from error
-    return records
+        if records.setdefault(record.key, record) is not record:
+            raise ResultsError(
+                f'{path}, line {number} is about what an earlier line is; remove it'
+            )
+    return list(records.values())
 
 
 class ResultsFile:
     """The results of a run, on disk as soon as they are there."""
 
     def __init__(self, path: Path) -> None:
-        """Go on behind the last whole line; `records` are those that are there already."""
+        """
+        Go on behind the last whole line; `records` are those that are there already.
+
+        Raises ResultsError if they cannot be read, or while another process adds to them.
+        """
         self._path = path
-        cut_off_half_line(path)
-        self.records = read_results(path) if path.exists() else []
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        try:
+            self._file = open_for_me(path)
+        except BlockingIOError as error:
+            raise ResultsError(f'another process is writing {path}; wait for its end') from error
+        except OSError as error:
+            raise ResultsError(f'{path} cannot be written: {error.strerror}') from error
+        try:
+            self.records = read_results(path)
+        except ResultsError:
+            os.close(self._file)
+            raise
 
     def add(self, records: Sequence[Record]) -> None:
         """Write records, all or none; raises ResultsError if the disk does not take them."""
