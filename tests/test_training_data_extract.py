@@ -218,7 +218,7 @@ def test_numbers_that_are_none_are_refused(
 ) -> None:
     code, _, complained = run('extract', tmp_path, '-o', tmp_path / 'out', option, number)
     assert code == 2 and complained.count('\n') == 1
-    assert option in complained and number in complained
+    assert f"Invalid value for '{option}'" in complained
 
 
 def test_the_other_recordings_are_read_all_the_same(tmp_path: Path, run: Run) -> None:

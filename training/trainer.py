@@ -233,8 +233,9 @@ class Trainer:
     def _check(self, state: State) -> None:
         wanted: dict[str, tuple[int, ...]] = {}
         for name, shape in self._shapes.items():
-            wanted[name] = wanted[f'{name}/exp_avg'] = wanted[f'{name}/exp_avg_sq'] = shape
-            wanted[f'{name}/step'] = ()
+            moments = f'{NETWORK}{name}'
+            wanted[name] = wanted[f'{moments}/exp_avg'] = wanted[f'{moments}/exp_avg_sq'] = shape
+            wanted[f'{moments}/step'] = ()
         found = {name: t.shape for name, t in [*state.weights.items(), *state.optimizer.items()]}
         place = place_of(self.recipe.out / RUN, state.step)
         for name in sorted(wanted | found):

@@ -1,4 +1,4 @@
-"""Numbers that options take: click lets nan, and where there is no limit infinity, pass."""
+"""Numbers that options take: without a limit infinity passes, and in some versions nan."""
 
 import math
 
