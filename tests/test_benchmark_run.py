@@ -170,7 +170,7 @@ def test_a_question_that_is_no_text_is_named(
     path.write_text(path.read_text().replace('a thing 3', 'a thing \\ud800'))
     assert run(monkeypatch, 'pope', '--data', data, '-o', out) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "question 'popular/4' cannot be asked: " in line and 'is no Unicode text' in line
+    assert f"{path}, line 4, field 'text': " in line and 'is no Unicode text' in line
     assert not out.exists()
 
 

@@ -77,6 +77,7 @@ def test_csv_says_the_same(tmp_path: Path) -> None:
             'ground_truth: ~nosuchuser/x\nquestions: [{question: A}]',
             'nobody has the home in ~nosu',
         ),
+        ('- {question: A, camera: "\\ud800"}', 'field camera: .*unicode'),
         ('ground_truth: 3\nquestions: [{question: A}]', 'field ground_truth: '),
         (
             f'- {{question: A, truth: [{{answers: 0x{"f" * 4000}}}]}}',

@@ -180,8 +180,14 @@ def test_a_camera_that_is_not_there(tmp_path: Path, camera: str, sentence: str) 
 
 def test_what_is_no_recording_is_refused(tmp_path: Path) -> None:
     (tmp_path / 'notes.mcap').write_text('hello')
-    for path in (tmp_path, tmp_path / 'notes.mcap', tmp_path / 'nothing'):
-        with pytest.raises(BagError, match=f'{path} '):
+    (tmp_path / 'empty').mkdir()
+    for path, sentence in (
+        (tmp_path, 'holds no readable message'),
+        (tmp_path / 'empty', 'is no rosbag2: it holds neither'),
+        (tmp_path / 'notes.mcap', 'cannot be read: it is damaged'),
+        (tmp_path / 'nothing', 'does not exist'),
+    ):
+        with pytest.raises(BagError, match=f'{path} {sentence}'):
             Recording(path)
 
 

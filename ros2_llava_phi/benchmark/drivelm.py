@@ -17,6 +17,7 @@ from .benchmark import Benchmark, Item
 from .files import (
     BenchmarkError,
     PathWithin,
+    Text,
     by_id,
     check_same_ids,
     find_file,
@@ -53,18 +54,18 @@ def _from_root(path: Any) -> Any:
 
 
 class _Asked(BaseModel):
-    Q: StrictStr
-    A: StrictStr = ''
+    Q: Text
+    A: Text = ''
     tag: list[StrictInt] = []
 
 
 class _Frame(BaseModel):
-    QA: dict[StrictStr, list[_Asked]]
-    image_paths: dict[StrictStr, Annotated[PathWithin, BeforeValidator(_from_root)]]
+    QA: dict[Text, list[_Asked]]
+    image_paths: dict[Text, Annotated[PathWithin, BeforeValidator(_from_root)]]
 
 
 class _Scene(BaseModel):
-    key_frames: dict[StrictStr, _Frame]
+    key_frames: dict[Text, _Frame]
 
 
 class _Prediction(BaseModel):
@@ -141,7 +142,7 @@ def score(data: Path, predictions: Path) -> Scores:
 def _questions(data: Path) -> list[tuple[str, _Asked, _Frame]]:
     path = find_file(data, 'test_eval.json', '*.json')
     found = []
-    for scene, content in read_json(path, TypeAdapter(dict[str, _Scene])).items():
+    for scene, content in read_json(path, TypeAdapter(dict[Text, _Scene])).items():
         for token, frame in content.key_frames.items():
             asked = [each for step in STEPS for each in frame.QA.get(step, [])]
             for number, each in enumerate(asked):

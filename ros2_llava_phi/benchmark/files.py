@@ -15,6 +15,15 @@ class BenchmarkError(ValueError):
     """A benchmark file that cannot be used; the text names file, record and field."""
 
 
+def checked_text(text: str) -> str:
+    """Return a text; raises ValueError if it holds half of a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f'{text[:60]!r} is no Unicode text') from None
+    return text
+
+
 def checked_path(path: str) -> str:
     """Return a path within the folder of the files; raises ValueError if it leads out of it."""
     parts = PurePosixPath(path)
@@ -23,7 +32,8 @@ def checked_path(path: str) -> str:
     return path
 
 
-PathWithin = Annotated[StrictStr, AfterValidator(checked_path)]
+Text = Annotated[StrictStr, AfterValidator(checked_text)]
+PathWithin = Annotated[Text, AfterValidator(checked_path)]
 
 
 def find_file(data: Path, *patterns: str) -> Path:

@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import BaseModel, Field, StrictStr, TypeAdapter
 
 from .benchmark import LONG, Benchmark, Item
-from .files import PathWithin, check_same_ids, read_json, write_json
+from .files import PathWithin, Text, check_same_ids, read_json, write_json
 from .scores import Metric, Scores
 
 JUDGE = (
@@ -24,9 +24,9 @@ JUDGE = (
 
 class _Question(BaseModel):
     imagename: PathWithin
-    question: StrictStr
-    answer: StrictStr
-    capability: list[StrictStr]
+    question: Text
+    answer: Text
+    capability: list[Text]
 
 
 class _Grade(BaseModel):
@@ -80,7 +80,7 @@ def _mean_grade(grades: Mapping[str, _Grade], keys: Set[str]) -> float:
 
 
 def _questions(data: Path) -> dict[str, _Question]:
-    shape = TypeAdapter(Annotated[dict[str, _Question], Field(min_length=1)])
+    shape = TypeAdapter(Annotated[dict[Text, _Question], Field(min_length=1)])
     return read_json(data / 'mm-vet.json', shape)
 
 

@@ -12,10 +12,10 @@ from json import JSONDecoder
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, StrictInt, StrictStr, TypeAdapter
+from pydantic import BaseModel, StrictInt, TypeAdapter
 
 from .benchmark import SHORT_ANSWER, Benchmark, Item
-from .files import BenchmarkError, checked_path, find_file, read_json, read_lines
+from .files import BenchmarkError, Text, checked_path, find_file, read_json, read_lines
 from .scores import Metric, Scores
 
 QUESTIONS = 'NuScenes_*questions.json'
@@ -26,10 +26,10 @@ CHUNK = 1 << 20
 
 
 class _Question(BaseModel):
-    sample_token: StrictStr
-    question: StrictStr
-    answer: StrictStr | StrictInt
-    template_type: StrictStr
+    sample_token: Text
+    question: Text
+    answer: Text | StrictInt
+    template_type: Text
     num_hop: StrictInt
 
 

@@ -17,6 +17,7 @@ from .benchmark import SHORT, Benchmark, Item
 from .files import (
     BenchmarkError,
     PathWithin,
+    Text,
     by_id,
     check_known,
     check_same_ids,
@@ -34,10 +35,10 @@ JUDGE = (
 
 
 class _Question(BaseModel):
-    question_id: StrictStr
-    question: StrictStr
+    question_id: Text
+    question: Text
     episode_history: PathWithin
-    category: StrictStr
+    category: Text
 
 
 class _Prediction(BaseModel):

@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import BaseModel, StrictStr, TypeAdapter
 
 from .benchmark import SHORT_ANSWER, Benchmark, Item
-from .files import BenchmarkError, PathWithin, read_json_lines, write_json_lines
+from .files import BenchmarkError, PathWithin, Text, read_json_lines, write_json_lines
 from .scores import Metric, Scores
 
 CATEGORIES = ('random', 'popular', 'adversarial')
@@ -22,7 +22,7 @@ COUNTS = ('TP', 'FP', 'TN', 'FN')
 
 class _Question(BaseModel):
     image: PathWithin
-    text: StrictStr
+    text: Text
     label: Literal['yes', 'no']
 
 

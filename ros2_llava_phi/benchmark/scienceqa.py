@@ -14,6 +14,7 @@ from .benchmark import LONG, OPTION_LETTER, Benchmark, Item
 from .files import (
     BenchmarkError,
     PathWithin,
+    Text,
     by_id,
     check_known,
     read_json,
@@ -28,10 +29,10 @@ WITH_PICTURE = '<image>'
 
 
 class _Problem(BaseModel):
-    question: StrictStr
-    choices: list[StrictStr]
+    question: Text
+    choices: list[Text]
     answer: StrictInt
-    hint: StrictStr = ''
+    hint: Text = ''
     image: PathWithin | None = None
 
 

@@ -17,6 +17,7 @@ from .benchmark import SHORT_ANSWER, Benchmark, Item
 from .files import (
     BenchmarkError,
     PathWithin,
+    Text,
     by_id,
     find_file,
     read_json,
@@ -34,8 +35,8 @@ OCR = 'Reference OCR token: '
 class _Question(BaseModel):
     question_id: StrictInt
     image_id: PathWithin
-    question: StrictStr
-    answers: Annotated[list[StrictStr], Field(min_length=10, max_length=10)]
+    question: Text
+    answers: Annotated[list[Text], Field(min_length=10, max_length=10)]
 
 
 class _Questions(BaseModel):
@@ -43,8 +44,8 @@ class _Questions(BaseModel):
 
 
 class _Words(BaseModel):
-    image_id: StrictStr
-    ocr_tokens: list[StrictStr]
+    image_id: Text
+    ocr_tokens: list[Text]
 
 
 class _WordsFile(BaseModel):

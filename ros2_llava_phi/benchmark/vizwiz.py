@@ -13,7 +13,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field, StrictStr, TypeAdapter
 
 from .benchmark import SHORT_ANSWER, Benchmark, Item
-from .files import PathWithin, by_id, check_same_ids, find_file, read_json, write_json
+from .files import PathWithin, Text, by_id, check_same_ids, find_file, read_json, write_json
 from .normalise import CONTRACTED, normalise, normalise_for_submission, restoring, tidy
 from .scores import Metric, Scores
 from .soft_accuracy import percent, soft_accuracy
@@ -42,9 +42,9 @@ class _Human(BaseModel):
 
 class _Question(BaseModel):
     image: PathWithin
-    question: StrictStr
+    question: Text
     answers: list[_Human] = Field(default=[])
-    answer_type: StrictStr = ''
+    answer_type: Text = ''
 
 
 class _Prediction(BaseModel):

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, Field, StrictInt, StrictStr, TypeAdapter
 
 from .benchmark import SHORT_ANSWER, Benchmark, Item
-from .files import by_id, check_same_ids, find_file, read_json, write_json
+from .files import Text, by_id, check_same_ids, find_file, read_json, write_json
 from .normalise import normalise, normalise_for_submission, tidy
 from .scores import Metric, Scores
 from .soft_accuracy import percent, soft_accuracy
@@ -25,7 +25,7 @@ QUESTIONS, ANNOTATIONS = '*OpenEnded*questions.json', '*annotations.json'
 class _Question(BaseModel):
     question_id: StrictInt
     image_id: StrictInt
-    question: StrictStr
+    question: Text
 
 
 class _Questions(BaseModel):
@@ -40,8 +40,8 @@ def _with_answer(human: dict[str, Any]) -> dict[str, Any]:
 
 class _Annotation(BaseModel):
     question_id: StrictInt
-    question_type: StrictStr
-    answer_type: StrictStr
+    question_type: Text
+    answer_type: Text
     answers: Annotated[
         list[Annotated[dict[str, Any], AfterValidator(_with_answer)]], Field(min_length=1)
     ]

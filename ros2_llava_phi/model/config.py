@@ -30,7 +30,8 @@ class ModelError(ValueError):
 class StrictSettings(BaseModel):
     """Settings as a file has them: numbers are finite, and an unknown field is refused."""
 
-    model_config = ConfigDict(frozen=True, extra='forbid', allow_inf_nan=False)
+    # With any constraint, pydantic refuses text that is no Unicode; without one, it does not look.
+    model_config = ConfigDict(frozen=True, extra='forbid', allow_inf_nan=False, str_min_length=0)
 
     @model_validator(mode='before')
     @classmethod

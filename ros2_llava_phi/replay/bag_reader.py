@@ -137,11 +137,7 @@ def opened(path: Path) -> Iterator[Reader]:
     if not path.exists():
         raise BagError(f'{path} does not exist; name the folder of a rosbag2')
     if path.is_dir() and not (path / METADATA_FILE).is_file():
-        if not storage_files(path):
-            raise BagError(
-                f'{path} is no rosbag2: it holds neither .mcap nor .db3 files; '
-                'name the folder of a recording'
-            )
+        storage_files(path)
         raise BagError(
             f'{path} is not a rosbag2: it has no {METADATA_FILE}; '
             f'if the recording broke off, `ros2 bag reindex` writes a new one'

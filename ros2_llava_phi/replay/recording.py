@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from .bag import COMPRESSED_IMAGE, IMAGE, BagError
-from .bag_reader import announced_messages, damage_reported, opened
+from .bag_reader import METADATA_FILE, announced_messages, damage_reported, opened
 from .raw_message import Definition, RawMessage, Topic
 from .salvage import Salvage
 
@@ -89,8 +89,10 @@ class Recording:
         """Read without the bag's index from now on; raises the error if nothing is readable."""
         try:
             self._salvage = Salvage(self.path)
-        except BagError:
-            raise error from None
+        except BagError as nothing:
+            # Where metadata.yaml is missing as well, a new one would not help.
+            whole = self.path.is_file() or (self.path / METADATA_FILE).is_file()
+            raise (error if whole else nothing) from None
         self.topics, self.start_ns = self._salvage.topics, self._salvage.start_ns
         self._announced = self._announced or announced_messages(self.path)
 

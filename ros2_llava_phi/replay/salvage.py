@@ -38,7 +38,7 @@ class Salvage:
         for message in self.messages():
             times.append(message.recorded_ns)
         if not times:
-            raise BagError(f'{path} cannot be read: it is damaged, or no rosbag2')
+            raise BagError(f'{path} holds no readable message: it is damaged, or no rosbag2')
         self.start_ns, self.count = min(times), len(times)
 
     def messages(self) -> Iterator[RawMessage]:
@@ -63,9 +63,14 @@ def _extent(times_ns: Sequence[int]) -> str:
 
 
 def storage_files(path: Path) -> list[Path]:
-    """Return the files of a bag that hold messages, in the order of writing."""
+    """Return the files of a bag that hold messages, in their order; BagError if there are none."""
     files = list(path.iterdir()) if path.is_dir() else [path]
     kept = [each for each in files if _storage_suffix(each) in READERS and each.is_file()]
+    if not kept:
+        raise BagError(
+            f'{path} is no rosbag2: it holds neither .mcap nor .db3 files; '
+            'name the folder of a recording'
+        )
     return sorted(kept, key=lambda each: [int(n) for n in re.findall(r'\d+', each.name)])
 
 
