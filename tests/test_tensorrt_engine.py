@@ -97,7 +97,7 @@ def test_it_gives_what_the_network_does(
     shared = exact.encode(pixels(EVEN))
     for actual, *expected in zip(*(runs(e, shared) for e in (engine, exact, coarse)), strict=True):
         assert_as_close(actual, *expected)
-    assert gpu.launched == 7  # every decoded token, in a graph
+    assert gpu.launched == 5  # every decoded token but a cache's first, in a graph
 
 
 def test_rows_that_are_not_aligned_are_copied(tmp_path: Path, gpu: Gpu) -> None:

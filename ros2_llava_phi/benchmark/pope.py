@@ -109,14 +109,14 @@ def _questions(data: Path) -> dict[str, list[_Question]]:
 def _answers(predictions: Path) -> dict[str, list[_Prediction]]:
     """Return the answers by category: of a folder's files, or of the lines of one file."""
     if predictions.is_dir():
-        found = {}
-        for category in CATEGORIES:
-            files = sorted(predictions.glob(f'*{category}*'))
+        found: dict[str, list[_Prediction]] = {}
+        for sort in CATEGORIES:
+            files = sorted(predictions.glob(f'*{sort}*'))
             if len(files) > 1:
-                names = ' and '.join(each.name for each in files)
-                raise BenchmarkError(f'{predictions} holds {names} for {category}; leave one')
+                names = ' and '.join(file.name for file in files)
+                raise BenchmarkError(f'{predictions} holds {names} for {sort}; leave one')
             if files:
-                found[category] = read_json_lines(files[0], TypeAdapter(_Prediction))
+                found[sort] = read_json_lines(files[0], TypeAdapter(_Prediction))
         if not found:
             raise BenchmarkError(f'{predictions} holds no file for any of {", ".join(CATEGORIES)}')
         return found

@@ -59,14 +59,15 @@ class Shapes:
 
 def profiles(config: ModelConfig) -> list[Shapes]:
     """
-    Return what the decoder's plan is tuned for: prefill, and decode of a token.
+    Return what the decoder's plan is tuned for: prefill, decode, and decode of questions together.
 
-    Decode may be of a token for each of eight questions about one view. A profile of exactly one
-    token would make TensorRT lay out fp16 weights anew, and keep them twice.
+    A profile of exactly one token would make TensorRT lay out fp16 weights anew, and keep them
+    twice.
     """
     most = config.text.context_length
     usual = min(config.image_tokens + USUAL_QUESTION, most)
-    return [Shapes(1, usual, most), Shapes(1, 1, MOST_BRANCHES)]
+    together = Shapes(1, MOST_BRANCHES, MOST_BRANCHES)
+    return [Shapes(1, usual, most), Shapes(1, 1, 2), together]
 
 
 def build(

@@ -20,7 +20,7 @@ from .plans import DECODER_PLAN, VISION_PLAN, PlanManifest, mismatch
 from .tensorrt_library import library_name, load_tensorrt
 
 BF16_BYTES = 2
-PREFILL, DECODE = 0, 1  # the plan's profiles
+PREFILL, DECODE, TOGETHER = 0, 1, 2  # the plan's profiles
 # Added to the products of queries and keys that a token may not see: less than any. Infinity would
 # be no number where all that a kernel sees at once is hidden.
 HIDDEN = -1e9
@@ -112,12 +112,14 @@ class TensorrtEngine:
             size = max(encoder.device_memory_size_v2, decoder.device_memory_size_v2)
             self._activations = DeviceMemory(size, self._stream)
             self._vision = self._context(trt, encoder)
-            self._phases = [self._context(trt, decoder, profile) for profile in (PREFILL, DECODE)]
+            self._phases = [
+                self._context(trt, decoder, profile) for profile in (PREFILL, DECODE, TOGETHER)
+            ]
             # What TensorRT puts off until the first run must not happen while a graph is captured.
             self._captures = False
             token, cache = np.zeros((1, text.hidden_size), np.float32), self.new_cache()
             self._run(token, cache, in_a_row(0, 1))
-            self._captures = self._can_capture(cache)
+            self._captures = self._capture(cache) is not None
         except DeviceError as error:
             raise ModelError(f'{folder} cannot be loaded: {error}') from error
 
@@ -176,7 +178,8 @@ class TensorrtEngine:
         return self.prefill(self.embed([token]), cache)
 
     def step(self, token: int, cache: TensorrtCache) -> tuple[int, float]:
-        """Append one token; return the likeliest one to follow, and the log of its probability.
+        """
+        Append one token; return the likeliest one to follow, and the log of its probability.
 
         Of what the GPU computes, these two numbers are all that is copied to the host.
         """
@@ -206,19 +209,21 @@ class TensorrtEngine:
             start = cache.memory.address + index * cache.layer_bytes + cache.length * row
             zero(start, cache.capacity * row, tokens * row, heads, self._stream)
 
-    def _can_capture(self, cache: TensorrtCache) -> bool:
-        """Return whether a decoded token can be a graph: not every plan's kernels allow it."""
-        context = self._bound(cache, 1, 1)
+    def _capture(self, cache: TensorrtCache) -> Graph | None:
+        """
+        Return the graph of one decoded token; None where the plan's kernels do not allow it.
+
+        The token's context must have run with the cache's addresses before.
+        """
         try:
-            self._stream.capture(lambda: self._execute(context))
+            return self._stream.capture(lambda: self._execute(self._phases[DECODE]))
         except DeviceError as error:
             log = logging.getLogger(__name__)
             log.warning('decoding without a CUDA graph, and so slower: %s', error)
-            return False
-        return True
+            return None
 
     def _run(self, embeddings: Floats, cache: TensorrtCache, layout: Layout) -> None:
-        """Put a run of the decoder into the stream; one token's is a graph from then on."""
+        """Put a run of the decoder into the stream; one token's is a graph from the second on."""
         tokens = len(embeddings)
         buffers = self._buffers
         bias = np.full((tokens, cache.capacity), HIDDEN, np.float32)
@@ -228,13 +233,13 @@ class TensorrtEngine:
         buffers.positions.write(layout.positions.astype(np.int32))
         buffers.bias.write(to_half(bias, 'bf16'))
         buffers.last.write(layout.last.astype(np.int32))
-        if tokens > 1 or not self._captures:
-            self._execute(self._bound(cache, tokens, len(layout.last)))
-        else:
-            if cache.decode is None:
-                context = self._bound(cache, 1, 1)
-                cache.decode = self._stream.capture(lambda: self._execute(context))
+        if tokens == 1 and cache.decode is not None:
             cache.decode.launch()
+        else:
+            self._execute(self._bound(cache, tokens, len(layout.last)))
+            if tokens == 1 and self._captures:
+                cache.decode = self._capture(cache)
+                self._captures = cache.decode is not None
         if self._puts_rows_aside(tokens):
             row = BF16_BYTES * self.config.text.hidden_size
             scatter(
@@ -258,7 +263,7 @@ class TensorrtEngine:
     def _bound(self, cache: TensorrtCache, tokens: int, sequences: int) -> Any:
         """Return the context for tokens of so many sequences with a cache's addresses."""
         text, buffers = self.config.text, self._buffers
-        context = self._phases[DECODE if tokens == sequences else PREFILL]
+        context = self._phases[phase_of(tokens, sequences)]
         row = BF16_BYTES * text.hidden_size
         place: tuple[int, ...] = (1, text.context_length, text.hidden_size)
         if self._native:
@@ -295,6 +300,17 @@ class TensorrtEngine:
     def _execute(self, context: Any) -> None:
         if not context.execute_async_v3(self._stream.handle):
             raise DeviceError('TensorRT did not run the plan; its log has the reason')
+
+
+def phase_of(tokens: int, sequences: int) -> int:
+    """
+    Return the profile for tokens of so many sequences.
+
+    One token has a context for itself: graphs are bound to the shapes that it had.
+    """
+    if tokens == 1:
+        return DECODE
+    return TOGETHER if tokens == sequences else PREFILL
 
 
 def _deserialise(runtime: Any, file: Path) -> Any:

@@ -117,7 +117,7 @@ def _by_pair_key(records: Sequence[Record]) -> dict[tuple[object, ...], Record]:
         key = _pair_key(record)
         seen[key] += 1
         if not record.error:
-            found[(*key, seen[key])] = record
+            found[key, seen[key]] = record
     return found
 
 

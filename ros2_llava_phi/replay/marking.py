@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from ..benchmark.normalise import normalise
 from ..benchmark.soft_accuracy import soft_accuracy
 from .ground_truth import CANNOT_TELL
+from .possible import as_number
 from .record import Record
 
 # VQA's rule is about the answers of ten people (Antol et al. 2015).
@@ -55,11 +56,3 @@ def is_right(record: Record) -> bool:
 def right_when_blank(record: Record) -> bool:
     """Return whether the answer to the grey picture would have been right as well."""
     return record.when_blank is not None and soft_score(record.when_blank, record.truth) > 0.5
-
-
-def as_number(text: str) -> float | None:
-    """Return the number that a text is, a word up to ten included; None if it is none."""
-    try:
-        return float(normalise(text))
-    except ValueError:
-        return None

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from ..assistant.question import Kind, Question
 from ..model.config import StrictSettings
 from .field_path import parse_field_path
+from .possible import is_possible
 
 KINDS = {
     'text': Kind.FREE_TEXT,
@@ -16,6 +17,11 @@ KINDS = {
     'number': Kind.NUMBER,
 }
 KIND_NAMES = {kind: name for name, kind in KINDS.items()}
+EXPECTED = {
+    Kind.YES_NO: 'use yes or no, or `cannot tell`',
+    Kind.CHOICE: 'use one of its choices, or `cannot tell`',
+    Kind.NUMBER: 'use a number, or `cannot tell`',
+}
 
 
 class QuestionsError(ValueError):
@@ -172,6 +178,11 @@ class AskedQuestion(StrictSettings):
         self.to_question()
         if self.truth and self.labels:
             raise ValueError('truth and labels cannot be together; choose one of them')
+        for truth in self.truth:
+            if not any(is_possible(each, self.kind, self.choices) for each in truth.answers):
+                raise ValueError(
+                    f'truth {truth.answers[0]!r} can never be the answer: {EXPECTED[self.kind]}'
+                )
         return self
 
     def to_question(self) -> Question:

@@ -10,7 +10,7 @@ import zstandard
 from lz4.frame import LZ4FrameDecompressor
 from mcap.data_stream import ReadDataStream
 from mcap.opcode import Opcode
-from mcap.records import Channel, Chunk, Footer, McapRecord, Message, Schema
+from mcap.records import Channel, Chunk, Footer, McapRecord, Message, Schema, Statistics
 from mcap.stream_reader import StreamReader, breakup_chunk
 
 from .raw_message import Definition, RawMessage, Topic
@@ -35,6 +35,7 @@ class McapRemains:
     def messages(self) -> Iterator[RawMessage]:
         """Yield the messages of every readable chunk, in the order of recording within it."""
         place, lost_chunks, lost_ns, complete = 0, 0, 0, False
+        written, found = 0, 0
         with self._path.open('rb') as file:
             reader = StreamReader(file, emit_chunks=True, record_size_limit=LARGEST_RECORD)
             records = reader.records
@@ -52,6 +53,9 @@ class McapRemains:
                 if isinstance(record, Chunk) and not readable:
                     lost_chunks += 1
                     lost_ns += max(0, record.message_end_time - record.message_start_time)
+                if isinstance(record, Statistics):
+                    written = record.message_count
+                found += sum(isinstance(each, Message) for each in inside)
                 yield from self._take(inside)
             if not complete:
                 file.seek(place)
@@ -61,6 +65,8 @@ class McapRemains:
         elif lost_chunks:
             lost_s = lost_ns / 1e9
             self.loss = f'is damaged: {lost_chunks} of its chunks cannot be read, {lost_s:.1f} s'
+        elif found < written:
+            self.loss = f'is damaged: {written - found} of its {written} messages cannot be found'
 
     def _take(self, records: list[McapRecord]) -> Iterator[RawMessage]:
         messages = []

@@ -17,7 +17,6 @@ from .confidence_scores import (
 from .flips import Flips, count_flips
 from .latency import Latency, latency
 from .marking import (
-    as_number,
     exact_match,
     is_right,
     is_scored,
@@ -25,6 +24,7 @@ from .marking import (
     said,
     score,
 )
+from .possible import as_number
 from .proportion import Proportion, proportion
 from .record import Record
 from .yes_no_scores import YesNoScores, yes_no_scores
