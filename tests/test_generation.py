@@ -314,3 +314,13 @@ def test_large_queries_and_keys_do_not_overflow_in_fp16() -> None:
     assert out.dtype == torch.float16
     expected = attend(q.float(), k.float(), v.float(), mask)
     torch.testing.assert_close(out.float(), expected, atol=2e-3, rtol=2e-3)
+
+
+@pytest.mark.parametrize(('temperature', 'top_p'), [(1e-40, 0.95), (1e-310, 1.0), (1.0, 1e-50)])
+def test_the_smallest_settings_take_the_likeliest(
+    assistant: Assistant, temperature: float, top_p: float
+) -> None:
+    view = assistant.look(frame())
+    sampling = Sampling(temperature, top_p, seed=5)
+    drawn = assistant.ask(view, Question('?', max_tokens=4, sampling=sampling))
+    assert drawn.text == assistant.ask(view, Question('?', max_tokens=4)).text

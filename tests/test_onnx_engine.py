@@ -344,6 +344,15 @@ def test_an_export_of_other_weights_is_not_run(tmp_path: Path) -> None:
     assert load_assistant(str(folder), 'torch').identity.engine == 'torch'
 
 
+def test_an_export_of_other_settings_is_not_run(tmp_path: Path) -> None:
+    folder = make_model(tmp_path / 'model')
+    export(open_checkpoint(folder), folder / EXPORT_FOLDER, 'model', 'int8')
+    settings = json.loads((folder / 'config.json').read_text())
+    (folder / 'config.json').write_text(json.dumps(settings | {'temperature': 2.0}))
+    with pytest.raises(ModelError, match=r'was made with another config.json than that in '):
+        load_assistant(str(folder))
+
+
 def test_what_an_export_began_it_takes_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

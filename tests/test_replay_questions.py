@@ -68,6 +68,14 @@ def test_csv_says_the_same(tmp_path: Path) -> None:
     [
         ('questions: []', 'field questions: it is empty; one at least must stand there'),
         ('', 'holds no questions'),
+        *(
+            (f'questions: [{{question: A, {kind}, truth: [{{answers: {truth}}}]}}]', said)
+            for kind, truth, said in (
+                ('kind: yes_no', 'maybe', "'maybe' can never be the answer: use yes or no"),
+                ('kind: number', 'many', "'many' can never be the answer: use a number"),
+                ('kind: choice, choices: [sun, rain]', 'snow', 'use one of its choices'),
+            )
+        ),
         ('{', 'is no YAML'),
         ('!!bool foo', 'is no YAML'),
         ("!!int ''", 'is no YAML'),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mcap.reader import make_reader
 from replay_stand_in import COLOURS, PERIOD_NS, START_NS, Scripted, picture, write_recording
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
@@ -78,7 +79,8 @@ def test_a_recording_that_broke_off_is_read_as_far_as_it_goes(
     assert f'{part[-1].at_s:.1f} s into it' in notes.notes[0]
 
 
-def test_what_lies_behind_a_damaged_chunk_is_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize('damage', ['content', 'opcode'])
+def test_what_lies_behind_a_damaged_chunk_is_read(tmp_path: Path, damage: str) -> None:
     def frames() -> Iterator[tuple[str, Frame]]:
         # Noise, so that there are several chunks of a megabyte.
         rng = np.random.default_rng(0)
@@ -89,12 +91,23 @@ def test_what_lies_behind_a_damaged_chunk_is_read(tmp_path: Path) -> None:
     write_bag(tmp_path / 'bag', Storage.MCAP, frames(), jpeg_quality=100, zstd=True)
     file = tmp_path / 'bag' / 'bag.mcap'
     data = bytearray(file.read_bytes())
-    middle = len(data) // 2
-    data[middle : middle + 50] = bytes(50)
+    if damage == 'content':
+        middle = len(data) // 2
+        data[middle : middle + 50] = bytes(50)
+    else:
+        with file.open('rb') as stream:
+            summary = make_reader(stream).get_summary()
+        assert summary is not None
+        data[summary.chunk_indexes[1].chunk_start_offset] = 0x86  # no record of MCAP
+        (tmp_path / 'bag' / 'metadata.yaml').unlink()
     file.write_bytes(data)
     records, notes = ask(tmp_path / 'bag')
     assert 0 < len(records) < 12
     assert records[0].stamp_ns == START_NS and records[-1].stamp_ns == START_NS + 11 * PERIOD_NS
+    if damage == 'opcode':
+        lost = f'{12 - len(records)} of its 12 messages cannot be found'
+        assert any(lost in each for each in notes.notes)
+        return
     assert any(f'{len(records)} of 12 messages on /front/image' in each for each in notes.notes)
     assert any('1 of its chunks cannot be read, ' in each for each in notes.notes)
 

@@ -17,7 +17,7 @@ from ros2_llava_phi.replay.headline import headline
 from ros2_llava_phi.replay.questions import QuestionsFile
 from ros2_llava_phi.replay.questions_file import read_questions
 from ros2_llava_phi.replay.replay import conclude, open_recordings, run_offline
-from ros2_llava_phi.replay.results import ResultsError, read_results
+from ros2_llava_phi.replay.results import ResultsError, ResultsFile, read_results
 from ros2_llava_phi.replay.run_folder import Run
 from ros2_llava_phi.replay.summary import Summary
 
@@ -292,3 +292,15 @@ def test_ray_gives_the_same(folder: Path) -> None:
         for out in (folder / 'ray', folder / 'one')
     )
     assert first == second
+
+
+def test_only_one_process_writes_results(folder: Path) -> None:
+    run(folder)
+    path = folder / 'out' / 'results.jsonl'
+    whole = path.read_bytes()
+    with ResultsFile(path), pytest.raises(ResultsError, match='another process is writing'):
+        run(folder)
+    assert path.read_bytes() == whole
+    path.write_bytes(whole + whole.splitlines(keepends=True)[0])
+    with pytest.raises(ResultsError, match='line 13 is about what an earlier line is; remove it'):
+        run(folder)

@@ -138,6 +138,14 @@ def test_runs_are_compared_pair_by_pair() -> None:
     assert (changed.change, changed.before, changed.now) == ('worse', 'red', 'blue')
 
 
+def test_frames_of_one_stamp_are_compared_each_with_itself() -> None:
+    texts = ('red', 'blue', 'red', 'green')
+    run = [record(frame=i, stamp_ns=7, text=text, truth=('red',)) for i, text in enumerate(texts)]
+    comparison = compare('same', run, run)
+    assert (comparison.pairs, comparison.better, comparison.worse) == (4, 0, 0)
+    assert comparison.changed == []
+
+
 def test_all_scores_of_some_records() -> None:
     yes = {'kind': 'yes_no', 'allowed': ('Yes', 'No'), 'question': 'Red?'}
     records = [

@@ -8,7 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
-from ros2_llava_phi.model.config import CONFIG_FILE, ModelError, TextConfig, read_json
+from ros2_llava_phi.model.config import (
+    CONFIG_FILE,
+    ModelError,
+    TextConfig,
+    read_config,
+    read_json,
+    read_settings,
+)
 from ros2_llava_phi.model.files_hash import files_hash
 from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE
 
@@ -105,12 +112,19 @@ def read_embeddings(path: Path, text: TextConfig) -> NDArray[np.floating[Any]]:
 
 
 def check_source(export: Path, manifest: Manifest, checkpoint: Path) -> None:
-    """Raise ModelError if an export is of other weights than the checkpoint it lies beside."""
+    """Raise ModelError if an export is of another model than the checkpoint it lies beside."""
     sources = [checkpoint / Path(name).name for name in manifest.weight_files]
     if not all(path.is_file() for path in sources) or files_hash(sources) != manifest.weights_hash:
         raise ModelError(
             f'{export} is not of the weights in {checkpoint}: export them anew, or use the engine '
             'torch'
+        )
+    settings = read_settings(checkpoint / CONFIG_FILE)
+    # That of other layouts is not in these words.
+    if 'vision' in settings and read_config(checkpoint) != read_config(export):
+        raise ModelError(
+            f'{export} was made with another {CONFIG_FILE} than that in {checkpoint}: export it '
+            'anew, or use the engine torch'
         )
 
 
