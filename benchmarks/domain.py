@@ -29,7 +29,7 @@ from ros2_llava_phi.training.validation import Validation, validate
 
 RECIPE = Path(__file__).parent.parent / 'config' / 'train' / 'domain_lora.yaml'
 TRAINING_SEED, HELD_OUT_SEED = 31, 910_001
-SCENES = {Sort.THERMAL: 1700, Sort.KNOWN: 600}
+SCENES = {Sort.THERMAL: 2000, Sort.KNOWN: 700}
 
 
 def ask(model: str, path: Path) -> Validation:
