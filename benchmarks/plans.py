@@ -2,7 +2,7 @@
 Plans of a full-size LLaVA-Phi with random weights, for a GPU that need not be there.
 
 Exports in each precision and builds, each in a process of its own: time, memory and size. Needs
-TensorRT-RTX (or TensorRT and a GPU, with `--target ''`), 30 GB on the disk and 10 GB of memory.
+TensorRT-RTX (or TensorRT and a GPU, with `--target ''`), 30 GB on the disk and 16 GB of memory.
 """
 
 import argparse
