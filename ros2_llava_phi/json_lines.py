@@ -14,7 +14,8 @@ def open_for_me(path: Path) -> int:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        cut_off_half_line(path)
+        # By line feeds alone: other separators may stand within a text.
+        os.ftruncate(descriptor, path.read_bytes().rfind(b'\n') + 1)
     except BaseException:
         os.close(descriptor)
         raise
@@ -26,9 +27,3 @@ def whole_lines(path: Path) -> list[bytes]:
     # By line feeds alone: other separators may stand within a text.
     *lines, _ = path.read_bytes().split(b'\n')
     return lines
-
-
-def cut_off_half_line(path: Path) -> None:
-    """Make a file end behind its last whole line; a file that is not there is left alone."""
-    if path.exists():
-        os.truncate(path, path.read_bytes().rfind(b'\n') + 1)

@@ -4,6 +4,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +32,8 @@ def ask(path: Path, *questions: dict[str, object]) -> tuple[list[Record], Record
     file = QuestionsFile.model_validate({'questions': questions or [{'question': 'What?'}]})
     asking = Asking(Recording(path), file)
     watch = Watch(asking.recording, asking.cameras)
-    groups = replay_offline(asking, Scripted(), on_frame=watch.see)  # type: ignore[arg-type]
+    assistant: Any = Scripted()
+    groups = replay_offline(asking, assistant, on_frame=watch.see)
     records = [record for group in groups for record in group]
     return records, watch.notes(asking.questions)
 

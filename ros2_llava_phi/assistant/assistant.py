@@ -116,14 +116,13 @@ class Assistant:
         counts for each in equal parts. In the place of a question that does not fit the
         model's context stands the error; none can be followed up.
         """
+        if view.nothing_to_see:
+            return [self.ask(view, question) for question in questions]
         view.unread = []
         answers: dict[int, Answer | QuestionError] = {}
         asked = []
         for place, question in enumerate(questions):
             try:
-                if view.nothing_to_see:
-                    answers[place] = self.ask(view, question)
-                    continue
                 _, tokens = self._prompt(view, question, follow_up=False)
                 self._check_room(view.prefix, len(tokens), question)
                 asked.append(Asked(place, question, tokens))

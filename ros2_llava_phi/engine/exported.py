@@ -12,9 +12,9 @@ from ros2_llava_phi.model.config import (
     CONFIG_FILE,
     ModelError,
     TextConfig,
+    has_own_config,
     read_config,
     read_json,
-    read_settings,
 )
 from ros2_llava_phi.model.files_hash import files_hash
 from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE
@@ -119,9 +119,8 @@ def check_source(export: Path, manifest: Manifest, checkpoint: Path) -> None:
             f'{export} is not of the weights in {checkpoint}: export them anew, or use the engine '
             'torch'
         )
-    settings = read_settings(checkpoint / CONFIG_FILE)
     # That of other layouts is not in these words.
-    if 'vision' in settings and read_config(checkpoint) != read_config(export):
+    if has_own_config(checkpoint) and read_config(checkpoint) != read_config(export):
         raise ModelError(
             f'{export} was made with another {CONFIG_FILE} than that in {checkpoint}: export it '
             'anew, or use the engine torch'

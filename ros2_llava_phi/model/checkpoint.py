@@ -16,6 +16,7 @@ from .config import (
     ModelError,
     Settings,
     TextConfig,
+    has_own_config,
     read_config,
     read_settings,
 )
@@ -72,7 +73,7 @@ def open_checkpoint(
     layout = find_layout(tensors)
     config_folder = folder if base is None or (folder / CONFIG_FILE).is_file() else base
     tokenizer_folder = folder if base is None or has_tokenizer(folder) else base
-    if layout.own or _has_own_config(config_folder):
+    if layout.own or has_own_config(config_folder):
         config = read_config(config_folder)
         return Checkpoint(folder, config, layout, tensors, adapter, tokenizer_folder)
     stored = {name.removeprefix(layout.vision): tensors[name].shape for name in tensors}
@@ -91,11 +92,6 @@ def with_end_of_text(text: TextConfig, tokenizer_folder: Path) -> TextConfig:
     """
     end = end_of_text(tokenizer_folder)
     return text if end is None else text.model_copy(update={'eos_token_id': end})
-
-
-def _has_own_config(folder: Path) -> bool:
-    """Return whether config.json is this project's, as beside adapters that it trained."""
-    return {'vision', 'text'} <= read_settings(folder / CONFIG_FILE).keys()
 
 
 def _find_base(folder: Path, base: Path | None, adapter: Adapter | None, extra: bool) -> Path:

@@ -195,6 +195,11 @@ def read_settings(path: Path) -> Settings:
     return settings
 
 
+def has_own_config(folder: Path) -> bool:
+    """Return whether a folder's config.json is this project's; raises ModelError without one."""
+    return {'vision', 'text'} <= read_settings(folder / CONFIG_FILE).keys()
+
+
 @contextmanager
 def errors_that_name(where: str) -> Iterator[None]:
     """Turn what is wrong with settings into ModelError in one line that names their file."""
