@@ -1,5 +1,6 @@
 """Folders that hold parts, adapters or shards; converted ones; and what is wrong with them."""
 
+import errno
 import json
 import os
 import pickle
@@ -27,6 +28,7 @@ from ros2_llava_phi.model.checkpoint import load_network, open_checkpoint
 from ros2_llava_phi.model.config import ModelError
 from ros2_llava_phi.model.convert import convert
 from ros2_llava_phi.model.inspection import inspect
+from ros2_llava_phi.model.network import LlavaPhi
 from ros2_llava_phi.model.prompt import SYSTEM
 
 SIZE = 'narrow'
@@ -417,6 +419,21 @@ def run(*arguments: object) -> tuple[int, str]:
     command = [sys.executable, '-c', code, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
+
+
+def test_a_conversion_that_fails_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, out = make_model(tmp_path / 'start'), tmp_path / 'new' / 'out'
+
+    def half(network: LlavaPhi, folder: Path, *more: Any) -> None:
+        (folder / 'model.safetensors').write_bytes(b'half')
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr('ros2_llava_phi.model.convert.save_network', half)
+    with pytest.raises(ModelError, match='out cannot be written: No space left'):
+        convert(open_checkpoint(start), out, 'hf')
+    assert not out.parent.exists()
 
 
 def test_the_commands(tmp_path: Path) -> None:

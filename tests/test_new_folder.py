@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ros2_llava_phi.engine.new_folder import new_folder
 from ros2_llava_phi.model.config import ModelError
+from ros2_llava_phi.model.new_folder import new_folder
 
 
 def names(folder: Path) -> list[str]:

@@ -20,6 +20,7 @@ MODULE = ROOT / 'ros2_llava_phi'
 # Who may import whom: a part imports from its own floor or from one below.
 FLOORS = {
     'json_lines': 0,
+    'yaml_file': 0,
     'model': 0,
     'engine': 1,
     'assistant': 2,

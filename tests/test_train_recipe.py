@@ -151,6 +151,13 @@ def test_what_is_no_recipe_at_all(tmp_path: Path, content: bytes) -> None:
         read_recipe(tmp_path / 'none.yaml')
 
 
+def test_a_setting_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / 'recipe.yaml'
+    path.write_text(f'{RECIPES[0].read_text()}\nstage: domain\n')
+    with pytest.raises(TrainingError, match="'stage' stands twice"):
+        read_recipe(path)
+
+
 def test_a_recipe_survives_being_written_down() -> None:
     recipe = read_recipe(RECIPES[0])
     assert Recipe.model_validate(recipe.model_dump(mode='json')) == recipe

@@ -500,6 +500,13 @@ def test_a_dry_run_shows_labels_time_and_memory_and_writes_nothing(
     assert '4 steps of' in printed
     assert 'GiB of memory' in printed
     assert not (tmp_path / 'out').exists()
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out' / 'photo.jpg').touch()
+    AcceleratorState._reset_state(True)
+    with pytest.raises(SystemExit) as stopped:
+        main.main()
+    assert stopped.value.code == 2
+    assert 'out holds something else than a run' in capsys.readouterr().err
 
 
 CANNOT_RUN: dict[str, tuple[dict[str, Any], str]] = {

@@ -11,6 +11,7 @@ from .labels import PICTURE, Labelled
 from .recipe import Recipe
 from .run import make_trainer
 from .samples import read_samples
+from .saves import check_run
 from .start import open_start
 from .trainer import Trainer, start_accelerator
 from .watch import memory_gib
@@ -29,6 +30,7 @@ def dry_run(recipe: Recipe, console: Console) -> None:
     accelerator = start_accelerator(recipe)
     origin = open_start(recipe.start, recipe.seed)
     samples = read_samples(recipe, origin.tokenizer, origin.config, console)
+    check_run(recipe.out, recipe, samples.fingerprint)
     trainer = make_trainer(recipe, origin, samples, accelerator)
     console.print('What carries loss is green; the rest is only read.')
     for step in range(min(BATCHES, trainer.steps)):

@@ -5,10 +5,10 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from ros2_llava_phi.model.config import StrictSettings, first_problem
+from ros2_llava_phi.yaml_file import YamlError, read_yaml
 
 from .data.data_set import DataSet
 
@@ -231,12 +231,9 @@ def read_recipe(path: Path) -> Recipe:
     Raises TrainingError in one line that names the file and the field.
     """
     try:
-        content: Any = yaml.safe_load(path.read_bytes())
-    except OSError as error:
-        raise TrainingError(f'{path} cannot be read: {error.strerror}') from error
-    except Exception as error:
-        # Beside its own errors, whatever a tag such as `!!bool` on a wrong value leads to.
-        raise TrainingError(f'{path} is no YAML: {error}') from error
+        content = read_yaml(path)
+    except YamlError as error:
+        raise TrainingError(str(error)) from error
     if not isinstance(content, dict):
         raise TrainingError(f'{path} holds no settings by name')
     try:

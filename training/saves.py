@@ -55,34 +55,39 @@ class _StateFile(StrictSettings):
     scaler: dict[str, int | float] | None = None
 
 
-def open_run(out: Path, recipe: Recipe, fingerprint: str) -> Path:
+def check_run(out: Path, recipe: Recipe, fingerprint: str) -> bool:
     """
-    Make the folder of a run, or take that of an interrupted one; return it.
+    Return whether there is a run in a folder to go on with; nothing is written.
 
     fingerprint: of the data that the recipe names.
 
     Raises TrainingError if a run of another recipe or other data is there, or anything else.
     """
+    path = out / RUN / RECIPE_FILE
+    if not path.is_file():
+        if out.exists() and (not out.is_dir() or any(p.name != RUN for p in out.iterdir())):
+            raise TrainingError(f'{out} holds something else than a run; give another out')
+        return False
+    try:
+        theirs = read_settings(path)
+    except ModelError as error:
+        raise TrainingError(f'{error}; give another out, or remove that run') from error
+    _refuse_other(out, theirs, recipe.model_dump(mode='json'))
+    if theirs.get('fingerprint') != fingerprint:
+        raise TrainingError(f'the data is not what the run in {out} began with; give another out')
+    return True
+
+
+def open_run(out: Path, recipe: Recipe, fingerprint: str) -> Path:
+    """Make the folder of a run, or take that of an interrupted one; return it. See check_run."""
     folder = out / RUN
-    path = folder / RECIPE_FILE
-    mine = recipe.model_dump(mode='json')
-    if path.is_file():
-        try:
-            theirs = read_settings(path)
-        except ModelError as error:
-            raise TrainingError(f'{error}; give another out, or remove that run') from error
-        _refuse_other(out, theirs, mine)
-        if theirs.get('fingerprint') != fingerprint:
-            raise TrainingError(
-                f'the data is not what the run in {out} began with; give another out'
-            )
+    if check_run(out, recipe, fingerprint):
         for left in folder.glob(f'*{PARTIAL}'):
             shutil.rmtree(left) if left.is_dir() else left.unlink()
         return folder
-    if out.exists() and (not out.is_dir() or any(p.name != RUN for p in out.iterdir())):
-        raise TrainingError(f'{out} holds something else than a run; give another out')
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(path, json.dumps({**mine, 'fingerprint': fingerprint}, indent=2) + '\n')
+    content = {**recipe.model_dump(mode='json'), 'fingerprint': fingerprint}
+    write_text(folder / RECIPE_FILE, json.dumps(content, indent=2) + '\n')
     return folder
 
 

@@ -43,11 +43,11 @@ def build(
     """Compile a model for a GPU with TensorRT; takes minutes, once for each machine."""
     from ..assistant.load import find_checkpoint, find_model
     from ..engine.exported import is_exported, read_manifest
-    from ..engine.new_folder import check_new
     from ..engine.plans import read_plan_manifest
     from ..engine.tensorrt_build import build as write
     from ..engine.tensorrt_build import check_machine
     from ..model.config import ModelError
+    from ..model.new_folder import check_new
     from .progress import shown_progress
 
     folder = find_model(model)
@@ -84,8 +84,8 @@ def exported(
     """Export a checkpoint beside the folder that is to be written, for as long as it is needed."""
     from ..assistant.load import model_name
     from ..engine.export import export
-    from ..engine.new_folder import new_folder
     from ..model.checkpoint import open_checkpoint
+    from ..model.new_folder import new_folder
 
     beside = out.absolute().with_name(f'.{out.name}.export')
     # Unfinished for all that time: what is left when it is killed, the next one removes.

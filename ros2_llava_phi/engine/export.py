@@ -23,13 +23,13 @@ from onnxscript.optimizer import optimize_ir
 from torch import Tensor, nn
 
 from ros2_llava_phi.model.config import ModelError, write_config
+from ros2_llava_phi.model.new_folder import new_folder
 from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE, load_tokenizer
 from ros2_llava_phi.model.weights import Checkpoint
 
 from .calibration import Prompt, calibrate
 from .exported import EMBEDDINGS, write_manifest
 from .golden import GOLDEN, record
-from .new_folder import new_folder
 from .onnx_parts import ONNXRUNTIME
 from .quantise import QuantisedWeight, quantise
 from .tensorrt_parts import TENSORRT

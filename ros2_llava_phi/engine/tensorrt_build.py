@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from ros2_llava_phi.model.config import CONFIG_FILE, ModelConfig, ModelError, read_config
+from ros2_llava_phi.model.new_folder import new_folder
 from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE
 
 from .branches import MOST_BRANCHES
@@ -32,7 +33,6 @@ from .exported import (
     read_manifest,
 )
 from .golden import GOLDEN, check
-from .new_folder import new_folder
 from .plans import DECODER_PLAN, VISION_PLAN, read_plan_manifest, write_plan_manifest
 from .tensorrt_engine import TensorrtEngine
 from .tensorrt_library import (

@@ -13,6 +13,7 @@ from tokenizers import AddedToken, Tokenizer
 
 from .config import CONFIG_FILE, ModelConfig, ModelError, Settings
 from .layout import HF, ORIGINAL, OWN
+from .new_folder import new_folder
 from .picture_settings import PICTURE_FILE, PROCESSOR_FILE, picture_settings
 from .prompt import PICTURE_TEXT
 from .published_config import to_hf, to_original
@@ -31,21 +32,20 @@ def convert(checkpoint: Checkpoint, out: Path, layout: str) -> None:
     LlavaForConditionalGeneration's, which every version of transformers reads. `<image>` and
     padding take the first two ids that the tokenizer leaves free there.
 
-    Raises ModelError if the folder is there already, the tokenizer leaves no id free, or the
+    Raises ModelError if the folder is not a new one, the tokenizer leaves no id free, or the
     checkpoint cannot be read.
     """
     if layout not in LAYOUTS:
         raise ModelError(f'there is no layout {layout!r}; layouts: {", ".join(LAYOUTS)}')
-    if out.exists() and any(out.iterdir()):
-        raise ModelError(f'{out} is not empty; give a new folder')
     config = checkpoint.config
     tokenizer = load_tokenizer(checkpoint.tokenizer_folder, config.text.vocab_size)
     tokenizer.encode_special_tokens = False
     files = _files(config, tokenizer, layout)
-    save_network(checkpoint.read(dtype=None), out, None, LAYOUTS[layout])
-    tokenizer.save(str(out / TOKENIZER_FILE))
-    for name, settings in files.items():
-        (out / name).write_text(json.dumps(settings, indent=2) + '\n')
+    with new_folder(out):
+        save_network(checkpoint.read(dtype=None), out, None, LAYOUTS[layout])
+        tokenizer.save(str(out / TOKENIZER_FILE))
+        for name, settings in files.items():
+            (out / name).write_text(json.dumps(settings, indent=2) + '\n')
 
 
 def _files(config: ModelConfig, tokenizer: Tokenizer, layout: str) -> dict[str, Settings]:

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from ..model.config import shown
 from ..training.data.conversation import DataError
 from ..training.data.csv_file import csv_records
+from ..yaml_file import YamlError, read_yaml
 from .questions import QuestionsError, QuestionsFile
 
 # The columns of a CSV file, and where each belongs in a question; `|` parts several values.
@@ -36,14 +36,9 @@ def read_questions(path: Path) -> QuestionsFile:
     if path.suffix.lower() == '.csv':
         return _checked(path, {'questions': _csv_questions(path)})
     try:
-        content = yaml.safe_load(path.read_text(encoding='utf-8-sig'))
-    except UnicodeDecodeError as error:
-        raise QuestionsError(f'{path}: byte {error.start} is no UTF-8') from error
-    except OSError as error:
-        raise QuestionsError(f'{path} cannot be read: {error.strerror}') from error
-    except Exception as error:
-        # Beside its own errors, whatever a tag such as `!!bool` on a wrong value leads to.
-        raise QuestionsError(f'{path} is no YAML: {" ".join(str(error).split())}') from error
+        content = read_yaml(path)
+    except YamlError as error:
+        raise QuestionsError(str(error)) from error
     if isinstance(content, list):
         content = {'questions': content}
     if not isinstance(content, dict):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ros2_llava_phi.engine.new_folder import new_folder
+from ros2_llava_phi.model.new_folder import new_folder
 from ros2_llava_phi.replay.bag import BagError
 from ros2_llava_phi.replay.bag_reader import CameraMessage, picture
 from ros2_llava_phi.replay.frame_choice import FrameChoice

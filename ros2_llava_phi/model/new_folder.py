@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ros2_llava_phi.model.config import ModelError
+from .config import ModelError
 
 # In a folder while it is written, and locked: what is found unlocked was left by a killed process.
 UNFINISHED = '.unfinished'

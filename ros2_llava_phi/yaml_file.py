@@ -1,0 +1,45 @@
+"""YAML files as people write them: whatever is wrong is one sentence, a name given twice, too."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from yaml.nodes import MappingNode, Node, ScalarNode
+
+
+class YamlError(ValueError):
+    """A file that cannot be read, or is no YAML; one line that says where and why."""
+
+
+def read_yaml(path: Path) -> Any:
+    """
+    Return what a YAML file in UTF-8 holds: plain values, lists and dicts, nothing that runs code.
+
+    A name that stands twice in one mapping is refused, where YAML's readers would take the last.
+    Raises YamlError.
+    """
+    try:
+        # SafeLoader's own, so that nothing in a file chooses what is built.
+        return yaml.load(path.read_text(encoding='utf-8-sig'), _Loader)
+    except UnicodeDecodeError as error:
+        raise YamlError(f'{path}: byte {error.start} is no UTF-8') from error
+    except OSError as error:
+        raise YamlError(f'{path} cannot be read: {error.strerror}') from error
+    except Exception as error:
+        # Beside its own errors, whatever a tag such as `!!bool` on a wrong value leads to.
+        raise YamlError(f'{path} is no YAML: {" ".join(str(error).split())}') from error
+
+
+class _Loader(yaml.SafeLoader):
+    def compose_mapping_node(self, anchor: dict[Any, Node]) -> MappingNode:
+        # Before anything is merged (`<<`): what a mapping sets over another's is no repetition.
+        node = super().compose_mapping_node(anchor)
+        seen = set()
+        for key, _ in node.value:
+            name = key.tag, str(key.value)
+            if isinstance(key, ScalarNode) and name in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f'{key.value[:60]!r} stands twice', problem_mark=key.start_mark
+                )
+            seen.add(name)
+        return node
