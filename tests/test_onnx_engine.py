@@ -145,8 +145,7 @@ def rounded_network(folder: Path, bits: int, for_many: bool) -> LlavaPhi:
         linear = network.get_submodule(path)
         assert isinstance(linear, torch.nn.Linear)
         weight = linear.weight
-        in_columns = for_many and path.startswith('decoder.')
-        size = weight.shape[1] if in_columns else block_size(weight.shape[1])
+        size = weight.shape[1] if for_many else block_size(weight.shape[1])
         rounded = quantise(weight.detach().numpy(), layer_bits, size)
         weight.data = torch.from_numpy(rounded.dequantised())
     return network
@@ -210,16 +209,24 @@ def test_only_processors_that_multiply_int8_exactly_do(
     assert multiplies_int8(machine, tmp_path / 'none') is (machine == 'aarch64')
 
 
-def test_a_processor_that_does_not_multiply_int8_prefills_as_it_decodes(
+def test_a_processor_that_does_not_multiply_int8_goes_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = random_model(tmp_path / 'model', CONFIGS['small'])
-    monkeypatch.setattr('ros2_llava_phi.engine.onnx_engine.multiplies_int8', lambda: False)
-    engine = exported(folder, tmp_path / 'export', 'mixed')
+    engines = []
+    for multiplies in (True, False):
+        monkeypatch.setattr(
+            'ros2_llava_phi.engine.onnx_engine.multiplies_int8', lambda answer=multiplies: answer
+        )
+        engines.append(exported(folder, tmp_path / f'export {multiplies}', 'mixed'))
+    with_integers, without = engines
     reference = TorchEngine(rounded_network(folder, 4, for_many=False))
     prompt = reference.embed(list(range(30)))
     expected = reference.prefill(prompt, reference.new_cache())
-    assert_within(0.02, engine.prefill(prompt, engine.new_cache()), expected)
+    assert_within(0.02, without.prefill(prompt, without.new_cache()), expected)
+    picture = without.encode(pixels(without.config))
+    assert_within(0.02, picture, reference.encode(pixels(reference.config)))
+    assert not np.array_equal(picture, with_integers.encode(pixels(without.config)))
 
 
 def test_a_network_that_computes_nan_is_an_error(tmp_path: Path) -> None:
@@ -262,10 +269,10 @@ def test_what_is_damaged_is_not_loaded(good: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ('change', 'says'),
     [
-        ({'format': 1}, 'format: .*it is 1, of another version, and not 2; export again'),
+        ({'format': 1}, 'format: .*it is 1, of another version, and not 3; export again'),
         ({'precision': 'fp8'}, 'precision'),
-        ({'files': {'../../secret': '0'}}, 'it must list 9 files; different: ../../secret'),
-        ({'files': {}}, 'it must list 9 files; different: config.json, decoder.onnx'),
+        ({'files': {'../../secret': '0'}}, 'it must list 11 files; different: ../../secret'),
+        ({'files': {}}, 'it must list 11 files; different: config.json, decoder.onnx'),
         ({'files': None}, 'files'),
     ],
 )
@@ -303,7 +310,7 @@ def signed(folder: Path) -> Path:
         ({'layers': 4}, r'decoder.onnx takes keys.3 of no shape'),
         ({'heads': 6}, r'decoder.onnx takes keys.0 of \[1, 3, 128, 16\]'),
         ({'context_length': 100}, r'asks for \[1, 3, 100, 16\]'),
-        ({'image_size': 64}, r'vision.onnx takes pixels of \[1, 3, 32, 32\]'),
+        ({'image_size': 64}, r'vision(_integers)?.onnx takes pixels of \[1, 3, 32, 32\]'),
         ({'vocab_size': 500}, r'embeddings.npy gives \[400, 48\], but config.json asks for \[500'),
     ],
 )
@@ -324,8 +331,14 @@ def test_settings_that_do_not_fit_the_graphs_are_refused(
     ],
 )
 def test_files_that_are_no_graphs_are_refused(
-    good: Path, tmp_path: Path, name: str, content: bytes, says: str
+    good: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    content: bytes,
+    says: str,
 ) -> None:
+    monkeypatch.setattr('ros2_llava_phi.engine.onnx_engine.multiplies_int8', lambda: False)
     folder = copy_of(good, tmp_path / 'model')
     (folder / name).write_bytes(content)
     with pytest.raises(ModelError, match=says):

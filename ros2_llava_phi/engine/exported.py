@@ -24,13 +24,14 @@ from .golden import GOLDEN
 MANIFEST = 'export.json'
 VISION, DECODER, EMBEDDINGS = 'vision.onnx', 'decoder.onnx', 'embeddings.npy'
 PLAIN_DECODER = 'decoder_plain.onnx'  # for a TensorRT that lacks the layers of the other one
-PREFILL = 'prefill.onnx'  # the decoder once more, for many tokens at once
-WEIGHTS = {graph: f'{graph}.data' for graph in (VISION, DECODER, PREFILL)}
+# Tower and decoder once more, for many tokens at once: they multiply integers.
+VISION_INTEGERS, PREFILL = 'vision_integers.onnx', 'prefill.onnx'
+WEIGHTS = {graph: f'{graph}.data' for graph in (VISION, DECODER, VISION_INTEGERS, PREFILL)}
 FILES = {EMBEDDINGS, TOKENIZER_FILE, CONFIG_FILE} | {
     file for graph in (VISION, DECODER) for file in (graph, WEIGHTS[graph])
 }
-FORMAT = 2  # of the manifest and the graphs; another one is of another version
-WITH_PREFILL = ('int8', 'mixed')  # ONNX Runtime's precisions that have a graph for it
+FORMAT = 3  # of the manifest and the graphs; another one is of another version
+WITH_INTEGERS = ('int8', 'mixed')  # ONNX Runtime's precisions that have these graphs, too
 
 
 class Manifest(BaseModel):
@@ -74,7 +75,11 @@ def files_of(engine: str, precision: str) -> set[str]:
     """Return the files that an export for an engine consists of, but for its manifest."""
     if engine == 'tensorrt':
         return FILES | {PLAIN_DECODER, GOLDEN}
-    return FILES | {PREFILL, WEIGHTS[PREFILL]} if precision in WITH_PREFILL else FILES
+    if precision in WITH_INTEGERS:
+        return FILES | {
+            file for graph in (VISION_INTEGERS, PREFILL) for file in (graph, WEIGHTS[graph])
+        }
+    return FILES
 
 
 def is_exported(folder: Path) -> bool:

@@ -16,6 +16,7 @@ from .exported import (
     EMBEDDINGS,
     PREFILL,
     VISION,
+    VISION_INTEGERS,
     WEIGHTS,
     Manifest,
     check_files,
@@ -78,9 +79,10 @@ class OnnxEngine:
             finally:
                 whole.result()
 
-    def _load(self, folder: Path, prefills_in_integers: bool) -> None:
-        self._vision = _session(folder / VISION)
-        graphs = [DECODER, PREFILL] if prefills_in_integers else [DECODER]
+    def _load(self, folder: Path, in_integers: bool) -> None:
+        tower = VISION_INTEGERS if in_integers else VISION
+        graphs = [DECODER, PREFILL] if in_integers else [DECODER]
+        self._vision = _session(folder / tower)
         # The last for many tokens, the first for one.
         self._decoders = [_session(folder / graph) for graph in graphs]
         self._embeddings = read_embeddings(folder / EMBEDDINGS, self.config.text)
@@ -94,9 +96,9 @@ class OnnxEngine:
             'last': [None],
             **caches,
         }
-        _check(folder / VISION, self._vision, {'pixels': [1, 3, *2 * [vision.image_size]]})
+        _check(folder / tower, self._vision, {'pixels': [1, 3, *2 * [vision.image_size]]})
         picture: Shape = [1, self.config.image_tokens, text.hidden_size]
-        _check_output(folder / VISION, self._vision, picture)
+        _check_output(folder / tower, self._vision, picture)
         for graph, session in zip(graphs, self._decoders, strict=True):
             _check(folder / graph, session, inputs)
             _check_output(folder / graph, session, [None, text.vocab_size])

@@ -5,8 +5,8 @@ Linear layers become MatMul or MatMulNBits, the decoder's attention GroupQueryAt
 reads and writes a cache of fixed capacity in place. All else is the network's own code.
 
 MatMulNBits is fast for one token, when all time goes into reading weights. Many tokens are
-multiplied nearly twice as fast in integers, by MatMulIntegerToFloat: int8 and mixed have a second
-graph of the decoder for them, with weights of its own.
+multiplied twice as fast in integers, by MatMulIntegerToFloat: int8 and mixed have second graphs
+of tower and decoder for them, with weights of their own.
 Operators: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
 """
 
@@ -18,7 +18,7 @@ from torch._subclasses import FakeTensorMode
 from ros2_llava_phi.model.config import ModelConfig, TextConfig
 from ros2_llava_phi.model.network import Decoder, LlavaPhi, pool_patches, rotary, rotate
 
-from .exported import DECODER, PREFILL, VISION, WEIGHTS, WITH_PREFILL
+from .exported import DECODER, PREFILL, VISION, VISION_INTEGERS, WEIGHTS, WITH_INTEGERS
 from .quantise import block_size
 from .tracing import Dialect, Graph, linear_bits, replace_linears, trace
 
@@ -212,23 +212,27 @@ def trace_graphs(config: ModelConfig, precision: str) -> list[Graph]:
     with FakeTensorMode():
         network = LlavaPhi(config)
         bits_of = linear_bits(network, BITS[precision])
-        replace_linears(network, bits_of, _for_one_token)
-        pixels = torch.empty(1, 3, *2 * [config.vision.image_size])
-        vision = trace(OnnxVision(network), {'pixels': pixels}, ['embeddings'], None, OPSET)
+        replace_linears(network, bits_of, _by_blocks)
         graphs = [
-            Graph(VISION, WEIGHTS[VISION], vision, bits_of, _block),
+            Graph(VISION, WEIGHTS[VISION], _trace_vision(network), bits_of, _block),
             Graph(DECODER, WEIGHTS[DECODER], _trace_decoder(network.decoder), bits_of, _block),
         ]
-        if precision in WITH_PREFILL:
+        if precision in WITH_INTEGERS:
             network = LlavaPhi(config)
             bits_of = linear_bits(network, 8)
             replace_linears(network, bits_of, lambda linear, _: IntegerLinear(linear))
-            prefill = _trace_decoder(network.decoder)
-            graphs.append(Graph(PREFILL, WEIGHTS[PREFILL], prefill, bits_of, _all_inputs))
+            traced = {
+                VISION_INTEGERS: _trace_vision(network),
+                PREFILL: _trace_decoder(network.decoder),
+            }
+            graphs += [
+                Graph(file, WEIGHTS[file], model, bits_of, _all_inputs)
+                for file, model in traced.items()
+            ]
     return graphs
 
 
-def _for_one_token(linear: nn.Linear, bits: int | None) -> nn.Module:
+def _by_blocks(linear: nn.Linear, bits: int | None) -> nn.Module:
     return QuantisedLinear(linear, bits) if bits else TransposedLinear(linear)
 
 
@@ -238,6 +242,11 @@ def _block(bits: int, inputs: int) -> int:
 
 def _all_inputs(bits: int, inputs: int) -> int:
     return inputs
+
+
+def _trace_vision(network: LlavaPhi) -> ir.Model:
+    pixels = torch.empty(1, 3, *2 * [network.config.vision.image_size])
+    return trace(OnnxVision(network), {'pixels': pixels}, ['embeddings'], None, OPSET)
 
 
 def _trace_decoder(decoder: Decoder) -> ir.Model:
