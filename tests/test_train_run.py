@@ -2,7 +2,7 @@
 
 import json
 import math
-import os
+import multiprocessing
 import shutil
 import signal
 import subprocess
@@ -20,7 +20,16 @@ from safetensors.torch import load_file, save
 from small_model import make_model
 from test_assemble import clip, phi
 from torch import Tensor
-from train_data import FULL, LORA, PROJECTOR, recipe, record, run, write_pictures
+from train_data import (
+    FULL,
+    LORA,
+    PROJECTOR,
+    recipe,
+    record,
+    run,
+    run_until_killed,
+    write_pictures,
+)
 
 from ros2_llava_phi.assistant.assistant import Assistant
 from ros2_llava_phi.assistant.frame import Frame
@@ -31,7 +40,7 @@ from ros2_llava_phi.model.assemble import assemble
 from ros2_llava_phi.model.checkpoint import load_network, open_checkpoint
 from ros2_llava_phi.model.config import ModelError, read_config
 from ros2_llava_phi.model.convert import convert
-from ros2_llava_phi.training import saves, trainer
+from ros2_llava_phi.training import saves
 from ros2_llava_phi.training.batches import collate
 from ros2_llava_phi.training.data.conversation import DataError
 from ros2_llava_phi.training.parts import merge, set_learning
@@ -181,26 +190,15 @@ def test_merging_keeps_the_precision_of_the_files(tmp_path: Path) -> None:
         assert torch.equal(tensor, wanted.half())
 
 
-def killed(settings: Any, target: Any, name: str, call: int) -> None:
-    """Train in a forked process that kills itself by SIGKILL when `name` is called so often."""
-    child = os.fork()
-    if child == 0:
-        count = 0
-        original: Callable[..., Any] = getattr(target, name)
-
-        def dying(*args: Any, **kwargs: Any) -> Any:
-            nonlocal count
-            count += 1
-            if count == call:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return original(*args, **kwargs)
-
-        setattr(target, name, dying)
-        run(settings)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status)
-    assert os.WTERMSIG(status) == signal.SIGKILL
+def killed(settings: Any, target: str, call: int) -> None:
+    """Train in a process that kills itself by SIGKILL when `target` is called so often."""
+    # Forked from one that never computed anything: autograd's threads do not survive a fork.
+    context = multiprocessing.get_context('forkserver')
+    context.set_forkserver_preload(['ros2_llava_phi.training.run'])
+    child = context.Process(target=run_until_killed, args=(settings, target, call))
+    child.start()
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
 
 
 @pytest.fixture(scope='module')
@@ -212,27 +210,27 @@ def never_stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 # Steps 2 and 4 are saved; a save syncs five times, the files before it six.
-KILLS: dict[str, tuple[Any, str, int]] = {
-    'in the first step': (trainer, 'set_rates', 1),
-    'before a save': (saves, 'new_folder', 1),
-    'between the files of a save': (saves, 'save_file', 2),
-    'after the files of the first save': (saves, '_sync', 7),
-    'before the first save appears': (Path, 'rename', 1),
-    'between two saves': (trainer, 'set_rates', 4),
-    'inside the second save': (saves, 'save_file', 4),
-    'before the second save appears': (Path, 'rename', 2),
-    'before the first save is removed': (shutil, 'rmtree', 5),
-    'while the model is written': (saves, '_sync', 18),
-    'while the model is moved into place': (Path, 'replace', 5),
+KILLS: dict[str, tuple[str, int]] = {
+    'in the first step': ('ros2_llava_phi.training.trainer.set_rates', 1),
+    'before a save': ('ros2_llava_phi.training.saves.new_folder', 1),
+    'between the files of a save': ('ros2_llava_phi.training.saves.save_file', 2),
+    'after the files of the first save': ('ros2_llava_phi.training.saves._sync', 7),
+    'before the first save appears': ('pathlib.Path.rename', 1),
+    'between two saves': ('ros2_llava_phi.training.trainer.set_rates', 4),
+    'inside the second save': ('ros2_llava_phi.training.saves.save_file', 4),
+    'before the second save appears': ('pathlib.Path.rename', 2),
+    'before the first save is removed': ('shutil.rmtree', 5),
+    'while the model is written': ('ros2_llava_phi.training.saves._sync', 18),
+    'while the model is moved into place': ('pathlib.Path.replace', 5),
 }
 
 
 @pytest.mark.parametrize('moment', KILLS)
 def test_a_killed_training_goes_on_bit_for_bit(never_stopped: Path, moment: str) -> None:
-    target, name, call = KILLS[moment]
+    target, call = KILLS[moment]
     out = moment.replace(' ', '_')
     settings = recipe(never_stopped, out, learns=LORA, stage='domain')
-    killed(settings, target, name, call)
+    killed(settings, target, call)
     assert not (never_stopped / out / 'config.json').exists()
     run(settings)
     assert changed(never_stopped / 'out', never_stopped / out) == set()
@@ -244,10 +242,10 @@ def test_a_killed_training_goes_on_bit_for_bit(never_stopped: Path, moment: str)
 
 def test_a_kill_while_a_run_goes_on_keeps_its_log(tmp_path: Path) -> None:
     settings = recipe(tmp_path)
-    killed(settings, trainer, 'set_rates', 4)
+    killed(settings, 'ros2_llava_phi.training.trainer.set_rates', 4)
     log = tmp_path / 'out' / 'run' / 'log.jsonl'
     before = log.read_bytes()
-    killed(settings, Path, 'replace', 1)
+    killed(settings, 'pathlib.Path.replace', 1)
     assert log.read_bytes() == before
 
 
@@ -294,7 +292,7 @@ DAMAGES: dict[str, tuple[str, Callable[[Path], bytes], str]] = {
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a run that was killed behind its first save."""
     folder = tmp_path_factory.mktemp('stopped')
-    killed(recipe(folder, validation_questions=1), trainer, 'set_rates', 4)
+    killed(recipe(folder, validation_questions=1), 'ros2_llava_phi.training.trainer.set_rates', 4)
     return folder
 
 
@@ -379,7 +377,7 @@ def test_what_could_not_begin_leaves_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize('step', [1, 4])
 def test_changed_data_is_noticed(tmp_path: Path, step: int) -> None:
     settings = recipe(tmp_path)
-    killed(settings, trainer, 'set_rates', step)
+    killed(settings, 'ros2_llava_phi.training.trainer.set_rates', step)
     data = json.loads((tmp_path / 'data' / 'llava.json').read_text())
     (tmp_path / 'data' / 'llava.json').write_text(json.dumps(data[1:]))
     with pytest.raises(TrainingError, match='the data is not what the run'):

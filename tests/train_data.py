@@ -1,11 +1,16 @@
 """A model, pictures and recipes so small that a training takes a second."""
 
 import json
+import os
+import pkgutil
+import signal
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
+import torch
 from PIL import Image
 from rich.console import Console
 from small_model import make_model
@@ -82,3 +87,20 @@ def run(settings: Recipe) -> str:
     printed = console.file
     assert isinstance(printed, StringIO)
     return printed.getvalue()
+
+
+def run_until_killed(settings: Recipe, target: str, call: int) -> None:
+    """Train, and kill this process by SIGKILL when the function `target` is called so often."""
+    torch.set_num_threads(1)  # as the tests that compare the results
+    count = 0
+    original = pkgutil.resolve_name(target)
+
+    def dying(*args: Any, **kwargs: Any) -> Any:
+        nonlocal count
+        count += 1
+        if count == call:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(*args, **kwargs)
+
+    with mock.patch(target, dying):
+        run(settings)
