@@ -19,7 +19,7 @@ def read_yaml(path: Path) -> Any:
     Raises YamlError.
     """
     try:
-        # SafeLoader's own, so that nothing in a file chooses what is built.
+        # A SafeLoader: nothing in a file chooses what is built.
         return yaml.load(path.read_text(encoding='utf-8-sig'), _Loader)
     except UnicodeDecodeError as error:
         raise YamlError(f'{path}: byte {error.start} is no UTF-8') from error
@@ -35,11 +35,10 @@ class _Loader(yaml.SafeLoader):
         # Before anything is merged (`<<`): what a mapping sets over another's is no repetition.
         node = super().compose_mapping_node(anchor)
         seen = set()
-        for key, _ in node.value:
-            name = key.tag, str(key.value)
-            if isinstance(key, ScalarNode) and name in seen:
+        for key in (key for key, _ in node.value if isinstance(key, ScalarNode)):
+            if (key.tag, key.value) in seen:
                 raise yaml.MarkedYAMLError(
                     problem=f'{key.value[:60]!r} stands twice', problem_mark=key.start_mark
                 )
-            seen.add(name)
+            seen.add((key.tag, key.value))
         return node
