@@ -21,6 +21,8 @@ def read_yaml(path: Path) -> Any:
     try:
         # A SafeLoader: nothing in a file chooses what is built.
         return yaml.load(path.read_text(encoding='utf-8-sig'), _Loader)
+    except YamlError as error:
+        raise YamlError(f'{path}, {error}') from error
     except UnicodeDecodeError as error:
         raise YamlError(f'{path}: byte {error.start} is no UTF-8') from error
     except OSError as error:
@@ -37,8 +39,7 @@ class _Loader(yaml.SafeLoader):
         seen = set()
         for key in (key for key, _ in node.value if isinstance(key, ScalarNode)):
             if (key.tag, key.value) in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f'{key.value[:60]!r} stands twice', problem_mark=key.start_mark
-                )
+                line = key.start_mark.line + 1
+                raise YamlError(f'line {line}: {key.value[:60]!r} stands twice')
             seen.add((key.tag, key.value))
         return node

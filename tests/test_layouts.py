@@ -436,6 +436,32 @@ def test_a_conversion_that_fails_leaves_nothing(
     assert not out.parent.exists()
 
 
+def test_a_conversion_spares_what_it_reads(tmp_path: Path) -> None:
+    start = make_model(tmp_path / 'start')
+    for out in (start, tmp_path):
+        (out / '.unfinished').touch()  # as a killed conversion leaves it
+        with pytest.raises(ModelError, match='which is to be read; give a new folder'):
+            convert(open_checkpoint(start), out, 'hf')
+    load_network(start)
+
+
+def test_a_full_disk_is_said_in_a_line(tmp_path: Path) -> None:
+    start = make_model(tmp_path / 'start')
+    code = (
+        'import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);'
+        'resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000));'
+        'from ros2_llava_phi.cli.main import main; main()'
+    )
+    command = [sys.executable, '-c', code, 'convert', str(start), str(tmp_path / 'out')]
+    done = subprocess.run(
+        [*command, '--layout', 'own'], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count('\n') == 1
+    assert 'out cannot be written' in done.stderr
+    assert not (tmp_path / 'out').exists()
+
+
 def test_the_commands(tmp_path: Path) -> None:
     start, out = model_in_halves(tmp_path / 'start'), tmp_path / 'out'
     code, text = run('inspect', start)

@@ -269,7 +269,7 @@ def test_what_is_damaged_is_not_loaded(good: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ('change', 'says'),
     [
-        ({'format': 1}, 'format: .*it is 1, of another version, and not 3; export again'),
+        ({'format': 1}, 'format: .*export again with this version, whose format is 3, not .1'),
         ({'precision': 'fp8'}, 'precision'),
         ({'files': {'../../secret': '0'}}, 'it must list 11 files; different: ../../secret'),
         ({'files': {}}, 'it must list 11 files; different: config.json, decoder.onnx'),

@@ -81,7 +81,7 @@ def test_csv_says_the_same(tmp_path: Path) -> None:
         ("!!int ''", 'is no YAML'),
         ('!!timestamp foo', 'is no YAML'),
         ('[' * 100_000, 'is no YAML'),
-        ('- {question: A, kind: text, kind: number}', "'kind' stands twice.* line 1, column 29"),
+        ('- {question: A, kind: text, kind: number}', "line 1: 'kind' stands twice"),
         (
             'ground_truth: ~nosuchuser/x\nquestions: [{question: A}]',
             'nobody has the home in ~nosu',

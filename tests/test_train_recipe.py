@@ -151,6 +151,14 @@ def test_what_is_no_recipe_at_all(tmp_path: Path, content: bytes) -> None:
         read_recipe(tmp_path / 'none.yaml')
 
 
+@pytest.mark.parametrize('steps', ['yes', '9' * 4000, '1e9', '0', "'7'"])
+def test_what_is_no_count_is_refused(tmp_path: Path, steps: str) -> None:
+    path = tmp_path / 'recipe.yaml'
+    path.write_text(f'{RECIPES[0].read_text()}\nsteps: {steps}\n')
+    with pytest.raises(TrainingError, match='steps'):
+        read_recipe(path)
+
+
 def test_a_setting_that_stands_twice_is_refused(tmp_path: Path) -> None:
     path = tmp_path / 'recipe.yaml'
     path.write_text(f'{RECIPES[0].read_text()}\nstage: domain\n')

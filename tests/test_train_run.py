@@ -505,6 +505,12 @@ def test_a_dry_run_shows_labels_time_and_memory_and_writes_nothing(
         main.main()
     assert stopped.value.code == 2
     assert 'out holds something else than a run' in capsys.readouterr().err
+    path.write_text(path.read_text().replace('/out', '/out/photo.jpg/out'))
+    AcceleratorState._reset_state(True)
+    with pytest.raises(SystemExit) as stopped:
+        main.main()
+    assert stopped.value.code == 2
+    assert 'photo.jpg, in out, is a file' in capsys.readouterr().err
 
 
 CANNOT_RUN: dict[str, tuple[dict[str, Any], str]] = {

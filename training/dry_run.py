@@ -30,7 +30,8 @@ def dry_run(recipe: Recipe, console: Console) -> None:
     accelerator = start_accelerator(recipe)
     origin = open_start(recipe.start, recipe.seed)
     samples = read_samples(recipe, origin.tokenizer, origin.config, console)
-    check_run(recipe.out, recipe, samples.fingerprint)
+    if check_run(recipe.out, recipe, samples.fingerprint):
+        console.print(f'{recipe.out} holds this run: it would go on from its last save, if any')
     trainer = make_trainer(recipe, origin, samples, accelerator)
     console.print('What carries loss is green; the rest is only read.')
     for step in range(min(BATCHES, trainer.steps)):

@@ -14,7 +14,7 @@ from .data.data_set import DataSet
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(gt=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=10**9, strict=True)]
 
 
 class TrainingError(ValueError):

@@ -67,6 +67,9 @@ def check_run(out: Path, recipe: Recipe, fingerprint: str) -> bool:
     if not path.is_file():
         if out.exists() and (not out.is_dir() or any(p.name != RUN for p in out.iterdir())):
             raise TrainingError(f'{out} holds something else than a run; give another out')
+        above = next(place for place in out.parents if place.exists())
+        if not above.is_dir():
+            raise TrainingError(f'{above}, in out, is a file; give another out')
         return False
     try:
         theirs = read_settings(path)

@@ -85,7 +85,7 @@ def export(
         )
     if prompts and dialect.bits[precision] != 4:
         raise ModelError(f'only 4 bits are calibrated, not {precision}')
-    with new_folder(out):
+    with new_folder(out, [*checkpoint.files, checkpoint.tokenizer_folder]):
         return _write(checkpoint, out, name, precision, dialect, on_step, prompts)
 
 

@@ -58,7 +58,7 @@ class Manifest(BaseModel):
     @classmethod
     def _is_ours(cls, number: int) -> int:
         if number != FORMAT:
-            raise ValueError(f'it is {number}, of another version, and not {FORMAT}; export again')
+            raise ValueError(f'export again with this version, whose format is {FORMAT}')
         return number
 
     @field_validator('files')

@@ -92,7 +92,7 @@ def build(
     if manifest.engine != 'tensorrt':
         raise ModelError(f'{export} is exported for {manifest.engine}; export it for tensorrt')
     check_machine(target)
-    with new_folder(out):
+    with new_folder(out, [export]):
         check_files(export, manifest.files, 'export again')
         for name in (EMBEDDINGS, TOKENIZER_FILE, CONFIG_FILE, GOLDEN):
             shutil.copyfile(export / name, out / name)

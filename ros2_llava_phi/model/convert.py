@@ -41,7 +41,7 @@ def convert(checkpoint: Checkpoint, out: Path, layout: str) -> None:
     tokenizer = load_tokenizer(checkpoint.tokenizer_folder, config.text.vocab_size)
     tokenizer.encode_special_tokens = False
     files = _files(config, tokenizer, layout)
-    with new_folder(out):
+    with new_folder(out, [*checkpoint.files, checkpoint.tokenizer_folder]):
         save_network(checkpoint.read(dtype=None), out, None, LAYOUTS[layout])
         tokenizer.save(str(out / TOKENIZER_FILE))
         for name, settings in files.items():

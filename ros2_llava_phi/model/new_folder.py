@@ -2,7 +2,7 @@
 
 import fcntl
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -13,15 +13,21 @@ UNFINISHED = '.unfinished'
 
 
 @contextmanager
-def new_folder(out: Path) -> Iterator[None]:
+def new_folder(out: Path, reads: Iterable[Path] = ()) -> Iterator[None]:
     """
     Make a folder, or take an empty one; on any exception within, remove what was put there.
 
     What a killed process left unfinished is removed first.
 
-    Raises ModelError if the folder is not empty or cannot be written, then, too, or if another
-    process is writing it.
+    reads: files and folders that are read meanwhile, and so must not lie there.
+
+    Raises ModelError if the folder is not empty, holds what is read or cannot be written, then,
+    too, or if another process is writing it.
     """
+    place = out.resolve()
+    for path in reads:
+        if place in (path.resolve(), *path.resolve().parents):
+            raise ModelError(f'{out} holds {path}, which is to be read; give a new folder')
     mark, absent, ours = out / UNFINISHED, list[Path](), False
     try:
         check_new(out)

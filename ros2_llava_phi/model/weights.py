@@ -139,18 +139,21 @@ def save_network(
     Write a network's weights into a folder, in one precision or (None) as they are.
 
     Large ones are sharded. This project's own layout has config.json written beside it.
+
+    Raises ModelError if they cannot be written.
     """
     from huggingface_hub import save_torch_state_dict
+    from safetensors import SafetensorError
 
     folder.mkdir(parents=True, exist_ok=True)
     if layout == OWN:
         write_config(network.config, folder)
     tensors = named_in(layout, network.state_dict(), network.config.text.heads)
-    save_torch_state_dict(
-        {name: tensor.to('cpu', dtype) for name, tensor in tensors},
-        folder,
-        max_shard_size=SHARD_BYTES,
-    )
+    state = {name: tensor.to('cpu', dtype) for name, tensor in tensors}
+    try:
+        save_torch_state_dict(state, folder, max_shard_size=SHARD_BYTES)
+    except SafetensorError as error:
+        raise ModelError(f'{folder} cannot be written: {error}') from error
 
 
 def named_in(
