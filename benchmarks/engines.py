@@ -2,8 +2,8 @@
 LLaVA-Phi with random weights on a CPU: our engine beside other libraries, and the report on it.
 
 Each library gets the same weights, is converted in a process of its own, and then measured, in
-rounds that go through all of them, in a process of its own, on two cores. Takes 35 GB on the disk,
-13 GB of memory and about 20 minutes, in which nothing else should run.
+rounds that go through all of them, in a process of its own, on two cores. Takes 36 GB on the disk,
+13 GB of memory and about 25 minutes, in which nothing else should run.
 """
 
 import argparse

@@ -171,10 +171,10 @@ def goals(result: Measurements) -> list[Goal]:
                 f'{name} {min(ahead[name]):.2f} times as fast as {closest[name]}' for name in own
             ]
             judged = FASTEST.name if FASTEST.name in own else ours
-            lead = min(ahead[judged])
+            lead, text = min(ahead[judged]), ', '.join(texts)
             if 1 < lead < SWING:
-                texts.append(f'of which the lead of {judged} is within what the machine swings by')
-            found.append(Goal(f'{what}, in {judged}', ', '.join(texts), lead > 1))
+                text += f'; the lead of {judged} is within what the machine swings by'
+            found.append(Goal(f'{what}, in {judged}', text, lead > 1))
     cheaper = result.median(ours, lambda run: first_token(run) / next_token(run))
     eight = result.median(ours, eight_over_one)
     load = result.median(ours, lambda run: run.load)

@@ -37,7 +37,9 @@ class _Loader(yaml.SafeLoader):
         # Before anything is merged (`<<`): what a mapping sets over another's is no repetition.
         node = super().compose_mapping_node(anchor)
         seen = set()
-        for key in (key for key, _ in node.value if isinstance(key, ScalarNode)):
+        for key, _ in node.value:
+            if not isinstance(key, ScalarNode):
+                continue
             if (key.tag, key.value) in seen:
                 line = key.start_mark.line + 1
                 raise YamlError(f'line {line}: {key.value[:60]!r} stands twice')

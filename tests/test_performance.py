@@ -63,6 +63,12 @@ def test_who_fails_in_a_round_has_no_figures() -> None:
     assert found.names == [OURS.name, WITHOUT_PICTURE]
 
 
+def slower(run: Run, times: float) -> Run:
+    assert run.times.encode is not None
+    encode, prefill = times * run.times.encode, times * run.times.prefill
+    return replace(run, times=replace(run.times, encode=encode, prefill=prefill))
+
+
 def test_goals_say_what_is_not_met() -> None:
     found = measurements()
     # The one without a picture is as fast as ours: that is not ahead.
@@ -70,6 +76,10 @@ def test_goals_say_what_is_not_met() -> None:
     for runs in found.rounds:
         del runs[WITHOUT_PICTURE]
     assert all(goal.met for goal in performance.goals(found))
+    assert not any('swings' in goal.found for goal in performance.goals(found))
+    level = [{**runs, PEER: slower(runs[OURS.name], 1.1)} for runs in found.rounds]
+    _, first_token, *_ = performance.goals(replace(found, rounds=level))
+    assert first_token.met and 'swings' in first_token.found
     fast = replace(found.rounds[0][PEER], times=Times(1.0, 4.0, 1.0, [0.2] * 7))
     found.rounds = [{**runs, PEER: fast} for runs in found.rounds]
     assert [goal.met for goal in performance.goals(found)][:2] == [False, False]

@@ -159,6 +159,12 @@ def test_what_is_no_count_is_refused(tmp_path: Path, steps: str) -> None:
         read_recipe(path)
 
 
+@pytest.mark.parametrize('name', ['batch_size', 'seed', 'workers', 'validation_questions'])
+def test_a_yes_is_no_number(tmp_path: Path, name: str) -> None:
+    with pytest.raises(TrainingError, match=f'{name}: .*integer'):
+        read_recipe(written(tmp_path, **{name: True}))
+
+
 def test_a_setting_that_stands_twice_is_refused(tmp_path: Path) -> None:
     path = tmp_path / 'recipe.yaml'
     path.write_text(f'{RECIPES[0].read_text()}\nstage: domain\n')

@@ -505,12 +505,21 @@ def test_a_dry_run_shows_labels_time_and_memory_and_writes_nothing(
         main.main()
     assert stopped.value.code == 2
     assert 'out holds something else than a run' in capsys.readouterr().err
-    path.write_text(path.read_text().replace('/out', '/out/photo.jpg/out'))
+    recipe_text = path.read_text()
+    path.write_text(recipe_text.replace('/out', '/out/photo.jpg/out'))
     AcceleratorState._reset_state(True)
     with pytest.raises(SystemExit) as stopped:
         main.main()
     assert stopped.value.code == 2
     assert 'photo.jpg, in out, is a file' in capsys.readouterr().err
+    (tmp_path / 'out' / 'photo.jpg').unlink()
+    path.write_text(recipe_text)
+    killed(settings, 'ros2_llava_phi.training.trainer.set_rates', 4)
+    AcceleratorState._reset_state(True)
+    with pytest.raises(SystemExit) as stopped:
+        main.main()
+    assert not stopped.value.code
+    assert 'of which 2 steps are saved' in ' '.join(capsys.readouterr().out.split())
 
 
 CANNOT_RUN: dict[str, tuple[dict[str, Any], str]] = {

@@ -11,7 +11,7 @@ from .labels import PICTURE, Labelled
 from .recipe import Recipe
 from .run import make_trainer
 from .samples import read_samples
-from .saves import check_run
+from .saves import RUN, check_run, last_save
 from .start import open_start
 from .trainer import Trainer, start_accelerator
 from .watch import memory_gib
@@ -31,7 +31,9 @@ def dry_run(recipe: Recipe, console: Console) -> None:
     origin = open_start(recipe.start, recipe.seed)
     samples = read_samples(recipe, origin.tokenizer, origin.config, console)
     if check_run(recipe.out, recipe, samples.fingerprint):
-        console.print(f'{recipe.out} holds this run: it would go on from its last save, if any')
+        state = last_save(recipe.out / RUN)
+        done = state.step if state is not None else 0
+        console.print(f'{recipe.out} holds this run, of which {done} steps are saved')
     trainer = make_trainer(recipe, origin, samples, accelerator)
     console.print('What carries loss is green; the rest is only read.')
     for step in range(min(BATCHES, trainer.steps)):

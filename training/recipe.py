@@ -38,7 +38,7 @@ class Start(StrictSettings):
     phi: Path | None = None
     base: Path | None = None
     vision_tower: Path | None = None
-    pool: Annotated[int, Field(ge=1)] | None = None
+    pool: Annotated[int, Field(ge=1, strict=True)] | None = None
 
     @model_validator(mode='after')
     def _check(self) -> 'Start':
@@ -109,7 +109,7 @@ class Lora(StrictSettings):
     targets: the layers of each block that get one, by their names in network.py.
     """
 
-    r: Annotated[int, Field(ge=1, le=1024)] = 128
+    r: Annotated[int, Field(ge=1, le=1024, strict=True)] = 128
     alpha: Annotated[float, Field(gt=0)] = 256.0
     dropout: Share = 0.05
     targets: tuple[
@@ -172,12 +172,12 @@ class Recipe(StrictSettings):
     lora: Lora = Lora()
     data: Annotated[tuple[DataSet, ...], Field(min_length=1)]
     validation: Share = 0.05
-    validation_questions: Annotated[int, Field(ge=0)] = 200
+    validation_questions: Annotated[int, Field(ge=0, strict=True)] = 200
     research_only: bool = False
     optimizer: AdamW = AdamW()
     warm_up: Share = 0.03
     precision: Literal['fp32', 'bf16', 'fp16'] = 'fp32'
-    batch_size: Annotated[int, Field(ge=1, le=1 << 20)] = 128
+    batch_size: Annotated[int, Field(ge=1, le=1 << 20, strict=True)] = 128
     accumulate: Count = 1
     questions_per_picture: Count = 16
     max_length: Count | None = None
@@ -185,8 +185,8 @@ class Recipe(StrictSettings):
     clip: Annotated[float, Field(gt=0)] = 1.0
     epochs: Annotated[float, Field(gt=0, le=10_000)] | None = None
     steps: Count | None = None
-    seed: Annotated[int, Field(ge=0, lt=1 << 31)] = 0
-    workers: Annotated[int, Field(ge=0, le=256)] = 0
+    seed: Annotated[int, Field(ge=0, lt=1 << 31, strict=True)] = 0
+    workers: Annotated[int, Field(ge=0, le=256, strict=True)] = 0
     save_every: Count = 500
     out: Path
     fsdp: bool = False

@@ -27,9 +27,9 @@ PLAIN_DECODER = 'decoder_plain.onnx'  # for a TensorRT that lacks the layers of 
 # Tower and decoder once more, for many tokens at once: they multiply integers.
 VISION_INTEGERS, PREFILL = 'vision_integers.onnx', 'prefill.onnx'
 WEIGHTS = {graph: f'{graph}.data' for graph in (VISION, DECODER, VISION_INTEGERS, PREFILL)}
-FILES = {EMBEDDINGS, TOKENIZER_FILE, CONFIG_FILE} | {
-    file for graph in (VISION, DECODER) for file in (graph, WEIGHTS[graph])
-}
+FILES = {EMBEDDINGS, TOKENIZER_FILE, CONFIG_FILE}
+FILES |= {VISION, DECODER, WEIGHTS[VISION], WEIGHTS[DECODER]}
+IN_INTEGERS = {VISION_INTEGERS, PREFILL, WEIGHTS[VISION_INTEGERS], WEIGHTS[PREFILL]}
 FORMAT = 3  # of the manifest and the graphs; another one is of another version
 WITH_INTEGERS = ('int8', 'mixed')  # ONNX Runtime's precisions that have these graphs, too
 
@@ -75,11 +75,7 @@ def files_of(engine: str, precision: str) -> set[str]:
     """Return the files that an export for an engine consists of, but for its manifest."""
     if engine == 'tensorrt':
         return FILES | {PLAIN_DECODER, GOLDEN}
-    if precision in WITH_INTEGERS:
-        return FILES | {
-            file for graph in (VISION_INTEGERS, PREFILL) for file in (graph, WEIGHTS[graph])
-        }
-    return FILES
+    return FILES | IN_INTEGERS if precision in WITH_INTEGERS else FILES
 
 
 def is_exported(folder: Path) -> bool:

@@ -5,8 +5,8 @@ Linear layers become MatMul or MatMulNBits, the decoder's attention GroupQueryAt
 reads and writes a cache of fixed capacity in place. All else is the network's own code.
 
 MatMulNBits is fast for one token, when all time goes into reading weights. Many tokens are
-multiplied twice as fast in integers, by MatMulIntegerToFloat: int8 and mixed have second graphs
-of tower and decoder for them, with weights of their own.
+multiplied nearly twice as fast in integers, by MatMulIntegerToFloat: int8 and mixed have second
+graphs of tower and decoder for them, with weights of their own.
 Operators: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
 """
 
@@ -221,13 +221,10 @@ def trace_graphs(config: ModelConfig, precision: str) -> list[Graph]:
             network = LlavaPhi(config)
             bits_of = linear_bits(network, 8)
             replace_linears(network, bits_of, lambda linear, _: IntegerLinear(linear))
-            traced = {
-                VISION_INTEGERS: _trace_vision(network),
-                PREFILL: _trace_decoder(network.decoder),
-            }
+            tower, decoder = _trace_vision(network), _trace_decoder(network.decoder)
             graphs += [
-                Graph(file, WEIGHTS[file], model, bits_of, _all_inputs)
-                for file, model in traced.items()
+                Graph(VISION_INTEGERS, WEIGHTS[VISION_INTEGERS], tower, bits_of, _all_inputs),
+                Graph(PREFILL, WEIGHTS[PREFILL], decoder, bits_of, _all_inputs),
             ]
     return graphs
 

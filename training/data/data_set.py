@@ -58,7 +58,7 @@ class DataSet(StrictSettings):
     weight: Annotated[float, Field(gt=0, le=1000)] = 1.0
     part: Literal['split', 'train', 'validation'] = 'split'
     scenes: Path | None = None
-    frames: Annotated[int, Field(ge=1, le=64)] = 4
+    frames: Annotated[int, Field(ge=1, le=64, strict=True)] = 4
     on_bad: Literal['skip', 'refuse'] = 'skip'
 
 

@@ -83,7 +83,7 @@ def extract(
     rows: list[Row] = []
     damages: list[BagError] = []
     choices: dict[str, FrameChoice] = defaultdict(lambda: FrameChoice(how.rate_hz, how.change))
-    with new_folder(out):
+    with new_folder(out, bags):
         for bag in bags:
             try:
                 for message, scene, pixels in _chosen(bag, how, choices, result, seen):
