@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ros2_llava_phi.model.config import ModelError
-from ros2_llava_phi.model.new_folder import new_folder
+from ros2_llava_phi.model.new_folder import UNFINISHED, new_folder
 
 
 def names(folder: Path) -> list[str]:
@@ -17,41 +17,59 @@ def names(folder: Path) -> list[str]:
 
 def test_a_failure_takes_the_folders_above_along(tmp_path: Path) -> None:
     (tmp_path / 'mine').mkdir()
-    for out in (tmp_path / 'a' / 'b' / 'out', tmp_path / 'mine' / 'out'):
-        with pytest.raises(ModelError, match='out cannot be written: no space'), new_folder(out):
-            (out / 'half').write_text('half')
-            (out / 'more').mkdir()
+    for out in (tmp_path / 'a' / 'b' / 'out', tmp_path / 'mine' / 'out', tmp_path / 'mine'):
+        message = f'{out.name} cannot be written: no space'
+        with pytest.raises(ModelError, match=message), new_folder(out) as folder:
+            (folder / 'half').write_text('half')
+            (folder / 'more').mkdir()
             raise OSError('no space')
     assert names(tmp_path) == ['mine'] and names(tmp_path / 'mine') == []
-    out = tmp_path / 'new' / ('long' * 100)
-    with pytest.raises(ModelError, match='written: File name too long'), new_folder(out):
-        pass
-    assert names(tmp_path) == ['mine']
+    (tmp_path / 'loop').symlink_to('loop')
+    for name, reason in (('long' * 100, 'File name too long'), ('loop/x', 'Too many levels')):
+        with pytest.raises(ModelError, match=f'written: {reason}'), new_folder(tmp_path / name):
+            pass
+    assert names(tmp_path) == ['loop', 'mine']
 
 
-def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
     out = tmp_path / 'out'
     if (child := os.fork()) == 0:
-        with new_folder(out):
-            (out / 'half').write_text('half')
+        with new_folder(out) as folder:
+            (folder / 'half').write_text('half')
             os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(child, 0)
-    assert 'half' in names(out)
-    with new_folder(out):
-        (out / 'whole').write_text('whole')
+    assert names(out) == [UNFINISHED] and names(out / UNFINISHED) == ['half']
+    (out / 'mine').touch()
+    with pytest.raises(ModelError, match='out is not empty; give a new folder'), new_folder(out):
+        pass
+    assert names(out) == [UNFINISHED, 'mine']
+    (out / 'mine').unlink()
+    with new_folder(out) as folder:
+        (folder / 'whole').write_text('whole')
     assert names(out) == ['whole']
 
 
 def test_a_folder_in_use_is_left_alone(tmp_path: Path) -> None:
     out = tmp_path / 'out'
-    with new_folder(out):
-        (out / 'theirs').write_text('theirs')
+    with new_folder(out) as folder:
+        (folder / 'theirs').write_text('theirs')
         with pytest.raises(ModelError, match='out is being written by another'), new_folder(out):
             pass
     assert names(out) == ['theirs']
     with pytest.raises(ModelError, match='out is not empty; give a new folder'), new_folder(out):
         pass
     assert names(out) == ['theirs']
+
+
+def test_a_link_is_not_followed(tmp_path: Path) -> None:
+    out, other = tmp_path / 'out', tmp_path / 'other'
+    out.mkdir()
+    other.mkdir()
+    (other / 'theirs').touch()
+    (out / UNFINISHED).symlink_to(other)
+    with pytest.raises(ModelError, match='out cannot be written'), new_folder(out):
+        pass
+    assert names(other) == ['theirs']
 
 
 def test_an_interrupt_before_anything_is_written_leaves_nothing(

@@ -488,14 +488,6 @@ def test_nothing_but_the_export_is_needed_to_ask(tmp_path: Path) -> None:
     assert "checkpoints, export and training need `pip install '.[train]'`" in result.stderr
 
 
-def test_an_export_spares_what_it_reads(tmp_path: Path) -> None:
-    folder = make_model(tmp_path / 'model')
-    (folder / '.unfinished').touch()  # as a killed export leaves it
-    with pytest.raises(ModelError, match='which is to be read; give a new folder'):
-        export(open_checkpoint(folder), folder, 'model', 'fp32')
-    load_network(folder)
-
-
 def test_export_by_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from ros2_llava_phi.cli.main import main
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ from ros2_llava_phi.model.convert import convert
 from ros2_llava_phi.training import saves
 from ros2_llava_phi.training.batches import collate
 from ros2_llava_phi.training.data.conversation import DataError
+from ros2_llava_phi.training.dry_run import dry_run
 from ros2_llava_phi.training.parts import merge, set_learning
 from ros2_llava_phi.training.recipe import TrainingError
 from ros2_llava_phi.training.samples import read_samples
@@ -520,6 +522,21 @@ def test_a_dry_run_shows_labels_time_and_memory_and_writes_nothing(
         main.main()
     assert not stopped.value.code
     assert 'of which 2 steps are saved' in ' '.join(capsys.readouterr().out.split())
+    (tmp_path / 'out' / 'run' / 'recipe.json').unlink()
+    AcceleratorState._reset_state(True)
+    with pytest.raises(TrainingError, match='out holds something else than a run'):
+        run(settings)
+
+
+def test_a_dry_run_of_what_is_finished_says_so(tmp_path: Path) -> None:
+    settings = recipe(tmp_path)
+    run(settings)
+    AcceleratorState._reset_state(True)
+    console = Console(file=StringIO(), width=200)
+    dry_run(settings, console)
+    assert isinstance(console.file, StringIO)
+    assert 'out is finished: there is nothing left to do' in console.file.getvalue()
+    assert 'to expect' not in console.file.getvalue()
 
 
 CANNOT_RUN: dict[str, tuple[dict[str, Any], str]] = {

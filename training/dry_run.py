@@ -7,6 +7,8 @@ from rich.console import Console
 from rich.text import Text
 from tokenizers import Tokenizer
 
+from ros2_llava_phi.model.config import CONFIG_FILE
+
 from .labels import PICTURE, Labelled
 from .recipe import Recipe
 from .run import make_trainer
@@ -31,6 +33,9 @@ def dry_run(recipe: Recipe, console: Console) -> None:
     origin = open_start(recipe.start, recipe.seed)
     samples = read_samples(recipe, origin.tokenizer, origin.config, console)
     if check_run(recipe.out, recipe, samples.fingerprint):
+        if (recipe.out / CONFIG_FILE).is_file():
+            console.print(f'{recipe.out} is finished: there is nothing left to do')
+            return
         state = last_save(recipe.out / RUN)
         done = state.step if state is not None else 0
         console.print(f'{recipe.out} holds this run, of which {done} steps are saved')

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ros2_llava_phi.model.config import ModelConfig, write_config
 from ros2_llava_phi.model.lora import PEFT_PREFIX, WEIGHT_FILES
 from ros2_llava_phi.model.network import LlavaPhi
+from ros2_llava_phi.model.tensor_files import writing
 from ros2_llava_phi.model.weights import named_in
 
 from .recipe import AdamW, How, Lora, Recipe
@@ -141,6 +142,7 @@ def save_adapter(
     peft.inference_mode = True
     peft.save_pretrained(str(folder))
     named = {f'{PEFT_PREFIX}{name}': tensor.contiguous() for name, tensor in adapters.items()}
-    save_file(named, folder / WEIGHT_FILES[0])
-    if full:
-        save_file(dict(named_in(base.layout, full, config.text.heads)), folder / EXTRA_FILE)
+    with writing(folder):
+        save_file(named, folder / WEIGHT_FILES[0])
+        if full:
+            save_file(dict(named_in(base.layout, full, config.text.heads)), folder / EXTRA_FILE)

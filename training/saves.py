@@ -65,7 +65,10 @@ def check_run(out: Path, recipe: Recipe, fingerprint: str) -> bool:
     """
     path = out / RUN / RECIPE_FILE
     if not path.is_file():
-        if out.exists() and (not out.is_dir() or any(p.name != RUN for p in out.iterdir())):
+        foreign = out.is_dir() and any(path.name != RUN for path in out.iterdir())
+        # Saves without their recipe: nobody knows of what.
+        orphans = (out / RUN).is_dir() and _saves(out / RUN)
+        if foreign or orphans or (out.exists() and not out.is_dir()):
             raise TrainingError(f'{out} holds something else than a run; give another out')
         above = next(place for place in out.parents if place.exists())
         if not above.is_dir():

@@ -89,8 +89,8 @@ def exported(
 
     beside = out.absolute().with_name(f'.{out.name}.export')
     # Unfinished for all that time: what is left when it is killed, the next one removes.
-    with new_folder(beside):
-        graphs = beside / 'graphs'
+    with new_folder(beside) as unfinished:
+        graphs = unfinished / 'graphs'
         export(open_checkpoint(folder), graphs, model_name(folder), precision, 'tensorrt', show)
         yield graphs
     shutil.rmtree(beside)

@@ -85,8 +85,8 @@ def export(
         )
     if prompts and dialect.bits[precision] != 4:
         raise ModelError(f'only 4 bits are calibrated, not {precision}')
-    with new_folder(out, [*checkpoint.files, checkpoint.tokenizer_folder]):
-        return _write(checkpoint, out, name, precision, dialect, on_step, prompts)
+    with new_folder(out) as folder:
+        return _write(checkpoint, folder, name, precision, dialect, on_step, prompts)
 
 
 def _write(

@@ -92,11 +92,11 @@ def build(
     if manifest.engine != 'tensorrt':
         raise ModelError(f'{export} is exported for {manifest.engine}; export it for tensorrt')
     check_machine(target)
-    with new_folder(out, [export]):
+    with new_folder(out) as folder:
         check_files(export, manifest.files, 'export again')
         for name in (EMBEDDINGS, TOKENIZER_FILE, CONFIG_FILE, GOLDEN):
-            shutil.copyfile(export / name, out / name)
-        _in_process(export, out, target.lower(), on_progress)
+            shutil.copyfile(export / name, folder / name)
+        _in_process(export, folder, target.lower(), on_progress)
 
 
 def check_machine(target: str) -> None:

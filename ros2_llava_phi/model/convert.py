@@ -41,11 +41,11 @@ def convert(checkpoint: Checkpoint, out: Path, layout: str) -> None:
     tokenizer = load_tokenizer(checkpoint.tokenizer_folder, config.text.vocab_size)
     tokenizer.encode_special_tokens = False
     files = _files(config, tokenizer, layout)
-    with new_folder(out, [*checkpoint.files, checkpoint.tokenizer_folder]):
-        save_network(checkpoint.read(dtype=None), out, None, LAYOUTS[layout])
-        tokenizer.save(str(out / TOKENIZER_FILE))
+    with new_folder(out) as folder:
+        save_network(checkpoint.read(dtype=None), folder, None, LAYOUTS[layout])
+        tokenizer.save(str(folder / TOKENIZER_FILE))
         for name, settings in files.items():
-            (out / name).write_text(json.dumps(settings, indent=2) + '\n')
+            (folder / name).write_text(json.dumps(settings, indent=2) + '\n')
 
 
 def _files(config: ModelConfig, tokenizer: Tokenizer, layout: str) -> dict[str, Settings]:

@@ -1,8 +1,9 @@
 """A folder that is written whole, or not at all."""
 
 import fcntl
+import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -13,58 +14,55 @@ UNFINISHED = '.unfinished'
 
 
 @contextmanager
-def new_folder(out: Path, reads: Iterable[Path] = ()) -> Iterator[None]:
+def new_folder(out: Path) -> Iterator[Path]:
     """
-    Make a folder, or take an empty one; on any exception within, remove what was put there.
+    Yield a folder to write into, what is in which comes to stand in `out` once it is whole.
 
-    What a killed process left unfinished is removed first.
+    On any exception within, nothing of it stays. What a killed process left unfinished is removed
+    first; it lies apart from all that others may have put there.
 
-    reads: files and folders that are read meanwhile, and so must not lie there.
-
-    Raises ModelError if the folder is not empty, holds what is read or cannot be written, then,
-    too, or if another process is writing it.
+    Raises ModelError if `out` is not empty or cannot be written, then, too, or if another process
+    is writing it.
     """
-    place = out.resolve()
-    for path in reads:
-        if place in (path.resolve(), *path.resolve().parents):
-            raise ModelError(f'{out} holds {path}, which is to be read; give a new folder')
-    mark, absent, ours = out / UNFINISHED, list[Path](), False
+    unfinished, mine, lock = out / UNFINISHED, list[Path](), None
     try:
         check_new(out)
-        absent = [place for place in (out, *out.parents) if not place.exists()]
-        out.mkdir(parents=True, exist_ok=True)
-        with mark.open('a') as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            check_new(out)  # again: whoever had it locked may have finished it
-            ours = True
-            _remove_content(out, but=mark)
-            yield
-            mark.unlink()
+        mine = [place for place in (unfinished, out, *out.parents) if not place.exists()]
+        unfinished.mkdir(parents=True, exist_ok=True)
+        lock = os.open(unfinished, os.O_DIRECTORY | os.O_NOFOLLOW)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        check_new(out)  # again: whoever had it locked may have finished it
+        mine = [unfinished, *mine]
+        _remove_content(unfinished)
+        yield unfinished
+        for path in unfinished.iterdir():
+            path.rename(out / path.name)
+        unfinished.rmdir()
     except BlockingIOError as error:
         raise ModelError(f'{out} is being written by another process') from error
     # An interrupt, too, which may come before anything is locked.
     except BaseException as error:
-        if ours:
-            _remove_content(out)
-        elif out in absent:
+        if unfinished in mine:
             with suppress(OSError):
-                mark.unlink()
-        _remove_empty(absent)
+                _remove_content(unfinished)
+        _remove_empty(mine)
         if isinstance(error, OSError):
             raise ModelError(f'{out} cannot be written: {error.strerror or error}') from error
         raise
+    finally:
+        if lock is not None:
+            os.close(lock)
 
 
 def check_new(out: Path) -> None:
     """Raise ModelError if a folder holds anything but what a killed process left unfinished."""
-    if out.is_dir() and not (out / UNFINISHED).is_file() and any(out.iterdir()):
+    if out.is_dir() and any(path.name != UNFINISHED for path in out.iterdir()):
         raise ModelError(f'{out} is not empty; give a new folder')
 
 
-def _remove_content(folder: Path, but: Path | None = None) -> None:
+def _remove_content(folder: Path) -> None:
     for path in folder.iterdir():
-        if path != but:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _remove_empty(folders: Sequence[Path]) -> None:

@@ -9,6 +9,7 @@ import json
 import pickle
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,15 @@ DTYPES = {
     'I8': 'int8',
     'U8': 'uint8',
 }
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Raise ModelError where safetensors cannot write into a folder, as on a full disk."""
+    try:
+        yield
+    except SafetensorError as error:
+        raise ModelError(f'{folder} cannot be written: {error}') from error
 
 
 @dataclass(frozen=True)

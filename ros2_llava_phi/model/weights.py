@@ -11,7 +11,7 @@ from .config import ModelConfig, ModelError, write_config
 from .layout import FUSED, LAYOUTS, OWN, UNUSED, Layout
 from .lora import Adapter
 from .network import LlavaPhi
-from .tensor_files import Stored, read_tensors
+from .tensor_files import Stored, read_tensors, writing
 
 FLOATS = ('float64', 'float32', 'float16', 'bfloat16')
 HEAD_BIAS = 'decoder.lm_head.bias'
@@ -143,17 +143,14 @@ def save_network(
     Raises ModelError if they cannot be written.
     """
     from huggingface_hub import save_torch_state_dict
-    from safetensors import SafetensorError
 
     folder.mkdir(parents=True, exist_ok=True)
     if layout == OWN:
         write_config(network.config, folder)
     tensors = named_in(layout, network.state_dict(), network.config.text.heads)
     state = {name: tensor.to('cpu', dtype) for name, tensor in tensors}
-    try:
+    with writing(folder):
         save_torch_state_dict(state, folder, max_shard_size=SHARD_BYTES)
-    except SafetensorError as error:
-        raise ModelError(f'{folder} cannot be written: {error}') from error
 
 
 def named_in(

@@ -83,19 +83,19 @@ def extract(
     rows: list[Row] = []
     damages: list[BagError] = []
     choices: dict[str, FrameChoice] = defaultdict(lambda: FrameChoice(how.rate_hz, how.change))
-    with new_folder(out, bags):
+    with new_folder(out) as folder:
         for bag in bags:
             try:
                 for message, scene, pixels in _chosen(bag, how, choices, result, seen):
                     path = _path(message.topic, result.kept.total(), how.suffix)
-                    _write_picture(out / path, pixels)
+                    _write_picture(folder / path, pixels)
                     result.kept[message.topic] += 1
                     rows += _rows(path, message, scene, how.questions)
             except BagError as error:
                 damages.append(error)
         if not rows:
             raise damages[0] if damages else DataError(_why_none(bags, result))
-        write_sheet(out / SHEET, rows)
+        write_sheet(folder / SHEET, rows)
     if damages:
         problems = '; '.join(map(str, damages))
         raise BagError(
