@@ -55,7 +55,9 @@ def new_folder(out: Path) -> Iterator[Path]:
 
 
 def check_new(out: Path) -> None:
-    """Raise ModelError if a folder holds anything but what a killed process left unfinished."""
+    """Raise ModelError if `out` is a file, or holds more than what a killed process left there."""
+    if out.exists() and not out.is_dir():
+        raise ModelError(f'{out} is a file; give a new folder')
     if out.is_dir() and any(path.name != UNFINISHED for path in out.iterdir()):
         raise ModelError(f'{out} is not empty; give a new folder')
 
