@@ -27,9 +27,14 @@ def read_yaml(path: Path) -> Any:
         raise YamlError(f'{path}: byte {error.start} is no UTF-8') from error
     except OSError as error:
         raise YamlError(f'{path} cannot be read: {error.strerror}') from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f', line {mark.line + 1}' if mark else ''
+        raise YamlError(f'{path}{line}: no YAML: {error.problem or error.context}') from error
     except Exception as error:
-        # Beside its own errors, whatever a tag such as `!!bool` on a wrong value leads to.
-        raise YamlError(f'{path} is no YAML: {" ".join(str(error).split())}') from error
+        # A character that may not stand there, or nesting without end.
+        reason = str(error).replace('in "<unicode string>", ', 'at ')
+        raise YamlError(f'{path}: no YAML: {" ".join(reason.split())}') from error
 
 
 class _Loader(yaml.SafeLoader):
@@ -45,3 +50,13 @@ class _Loader(yaml.SafeLoader):
                 raise YamlError(f'line {line}: {key.value[:60]!r} stands twice')
             seen.add((key.tag, key.value))
         return node
+
+    def construct_object(self, node: Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            if not isinstance(node, ScalarNode):
+                raise
+            # Of a tag that does not fit, such as `!!bool maybe`.
+            kind, line = node.tag.rsplit(':', 1)[-1], node.start_mark.line + 1
+            raise YamlError(f'line {line}: {node.value[:60]!r} is no {kind}') from error

@@ -165,6 +165,15 @@ def test_a_yes_is_no_number(tmp_path: Path, name: str) -> None:
         read_recipe(written(tmp_path, **{name: True}))
 
 
+def test_a_yes_is_no_rate(tmp_path: Path) -> None:
+    for settings in ({'clip': True}, {'epochs': True}, {'optimizer': {'weight_decay': True}}):
+        with pytest.raises(TrainingError, match=f'{next(iter(settings))}.*it must be a number'):
+            read_recipe(written(tmp_path, **settings))
+    path = tmp_path / 'recipe.yaml'
+    path.write_text(RECIPES[0].read_text() + 'clip: 1e-3\n')
+    assert read_recipe(path).clip == 0.001
+
+
 def test_a_setting_that_stands_twice_is_refused(tmp_path: Path) -> None:
     path = tmp_path / 'recipe.yaml'
     path.write_text(f'{RECIPES[0].read_text()}\nstage: domain\n')

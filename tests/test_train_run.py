@@ -332,6 +332,8 @@ def test_a_finished_run_is_left_alone_and_another_recipe_refused(never_stopped: 
     before = (never_stopped / 'out' / WEIGHTS).stat().st_mtime_ns
     assert 'is finished' in run(settings)
     assert (never_stopped / 'out' / WEIGHTS).stat().st_mtime_ns == before
+    shutil.copytree(never_stopped / 'out', never_stopped / 'moved')
+    assert 'is finished' in run(recipe(never_stopped, 'moved', learns=LORA, stage='domain'))
     other = recipe(never_stopped, learns=LORA, stage='domain', batch_size=8)
     with pytest.raises(TrainingError, match='another recipe: batch_size is 6 there and 8 here'):
         run(other)
@@ -344,6 +346,14 @@ def test_what_is_no_run_is_never_written_into(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match='holds something else than a run'):
         run(settings)
     assert [path.name for path in (tmp_path / 'out').iterdir()] == ['holiday.jpg']
+
+
+def test_a_full_disk_names_the_file(tmp_path: Path) -> None:
+    folder = tmp_path / 'out' / 'run'
+    folder.mkdir(parents=True)
+    (folder / 'recipe.json.partial').symlink_to('/dev/full')
+    with pytest.raises(TrainingError, match=r'recipe\.json cannot be written: No space left'):
+        run(recipe(tmp_path))
 
 
 def test_a_scene_never_trains_and_validates(tmp_path: Path) -> None:

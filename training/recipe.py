@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from ros2_llava_phi.model.config import StrictSettings, first_problem
+from ros2_llava_phi.model.config import Number, StrictSettings, first_problem
 from ros2_llava_phi.yaml_file import YamlError, read_yaml
 
 from .data.data_set import DataSet
 
-Share = Annotated[float, Field(ge=0, lt=1)]
-Rate = Annotated[float, Field(gt=0, le=1)]
+Share = Annotated[Number, Field(ge=0, lt=1)]
+Rate = Annotated[Number, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=10**9, strict=True)]
 
 
@@ -110,7 +110,7 @@ class Lora(StrictSettings):
     """
 
     r: Annotated[int, Field(ge=1, le=1024, strict=True)] = 128
-    alpha: Annotated[float, Field(gt=0)] = 256.0
+    alpha: Annotated[Number, Field(gt=0)] = 256.0
     dropout: Share = 0.05
     targets: tuple[
         Literal['q_proj', 'k_proj', 'v_proj', 'dense', 'out_proj', 'fc1', 'fc2'], ...
@@ -125,8 +125,8 @@ class AdamW(StrictSettings):
     """
 
     betas: tuple[Share, Share] = (0.9, 0.999)
-    eps: Annotated[float, Field(gt=0)] = 1e-8
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    eps: Annotated[Number, Field(gt=0)] = 1e-8
+    weight_decay: Annotated[Number, Field(ge=0)] = 0.0
 
 
 class Stage(str, Enum):
@@ -182,8 +182,8 @@ class Recipe(StrictSettings):
     questions_per_picture: Count = 16
     max_length: Count | None = None
     checkpointing: bool = False
-    clip: Annotated[float, Field(gt=0)] = 1.0
-    epochs: Annotated[float, Field(gt=0, le=10_000)] | None = None
+    clip: Annotated[Number, Field(gt=0)] = 1.0
+    epochs: Annotated[Number, Field(gt=0, le=10_000)] | None = None
     steps: Count | None = None
     seed: Annotated[int, Field(ge=0, lt=1 << 31, strict=True)] = 0
     workers: Annotated[int, Field(ge=0, le=256, strict=True)] = 0

@@ -99,6 +99,9 @@ def open_run(out: Path, recipe: Recipe, fingerprint: str) -> Path:
 
 def _refuse_other(out: Path, theirs: dict[str, Any], mine: dict[str, Any]) -> None:
     for field, value in mine.items():
+        # A run may have been moved.
+        if field == 'out':
+            continue
         if field not in theirs or theirs[field] != value:
             raise TrainingError(
                 f'{out} holds a run of another recipe: {field} is '
@@ -112,11 +115,10 @@ def save(folder: Path, state: State) -> None:
     place = place_of(folder, state.step)
     with new_folder(place) as partial:
         for tensors, file in ((state.weights, WEIGHTS), (state.optimizer, OPTIMIZER)):
-            try:
+            with writing(partial / file):
                 save_file({name: t.contiguous() for name, t in tensors.items()}, partial / file)
-            except SafetensorError as error:  # of a full disk, too
-                raise TrainingError(f'{partial / file} cannot be written: {error}') from error
-        (partial / STATE).write_text(json.dumps({'step': state.step, 'scaler': state.scaler}))
+        with writing(partial / STATE):
+            (partial / STATE).write_text(json.dumps({'step': state.step, 'scaler': state.scaler}))
     remove_older(folder)
 
 
@@ -187,10 +189,22 @@ def new_folder(place: Path) -> Iterator[Path]:
 def write_text(path: Path, text: str) -> None:
     """Write a text file that is complete or not there."""
     partial = path.with_name(path.name + PARTIAL)
-    partial.write_text(text, encoding='utf-8')
-    _sync(partial)
-    partial.replace(path)
-    _sync(path.parent)
+    with writing(path):
+        partial.write_text(text, encoding='utf-8')
+        _sync(partial)
+        partial.replace(path)
+        _sync(path.parent)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raise TrainingError that names the file if it cannot be written: the system names none."""
+    try:
+        yield
+    except SafetensorError as error:
+        raise TrainingError(f'{path} cannot be written: {error}') from error
+    except OSError as error:
+        raise TrainingError(f'{path} cannot be written: {error.strerror}') from error
 
 
 def _sync(path: Path) -> None:

@@ -23,7 +23,7 @@ from ros2_llava_phi.json_lines import whole_lines
 from ros2_llava_phi.model.config import first_problem
 
 from .recipe import TrainingError
-from .saves import LOG_FILE, write_text
+from .saves import LOG_FILE, write_text, writing
 from .trainer import Step
 
 STEP = TypeAdapter(Step)
@@ -76,8 +76,9 @@ class Watch:
         """Show a step that is done."""
         last = step.loss if self._average is None else self._average
         self._average = last + (step.loss - last) / SMOOTH
-        self._log.write(_line(step))
-        self._log.flush()
+        with writing(self._log_path):
+            self._log.write(_line(step))
+            self._log.flush()
         facts = (
             f'loss {self._average:.4f}  rate {step.learning_rate:.2e}  '
             f'{step.tokens / step.seconds:,.0f} tokens/s  {memory_gib():.1f} GiB'

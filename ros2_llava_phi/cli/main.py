@@ -107,8 +107,8 @@ def _complain(text: str) -> NoReturn:
 
 
 def _sentence(error: Exception) -> str:
-    if isinstance(error, OSError) and error.filename is not None:
-        return f'{error.filename}: {error.strerror}'
+    if isinstance(error, OSError) and error.strerror is not None:
+        return f'{error.filename}: {error.strerror}' if error.filename else error.strerror
     return str(error)
 
 

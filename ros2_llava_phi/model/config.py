@@ -7,7 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 CONFIG_FILE = 'config.json'
 
@@ -25,6 +32,16 @@ Content = TypeVar('Content', bound=BaseModel)
 
 class ModelError(ValueError):
     """A model that cannot be used; the text says what is wrong with it, in one line."""
+
+
+def _no_truth(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError('it must be a number')
+    return value
+
+
+# A float that `yes` is not. Text may be one: YAML reads 1e-3, which has no point, as text.
+Number = Annotated[float, BeforeValidator(_no_truth)]
 
 
 class StrictSettings(BaseModel):
@@ -141,7 +158,7 @@ class ModelConfig(StrictSettings):
     vision: VisionConfig = VisionConfig()
     text: TextConfig = TextConfig()
     abstain_text: str | None = None
-    temperature: Annotated[float, Field(ge=0.01, le=100)] = 1.0
+    temperature: Annotated[Number, Field(ge=0.01, le=100)] = 1.0
     fit: Fit = 'pad'
     pool: Count = 1
 

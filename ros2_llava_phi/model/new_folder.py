@@ -47,7 +47,9 @@ def new_folder(out: Path) -> Iterator[Path]:
                 _remove_content(unfinished)
         _remove_empty(mine)
         if isinstance(error, OSError):
-            raise ModelError(f'{out} cannot be written: {error.strerror or error}') from error
+            # NumPy says only how many bytes it could not write.
+            reason = error.strerror or f'{error}; is the disk full?'
+            raise ModelError(f'{out} cannot be written: {reason}') from error
         raise
     finally:
         if lock is not None:

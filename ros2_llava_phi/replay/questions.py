@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from ..assistant.question import Kind, Question
-from ..model.config import StrictSettings
+from ..model.config import Number, StrictSettings
 from .field_path import parse_field_path
 from .possible import is_possible
 
@@ -60,7 +60,7 @@ def _checked_path(path: str) -> str:
     return path
 
 
-Seconds = Annotated[float, Field(ge=0)]
+Seconds = Annotated[Number, Field(ge=0)]
 Answers = Annotated[
     tuple[Annotated[str, Field(min_length=1)], ...],
     BeforeValidator(_as_answers, json_schema_input_type=str | list[str] | bool | float),
@@ -83,7 +83,7 @@ class When(StrictSettings):
     Seconds count from the start of the recording, by the time of recording.
     """
 
-    every_s: Annotated[float, Field(gt=0)] | None = Field(
+    every_s: Annotated[Number, Field(gt=0)] | None = Field(
         default=None, description='The first frame of every so many seconds.'
     )
     at_s: tuple[Seconds, ...] = Field(
@@ -94,7 +94,7 @@ class When(StrictSettings):
     )
     from_s: Seconds = Field(default=0.0, description='No frame before this time.')
     to_s: Seconds | None = Field(default=None, description='No frame from this time on.')
-    on_change: Annotated[float, Field(gt=0, le=1)] | None = Field(
+    on_change: Annotated[Number, Field(gt=0, le=1)] | None = Field(
         default=None,
         description='Frames in which this share of the picture has changed since the last; '
         '0.1 is a start.',
@@ -146,7 +146,7 @@ class Labels(StrictSettings):
         description='Path to the field: `data`, `status.level`, `objects[0].label`; `objects[#]` '
         'is how many there are, `objects[*].label` all of them, each acceptable.'
     )
-    within_s: Annotated[float, Field(gt=0)] = Field(
+    within_s: Annotated[Number, Field(gt=0)] = Field(
         default=0.5, description='No label that is further from the frame.'
     )
     values: dict[str, Annotated[str, BeforeValidator(as_answer)]] = Field(

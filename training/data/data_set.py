@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ros2_llava_phi.model.config import StrictSettings
+from ros2_llava_phi.model.config import Number, StrictSettings
 
 from .bddx import read_bddx
 from .check import check
@@ -55,7 +55,7 @@ class DataSet(StrictSettings):
     format: Format = Format.LLAVA
     path: Path
     pictures: Path | None = None
-    weight: Annotated[float, Field(gt=0, le=1000)] = 1.0
+    weight: Annotated[Number, Field(gt=0, le=1000)] = 1.0
     part: Literal['split', 'train', 'validation'] = 'split'
     scenes: Path | None = None
     frames: Annotated[int, Field(ge=1, le=64, strict=True)] = 4
