@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from performance import markdown
 from pydantic import BaseModel
 
 from ros2_llava_phi.model.config import VisionConfig
+from ros2_llava_phi.templates import templates_in
 
 LEAST_ASKED = 50  # questions, for a topic to be shown
 
@@ -120,12 +120,7 @@ def chance(asked: int) -> int:
 
 def write_report(measured: Sequence[Measured], scale: Scale, folder: Path) -> None:
     """Write encoder_size.md and its plot into a folder."""
-    templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        keep_trailing_newline=True,
-    )
+    templates = templates_in(Path(__file__).parent)
     asked = sum(len(marks) for marks in measured[0].right.values())
     text = templates.get_template('encoder_size.md.j2').render(
         scale=scale,

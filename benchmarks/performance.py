@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from peers.contender import CONTENDERS, FASTEST, OURS
 from peers.workload import (
     ANSWER,
@@ -22,6 +21,7 @@ from peers.workload import (
 
 from ros2_llava_phi.engine.engine import Floats
 from ros2_llava_phi.model.config import ModelConfig
+from ros2_llava_phi.templates import templates_in
 
 GIB = 2**30
 EXPORT_MEMORY = 12 * GIB
@@ -250,13 +250,7 @@ def write_report(result: Measurements, config: ModelConfig, folder: Path) -> Non
     """Write performance.md and its plot into a folder."""
     if OURS.name not in result.names:
         raise RuntimeError(f'{OURS.name} was not measured: {result.missing.get(OURS.name)}')
-    templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    templates = templates_in(Path(__file__).parent)
     about = {**result.machine, **result.versions}
     prefix = BEFORE_PICTURE + config.image_tokens
     text = templates.get_template('performance.md.j2').render(

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from ros2_llava_phi.templates import templates_in
 
 from .data.conversation import DataError
 from .data.picture import load_picture
@@ -41,13 +42,7 @@ def write_report(
     after: Validation,
 ) -> None:
     """Write the page."""
-    templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    templates = templates_in(Path(__file__).parent)
     losses = smoothed([step.loss for step in log])
     page = templates.get_template('run_report.html.j2').render(
         recipe=recipe,

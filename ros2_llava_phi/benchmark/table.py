@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
+from ..templates import templates_in
 from .benchmarks import BENCHMARKS
 from .published import PUBLISHED
 from .scores import ScoresFile
@@ -76,13 +75,7 @@ def as_markdown(table: ResultTable) -> str:
 
 def as_html(table: ResultTable) -> str:
     """Return a table as a page that needs nothing beside itself."""
-    templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    templates = templates_in(Path(__file__).parent)
     return templates.get_template('table.html.j2').render(table=table)
 
 

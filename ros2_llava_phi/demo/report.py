@@ -6,11 +6,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from llava_phi.msg import ModelInfo
 from numpy.typing import NDArray
 
 from ..assistant.question import Kind
+from ..templates import templates_in
 from .exchange import Exchange
 from .table import clock, stages
 
@@ -35,13 +35,7 @@ def write_report(
     pictures: for each camera and `bag_stamp_ns` that was answered about, the frame: uint8
     [height, width, 3], RGB.
     """
-    templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    templates = templates_in(Path(__file__).parent)
     sources = {key: data_uri(picture) for key, picture in pictures.items()}
     page = templates.get_template('report.html.j2').render(
         exchanges=exchanges,

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
+from ..templates import templates_in
 from .charts import latency_chart, milliseconds, reliability_chart, risk_coverage_chart
 from .gallery import Mistake
 from .headline import headline, why_not_compared
@@ -23,13 +22,7 @@ MOST_CHANGES = 60
 
 def report(summary: Summary, records: Sequence[Record], mistakes: Sequence[Mistake]) -> str:
     """Return the page."""
-    templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    templates = templates_in(Path(__file__).parent)
     templates.filters |= {'percent': percent, 'ms': milliseconds, 'clock': clock}
     answered = [each for each in records if not each.error]
     scored = [each for each in records if is_scored(each)]
