@@ -3,14 +3,17 @@
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
 pytest.importorskip('llava_phi.srv')
 
 from llava_phi.srv import Ask
+from rclpy.client import Client
 from rclpy.context import Context
 from rclpy.node import Node
+from rclpy.task import Future
 from scripted_node import ScriptedNode
 
 from ros2_llava_phi.assistant.question import Kind
@@ -52,6 +55,21 @@ def test_silence_ends_and_the_client_goes_on(node: ScriptedNode, client: AskClie
     with pytest.raises(NoResponseError, match=r'/vqa_node/ask did not respond within 0\.5 s'):
         client.ask(make_request('silence'), 0.5)
     assert client.ask(make_request('again: here'), 20.0).answer.text == 'here'
+
+
+def test_a_response_that_is_lost_is_asked_for_again(
+    node: ScriptedNode, client: AskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send, sent = Client.call_async, list[Future]()
+
+    def losing_the_first(self: Client, request: Any) -> Future:
+        sent.append(send(self, request) if sent else Future())
+        return sent[-1]
+
+    monkeypatch.setattr(Client, 'call_async', losing_the_first)
+    monkeypatch.setattr('ros2_llava_phi.demo.client.ASK_AGAIN_S', 0.5)
+    client.wait_until_active(20.0)
+    assert len(sent) > 1 and not sent[0].done()
 
 
 def test_a_node_that_is_not_there(client: AskClient) -> None:

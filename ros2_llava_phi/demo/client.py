@@ -24,6 +24,9 @@ from rclpy.signals import SignalHandlerOptions
 
 from ..assistant.question import Kind
 
+# While a server and a client find each other, a response can be lost for good.
+ASK_AGAIN_S = 3.0
+
 
 class NoResponseError(TimeoutError):
     """The node did not respond in time; the text says what was waited for."""
@@ -73,13 +76,12 @@ class AskClient:
         deadline = time.monotonic() + patience_s
         label = 'not to be found'
         while (left := deadline - time.monotonic()) > 0:
-            try:
-                state = self._call(self._get_state, GetState.Request(), left).current_state
-            except NoResponseError:
-                break
-            if state.id == State.PRIMARY_STATE_ACTIVE:
-                return
-            label = state.label
+            with suppress(NoResponseError):
+                patience = min(left, ASK_AGAIN_S)
+                state = self._call(self._get_state, GetState.Request(), patience).current_state
+                if state.id == State.PRIMARY_STATE_ACTIVE:
+                    return
+                label = state.label
             time.sleep(0.05)
         raise NoResponseError(f'{self._target} is {label}, not active, after {patience_s:g} s')
 
