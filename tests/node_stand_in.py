@@ -139,7 +139,9 @@ class Robot:
             **options,
         )
         self.peer = rclpy.create_node('peer', **options)
-        self.client = self.peer.create_client(Ask, 'vqa_node/ask')
+        self.client = self.peer.create_client(
+            Ask, 'vqa_node/ask', qos_profile=QoSProfile(depth=100)
+        )
         self.answers: list[Any] = []
         self.infos: list[Any] = []
         self.peer.create_subscription(AnswerMessage, 'vqa_node/answers', self.answers.append, 100)

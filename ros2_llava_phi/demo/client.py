@@ -24,6 +24,8 @@ from rclpy.signals import SignalHandlerOptions
 
 from ..assistant.question import Kind
 
+# Responses that may come at once. With the usual 10, DDS drops the rest of a burst without a word.
+RESPONSES = QoSProfile(depth=100)
 # While a server and a client find each other, a response can be lost for good.
 ASK_AGAIN_S = 3.0
 
@@ -46,7 +48,7 @@ class AskClient:
         self._context = Context()
         rclpy.init(context=self._context, signal_handler_options=SignalHandlerOptions.NO)
         self._node = rclpy.create_node(name, context=self._context, start_parameter_services=False)
-        self._ask: Client = self._node.create_client(Ask, f'{node}/ask')
+        self._ask: Client = self._node.create_client(Ask, f'{node}/ask', qos_profile=RESPONSES)
         self._get_state: Client = self._node.create_client(GetState, f'{node}/get_state')
         self._get_parameters: Client = self._node.create_client(
             GetParameters, f'{node}/get_parameters'
