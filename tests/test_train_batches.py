@@ -10,7 +10,7 @@ from train_data import write_pictures
 
 from ros2_llava_phi.model.prompt import Turn, turn
 from ros2_llava_phi.model.tokenizer import load_tokenizer
-from ros2_llava_phi.training.batches import Plan, collate, parts_of
+from ros2_llava_phi.training.batches import Plan, collate, parts_of, positions
 from ros2_llava_phi.training.data.conversation import Conversation
 from ros2_llava_phi.training.labels import Labelled, label
 from ros2_llava_phi.training.recipe import TrainingError
@@ -110,6 +110,20 @@ def test_weights_are_times_an_epoch(samples: list[Labelled]) -> None:
     assert twice.steps(1) == 8  # 30 samples, 4 at once
     assert sum(taken.values()) == 32
     assert set(taken) == set(range(len(samples)))
+
+
+def test_copies_of_a_sample_share_no_step(samples: list[Labelled]) -> None:
+    thrice = plan(samples, weight=3.0)
+    steps = [thrice.rows(step) for step in range(thrice.steps(1))]
+    # Only where one turn ends and the next begins may a step have both.
+    assert sum(len(set(rows)) < len(rows) for rows in steps) <= 2
+    assert set(Counter(row for rows in steps for row in rows).values()) <= {3, 4}
+    assert [plan(samples, weight=3.0).rows(step) for step in range(len(steps))] == steps
+
+
+def test_positions_are_those_of_the_tensors(samples: list[Labelled]) -> None:
+    for chosen in (samples, samples[:4], samples[-1:]):
+        assert positions(chosen) == collate(chosen, CONFIG).tokens.numel()
 
 
 def test_weights_that_leave_nothing_are_refused(samples: list[Labelled]) -> None:

@@ -174,6 +174,15 @@ def test_a_yes_is_no_rate(tmp_path: Path) -> None:
     assert read_recipe(path).clip == 0.001
 
 
+def test_an_adapter_with_nothing_to_sit_on_is_refused(tmp_path: Path) -> None:
+    both = {name: {'how': 'lora', 'learning_rate': 1e-4} for name in ('decoder', 'vision_tower')}
+    for target, part in (('dense', 'vision_tower'), ('out_proj', 'decoder')):
+        changes = {'learns': both, 'lora': {'targets': [target]}}
+        with pytest.raises(TrainingError, match=f'lora.targets names no layer of {part}: use'):
+            read_recipe(written(tmp_path, **changes))
+    read_recipe(written(tmp_path, learns=both, lora={'targets': ['dense', 'out_proj']}))
+
+
 def test_a_setting_that_stands_twice_is_refused(tmp_path: Path) -> None:
     path = tmp_path / 'recipe.yaml'
     path.write_text(f'{RECIPES[0].read_text()}\nstage: domain\n')

@@ -17,7 +17,7 @@ import torch
 import yaml
 from accelerate.state import AcceleratorState, PartialState
 from rich.console import Console
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file, save, save_file
 from small_model import make_model
 from test_assemble import clip, phi
 from torch import Tensor
@@ -41,9 +41,10 @@ from ros2_llava_phi.model.assemble import assemble
 from ros2_llava_phi.model.checkpoint import load_network, open_checkpoint
 from ros2_llava_phi.model.config import ModelError, read_config
 from ros2_llava_phi.model.convert import convert
+from ros2_llava_phi.model.prompt import turn
 from ros2_llava_phi.training import saves
 from ros2_llava_phi.training.batches import collate
-from ros2_llava_phi.training.data.conversation import DataError
+from ros2_llava_phi.training.data.conversation import Conversation, DataError
 from ros2_llava_phi.training.dry_run import dry_run
 from ros2_llava_phi.training.parts import merge, set_learning
 from ros2_llava_phi.training.recipe import TrainingError
@@ -51,7 +52,7 @@ from ros2_llava_phi.training.samples import read_samples
 from ros2_llava_phi.training.saves import last_save
 from ros2_llava_phi.training.start import open_start
 from ros2_llava_phi.training.trainee import Trainee
-from ros2_llava_phi.training.validation import Asked, Validation
+from ros2_llava_phi.training.validation import Asked, Validation, allowed
 from ros2_llava_phi.training.watch import read_log
 
 WEIGHTS = 'model.safetensors'
@@ -390,9 +391,21 @@ def test_what_could_not_begin_leaves_nothing(tmp_path: Path) -> None:
 def test_changed_data_is_noticed(tmp_path: Path, step: int) -> None:
     settings = recipe(tmp_path)
     killed(settings, 'ros2_llava_phi.training.trainer.set_rates', step)
-    data = json.loads((tmp_path / 'data' / 'llava.json').read_text())
-    (tmp_path / 'data' / 'llava.json').write_text(json.dumps(data[1:]))
-    with pytest.raises(TrainingError, match='the data is not what the run'):
+    data, picture = tmp_path / 'data' / 'llava.json', tmp_path / 'data' / '0.png'
+    for path, other in (
+        (data, json.dumps(json.loads(data.read_text())[1:]).encode()),
+        (picture, picture.read_bytes() + b'another'),
+    ):
+        whole = path.read_bytes()
+        path.write_bytes(other)
+        with pytest.raises(TrainingError, match='the data is not what the run'):
+            run(settings)
+        path.write_bytes(whole)
+    weights = tmp_path / 'start' / WEIGHTS
+    tensors = load_file(weights)
+    tensors[min(tensors)] += 1
+    save_file(tensors, weights)
+    with pytest.raises(TrainingError, match='the weights to start from are not those'):
         run(settings)
 
 
@@ -457,6 +470,22 @@ def test_the_folder_is_a_model_with_card_and_report(never_stopped: Path) -> None
     assert 'http' not in report.replace('http-equiv', '')
 
 
+def test_a_closed_answer_is_found_whatever_its_case() -> None:
+    def asked(request: str, answer: str) -> Asked:
+        talk = Conversation('a', '1', '', (), (turn(request, answer),))
+        return Asked(
+            source='a', record='1', kind='', question='?', pictures=(), truth=answer, said='',
+            allowed=allowed(talk),
+        )  # fmt: skip
+
+    assert asked('Is it?', 'yes.').place == 0
+    which = 'Which? Answer with one of: stop, wait, go.'
+    assert (asked(which, 'GO').allowed, asked(which, 'GO').place) == (('stop', 'wait', 'go'), 2)
+    assert asked(which, 'cannot tell').allowed and asked(which, 'cannot tell').place is None
+    # A comma in a choice: asked freely, for the words do not tell what the choices are.
+    assert asked(which, 'stop, wait').allowed == ()
+
+
 def test_confidence_is_calibrated_where_enough_was_asked() -> None:
     """Half of the answers that were given with certainty are wrong: they were too sure."""
 
@@ -507,7 +536,7 @@ def test_a_dry_run_shows_labels_time_and_memory_and_writes_nothing(
     assert not stopped.value.code
     assert '<picture: 16 tokens>' in printed
     assert 'ASSISTANT: Yes|<|endoftext|>|' in printed.replace('\n', '')
-    assert '4 steps of' in printed
+    assert '4 steps of' in printed and 'without the questions before and after' in printed
     assert 'GiB of memory' in printed
     assert not (tmp_path / 'out').exists()
     (tmp_path / 'out').mkdir()

@@ -3,7 +3,9 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from rich.console import Console
 from training_records import picture, said, write_json
 
@@ -23,6 +25,8 @@ def folder(tmp_path: Path) -> Path:
     (pictures / 'cut.jpg').write_bytes(content[: len(content) // 2])
     (pictures / 'nearly.jpg').write_bytes(content[:-40])
     (pictures / 'text.jpg').write_text('no picture')
+    thermal = np.full((8, 8), 30_000, np.uint16)
+    Image.fromarray(thermal).save(pictures / 'thermal.png')
     (pictures / 'link.jpg').symlink_to(tmp_path / 'outside.jpg')
     (pictures / 'away').symlink_to(tmp_path)
     (pictures / 'circle.jpg').symlink_to(pictures / 'circle.jpg')
@@ -43,6 +47,7 @@ def data_set(folder: Path, records: list[object], **settings: object) -> DataSet
         ('cut.jpg', 'damaged or cut off'),
         ('nearly.jpg', 'damaged or cut off'),
         ('text.jpg', 'it is none of'),
+        ('thermal.png', 'more than 8 bits'),
         ('.', 'damaged or cut off'),
         ('../outside.jpg', 'outside the folder'),
         ('link.jpg', 'outside the folder'),
@@ -61,6 +66,13 @@ def test_bad_pictures(folder: Path, image: str, reason: str) -> None:
     (bad,) = read.dropped
     assert (bad.source, bad.record) == ('fleet', '[1]')
     assert bad.reason.startswith('image: ') and reason in bad.reason
+
+
+def test_yes_and_no_are_written_as_the_assistant_chooses_them(folder: Path) -> None:
+    answers = {'yes': 'Yes', ' NO ': 'No', 'Yes': 'Yes', 'yes, two': 'yes, two', 'cat': 'cat'}
+    records = [{'conversations': said('Is it?', answer)} for answer in answers]
+    read = read_data_set(data_set(folder, list(records)))
+    assert [each.turns[0].answer for each in read.conversations] == list(answers.values())
 
 
 @pytest.mark.parametrize(

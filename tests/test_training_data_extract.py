@@ -18,9 +18,10 @@ from ros2_llava_phi.cli.main import main
 from ros2_llava_phi.replay.bag import IMAGE, Storage, Transport
 from ros2_llava_phi.replay.bag_writer import write_bag
 from ros2_llava_phi.replay.frame_choice import FrameChoice
+from ros2_llava_phi.training.data.conversation import DataError
 from ros2_llava_phi.training.data.llava import read_llava
 from ros2_llava_phi.training.data.picture import load_picture
-from ros2_llava_phi.training.data.sheet import read_sheet
+from ros2_llava_phi.training.data.sheet import read_questions, read_sheet
 
 SECOND = 10**9
 START_NS = 1_760_000_000 * SECOND
@@ -126,6 +127,15 @@ def test_two_cameras_questions_scenes_and_png(tmp_path: Path, run: Run) -> None:
     ]
     run('extract', tmp_path / 'bag', '-o', tmp_path / 'rear', '--topic', '/rear/image')
     assert {row['camera'] for row in rows(tmp_path / 'rear')} == {'/rear/image'}
+
+
+def test_a_comma_in_a_choice_is_refused(tmp_path: Path) -> None:
+    asked = tmp_path / 'asked.csv'
+    asked.write_text('question,kind,choices\nWhat now?,choice,"stop, wait|go"\n')
+    with pytest.raises(
+        DataError, match=r'line 2: choices: no comma may stand in one \(stop, wait'
+    ):
+        read_questions(asked)
 
 
 def test_a_filled_sheet_becomes_training_data(tmp_path: Path, run: Run) -> None:

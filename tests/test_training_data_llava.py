@@ -1,5 +1,6 @@
 """LLaVA JSON means what LLaVA-1.5 trained on, and says which record and field are wrong."""
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,8 @@ def test_json_lines(tmp_path: Path) -> None:
         (b'[{"a": 1}', 'line 1, column 10'),
         (b'[' * 200_000, 'no JSON'),
         (b'["\xff"]', 'byte 2 is no UTF-8'),
+        (b'{"a": 1}\n{"a": 2}\n', 'holds an object a line; name it .jsonl'),
+        (gzip.compress(b'[]'), 'unpack it first'),
     ],
 )
 def test_a_damaged_file_is_refused_by_name(

@@ -10,6 +10,7 @@ Everything follows from the seed and the step: going on at any step needs no sta
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,21 +111,9 @@ class Plan:
 
     def _ordered(self, number: int) -> list[int]:
         """Return an epoch's samples: the mixture's, with those together that share a batch."""
-        groups: dict[object, list[int]] = {}
-        for index in epoch(self._sets, self._seed, number):
-            groups.setdefault(self._keys[index], []).append(index)
-        units = [
-            group[start : start + self._together]
-            for group in groups.values()
-            for start in range(0, len(group), self._together)
-        ]
         rng = np.random.default_rng([self._seed, number])
-        order = rng.permutation(len(units))
-        longest = np.array([self._lengths[unit].max() for unit in units])
-        stretch = SORTED_TOGETHER * self._batch_size
-        parts = [order[start : start + stretch] for start in range(0, len(order), stretch)]
-        by_length = [part[np.argsort(longest[part], kind='stable')] for part in parts]
-        rows = np.concatenate([units[unit] for part in by_length for unit in part])
+        chosen = epoch(self._sets, self._seed, number)
+        rows = np.concatenate([self._by_length(turn, rng) for turn in self._turns(chosen, number)])
         # The first may belong to the batch in which the epoch before ended.
         begun = -number * len(rows) % self._batch_size
         runs = np.split(rows, range(begun, len(rows), self._batch_size))
@@ -134,12 +123,62 @@ class Plan:
         found: list[int] = np.concatenate([runs[0], *middle, *rest]).tolist()
         return found
 
+    def _turns(self, chosen: Sequence[int], number: int) -> list[list[int]]:
+        """Divide an epoch so that copies of a sample, whose weight exceeds 1, share no batch."""
+        most = max(Counter(chosen).values())
+        if most == 1:
+            return [list(chosen)]
+        rng = np.random.default_rng([self._seed, number, most])
+        turns: list[list[int]] = [[] for _ in range(most)]
+        # By key, so that questions about one picture stay together.
+        places: dict[object, list[int]] = {}
+        copies: Counter[int] = Counter()
+        for index in chosen:
+            key = self._keys[index]
+            if key not in places:
+                places[key] = rng.permutation(most).tolist()
+            turns[places[key][copies[index]]].append(index)
+            copies[index] += 1
+        return [turn for turn in turns if turn]
+
+    def _by_length(self, chosen: Sequence[int], rng: np.random.Generator) -> list[int]:
+        """Shuffle samples, those together that share a row, and sort stretches by length."""
+        groups: dict[object, list[int]] = {}
+        for index in chosen:
+            groups.setdefault(self._keys[index], []).append(index)
+        units = [
+            group[start : start + self._together]
+            for group in groups.values()
+            for start in range(0, len(group), self._together)
+        ]
+        order = rng.permutation(len(units))
+        longest = np.array([self._lengths[unit].max() for unit in units])
+        stretch = SORTED_TOGETHER * self._batch_size
+        parts = [order[start : start + stretch] for start in range(0, len(order), stretch)]
+        by_length = [part[np.argsort(longest[part], kind='stable')] for part in parts]
+        return [index for part in by_length for unit in part for index in units[unit]]
+
 
 def parts_of(rows: Sequence[int], parts: int) -> list[list[int]]:
     """Cut a step's samples into parts of about one size; raises ValueError if too few."""
     if len(rows) < parts:
         raise ValueError(f'{len(rows)} samples cannot be cut into {parts} parts')
     return [part.tolist() for part in np.array_split(np.array(rows), parts)]
+
+
+def positions(samples: Sequence[Labelled]) -> int:
+    """Return how many positions the rows of some samples take, padding included."""
+    lengths = [
+        sum(each.length for each in row) - (len(row) - 1) * _shared(row[0])
+        for row in _adjacent(samples)
+    ]
+    return len(lengths) * max(lengths)
+
+
+def _shared(sample: Labelled) -> int:
+    """Return how many positions a sample's prefix takes."""
+    prefix = sample.tokens[: sample.prefix]
+    return int(np.where(prefix == PICTURE, sample.image_tokens, 1).sum())
 
 
 def collate(samples: Sequence[Labelled], config: ModelConfig) -> Batch:

@@ -1,7 +1,5 @@
 """A look at a training before it starts: its first batches, and the time and memory to expect."""
 
-from itertools import islice
-
 import torch
 from rich.console import Console
 from rich.text import Text
@@ -9,30 +7,31 @@ from tokenizers import Tokenizer
 
 from ros2_llava_phi.model.config import CONFIG_FILE
 
+from .batches import positions
 from .labels import PICTURE, Labelled
 from .recipe import Recipe
 from .run import make_trainer
 from .samples import read_samples
 from .saves import RUN, check_run, last_save
 from .start import open_start
-from .trainer import Trainer, start_accelerator
+from .trainer import Step, Trainer, start_accelerator, warn_of_bf16
 from .watch import memory_gib
 
 BATCHES = 2
 SHOWN = 4  # samples of each
-STEPS = 3  # that are taken; the first is slower, and does not count
 
 
 def dry_run(recipe: Recipe, console: Console) -> None:
     """
     Print the first batches with their labels, and what a run will take; nothing is written.
 
-    A few steps are taken to measure it. Raises as `train` does.
+    To measure it, the smallest and the largest step of an epoch are taken. Raises as `train` does.
     """
     accelerator = start_accelerator(recipe)
+    warn_of_bf16(recipe, accelerator, console)
     origin = open_start(recipe.start, recipe.seed)
     samples = read_samples(recipe, origin.tokenizer, origin.config, console)
-    if check_run(recipe.out, recipe, samples.fingerprint):
+    if check_run(recipe.out, recipe, samples.fingerprint, origin.weights_hash):
         if (recipe.out / CONFIG_FILE).is_file():
             console.print(f'{recipe.out} is finished: there is nothing left to do')
             return
@@ -46,15 +45,34 @@ def dry_run(recipe: Recipe, console: Console) -> None:
         console.rule(f'step {step + 1}: {len(rows)} conversations, the first {SHOWN} of them')
         for row in rows[:SHOWN]:
             console.print(coloured(samples.training[row], origin.tokenizer))
-    taken = list(islice(trainer.run(), STEPS))
-    counted = taken[1:] or taken
-    seconds = sum(step.seconds for step in counted) / len(counted)
+    sizes = _sizes(trainer)
+    least, most = min(sizes, key=sizes.__getitem__), max(sizes, key=sizes.__getitem__)
+    # The first is slower, and does not count.
+    _, short, long = trainer.run([least, least, most])
+    seconds = _mean_seconds(sizes, short, long)
     where = 'GPU memory' if torch.cuda.is_available() else 'memory'
     console.rule('to expect')
     console.print(
-        f'{trainer.steps} steps of {seconds:.2f} s: about {_duration(seconds * trainer.steps)}, '
-        f'and {memory_gib():.1f} GiB of {where}. A save takes {_saved(trainer):,.0f} MiB.'
+        f'{trainer.steps} steps of {short.seconds:.2f} to {long.seconds:.2f} s: about '
+        f'{_duration(seconds * trainer.steps)} without the questions before and after, and '
+        f'{memory_gib():.1f} GiB of {where}. A save takes {_saved(trainer):,.0f} MiB.'
     )
+
+
+def _sizes(trainer: Trainer) -> dict[int, int]:
+    """Return how many positions the steps of an epoch take, by their numbers."""
+    epoch = range(min(trainer.steps, trainer.plan.steps(1)))
+    rows = {step: trainer.plan.rows(step) for step in epoch}
+    return {step: positions([trainer.samples[row] for row in rows[step]]) for step in epoch}
+
+
+def _mean_seconds(sizes: dict[int, int], short: Step, long: Step) -> float:
+    """Return how long a step takes on average, by the time of the smallest and the largest."""
+    least, most = sizes[short.number], sizes[long.number]
+    if least == most:
+        return (short.seconds + long.seconds) / 2
+    mean = sum(sizes.values()) / len(sizes)
+    return short.seconds + (mean - least) / (most - least) * (long.seconds - short.seconds)
 
 
 def coloured(sample: Labelled, tokenizer: Tokenizer) -> Text:

@@ -14,6 +14,9 @@ from .data.data_set import DataSet
 
 Share = Annotated[Number, Field(ge=0, lt=1)]
 Rate = Annotated[Number, Field(gt=0, le=1)]
+# Of a block of either part, those that an adapter can sit on.
+SHARED_LAYERS = {'q_proj', 'k_proj', 'v_proj', 'fc1', 'fc2'}
+LAYERS = {'decoder': SHARED_LAYERS | {'dense'}, 'vision_tower': SHARED_LAYERS | {'out_proj'}}
 Count = Annotated[int, Field(ge=1, le=10**9, strict=True)]
 
 
@@ -106,7 +109,8 @@ class Lora(StrictSettings):
     Low-rank adapters (Hu et al., arXiv 2106.09685), for the parts that learn by lora.
 
     r: the rank. alpha: the adapter is scaled by alpha / r. dropout: of its input.
-    targets: the layers of each block that get one, by their names in network.py.
+    targets: the layers of each block that get one, by their names in network.py; `dense` is the
+    decoder's, `out_proj` the vision tower's.
     """
 
     r: Annotated[int, Field(ge=1, le=1024, strict=True)] = 128
@@ -202,6 +206,11 @@ class Recipe(StrictSettings):
         names = [each.name for each in self.data]
         if len(set(names)) < len(names):
             raise ValueError(f'two data sets have the same name; names: {", ".join(names)}')
+        for name, part in self.learns.parts():
+            if part.how == How.LORA and not set(self.lora.targets) & LAYERS[name]:
+                raise ValueError(
+                    f'lora.targets names no layer of {name}: use {", ".join(sorted(LAYERS[name]))}'
+                )
         if self.accumulate > self.batch_size:
             raise ValueError(f'accumulate {self.accumulate} exceeds the {self.batch_size} samples')
         return self

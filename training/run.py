@@ -22,7 +22,7 @@ from .run_report import REPORT_FILE, write_report
 from .samples import Samples, read_samples
 from .saves import RUN, last_save, new_folder, open_run, remove_older, save, write_text
 from .start import Origin, open_start, save_tokenizer
-from .trainer import Step, Trainer, start_accelerator
+from .trainer import Step, Trainer, start_accelerator, warn_of_bf16
 from .validation import Validation, validate
 from .watch import Watch, read_log
 
@@ -41,12 +41,13 @@ def train(recipe: Recipe, console: Console) -> None:
     accelerator = start_accelerator(recipe)
     first = accelerator.is_main_process
     quiet = console if first else Console(quiet=True)
+    warn_of_bf16(recipe, accelerator, quiet)
     run = recipe.out / RUN
     origin = open_start(recipe.start, recipe.seed)
     samples = read_samples(recipe, origin.tokenizer, origin.config, quiet)
     # Only now: what could not begin leaves nothing behind.
     if first:
-        open_run(recipe.out, recipe, samples.fingerprint)
+        open_run(recipe.out, recipe, samples.fingerprint, origin.weights_hash)
     accelerator.wait_for_everyone()
     if (recipe.out / CONFIG_FILE).is_file():
         quiet.print(f'{recipe.out} is finished: there is nothing left to do')

@@ -55,13 +55,14 @@ class _StateFile(StrictSettings):
     scaler: dict[str, int | float] | None = None
 
 
-def check_run(out: Path, recipe: Recipe, fingerprint: str) -> bool:
+def check_run(out: Path, recipe: Recipe, fingerprint: str, start: str) -> bool:
     """
     Return whether there is a run in a folder to go on with; nothing is written.
 
-    fingerprint: of the data that the recipe names.
+    fingerprint: of the data that the recipe names. start: the hash of the weights that it names.
 
-    Raises TrainingError if a run of another recipe or other data is there, or anything else.
+    Raises TrainingError if a run of another recipe, of other data or weights is there, or
+    anything else.
     """
     path = out / RUN / RECIPE_FILE
     if not path.is_file():
@@ -81,18 +82,24 @@ def check_run(out: Path, recipe: Recipe, fingerprint: str) -> bool:
     _refuse_other(out, theirs, recipe.model_dump(mode='json'))
     if theirs.get('fingerprint') != fingerprint:
         raise TrainingError(f'the data is not what the run in {out} began with; give another out')
+    if theirs.get('start_weights') != start:
+        raise TrainingError(
+            f'the weights to start from are not those that the run in {out} began with; give '
+            'another out'
+        )
     return True
 
 
-def open_run(out: Path, recipe: Recipe, fingerprint: str) -> Path:
+def open_run(out: Path, recipe: Recipe, fingerprint: str, start: str) -> Path:
     """Make the folder of a run, or take that of an interrupted one; return it. See check_run."""
     folder = out / RUN
-    if check_run(out, recipe, fingerprint):
+    if check_run(out, recipe, fingerprint, start):
         for left in folder.glob(f'*{PARTIAL}'):
             shutil.rmtree(left) if left.is_dir() else left.unlink()
         return folder
     folder.mkdir(parents=True, exist_ok=True)
-    content = {**recipe.model_dump(mode='json'), 'fingerprint': fingerprint}
+    known = {'fingerprint': fingerprint, 'start_weights': start}
+    content = {**recipe.model_dump(mode='json'), **known}
     write_text(folder / RECIPE_FILE, json.dumps(content, indent=2) + '\n')
     return folder
 

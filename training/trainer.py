@@ -7,14 +7,17 @@ rate, its random numbers. So going on from a save gives the same bits as never h
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator, DistributedType
+from accelerate.utils import InitProcessGroupKwargs
+from rich.console import Console
 from torch import Tensor
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
@@ -30,6 +33,7 @@ from ros2_llava_phi.model.network import LlavaPhi
 
 from .batches import Batch, Plan, collate, parts_of
 from .labels import Labelled
+from .loop import multiplies_bf16
 from .parts import optimizer_of, set_learning
 from .recipe import Recipe, TrainingError
 from .saves import RUN, State, damaged, place_of
@@ -69,6 +73,8 @@ def start_accelerator(recipe: Recipe) -> Accelerator:
         raise TrainingError('precision fp16 needs a GPU; use fp32 or bf16')
     accelerator = Accelerator(
         cpu=not on_gpu,
+        # The others wait while the first one asks the held-out questions.
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(days=7))],
         mixed_precision='no' if recipe.precision == 'fp32' else recipe.precision,
         fsdp_plugin=_fsdp() if recipe.fsdp else None,
     )
@@ -81,6 +87,13 @@ def start_accelerator(recipe: Recipe) -> Accelerator:
             f'times accumulate {recipe.accumulate}'
         )
     return accelerator
+
+
+def warn_of_bf16(recipe: Recipe, accelerator: Accelerator, console: Console) -> None:
+    """Say so if a precision is to be had, but slow."""
+    device = accelerator.device.type
+    if recipe.precision == 'bf16' and not multiplies_bf16(device):
+        console.print(f'precision bf16 is slow on this {device}, which has no instructions for it')
 
 
 def _fsdp() -> Any:
@@ -122,20 +135,23 @@ class Trainer:
         trainee = Trainee(network).train()
         self._trainee, self._optimizer = accelerator.prepare(trainee, optimizer)
 
-    def run(self) -> Iterator[Step]:
+    def run(self, numbers: Sequence[int] = ()) -> Iterator[Step]:
         """
         Train from the step that was reached to the last one; yield what came of each.
 
+        numbers: of other steps to take instead.
+
         Raises TrainingError, before the weights are changed, if the loss stops being a number.
         """
+        numbers = numbers or range(self.done, self.steps)
         loader = DataLoader(
             _Parts(self.recipe, self.samples, self.plan, self._config, self._accelerator),
             batch_size=None,
-            sampler=range(self.done, self.steps),
+            sampler=numbers,
             num_workers=self.recipe.workers,
         )
         start = time.perf_counter()
-        for parts in loader:
+        for self.done, parts in zip(numbers, loader, strict=True):
             step = self._step(parts, start)
             self.done += 1
             yield step

@@ -17,7 +17,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from tokenizers import Tokenizer
 
-from ros2_llava_phi.assistant.assistant import YES_NO, never
+from ros2_llava_phi.assistant.assistant import CANNOT_TELL, YES_NO, never
 from ros2_llava_phi.assistant.number_tokens import NumberTokens
 from ros2_llava_phi.assistant.reply import Prompted, Reply, choose, read_number, write_text
 from ros2_llava_phi.assistant.steps import Steps, run_alone
@@ -64,6 +64,12 @@ class Asked(BaseModel):
         """Return whether the answer is the true one."""
         return _plain(self.said) == _plain(self.truth)
 
+    @property
+    def place(self) -> int | None:
+        """Return which of the allowed answers is the true one; None if none is."""
+        plain = [_plain(each) for each in self.allowed]
+        return plain.index(_plain(self.truth)) if _plain(self.truth) in plain else None
+
 
 class Validation(BaseModel):
     """The mean loss of a held-out token, None if nothing was held out, and what was asked."""
@@ -83,10 +89,10 @@ class Validation(BaseModel):
         used: the one with which the questions were asked. None if too few answers were chosen
         from a closed set to tell.
         """
-        closed = [each for each in self.asked if each.truth in each.allowed]
+        closed = [each for each in self.asked if each.place is not None]
         if len(closed) < LEAST_CLOSED:
             return None
-        truth = [each.allowed.index(each.truth) for each in closed]
+        truth = [each.place or 0 for each in closed]
         return used * fit_temperature([each.probabilities for each in closed], truth)
 
     def kinds(self) -> list[str]:
@@ -203,11 +209,14 @@ class _Examiner:
 def allowed(conversation: Conversation) -> tuple[str, ...]:
     """Return the closed set that a question's answer is of; empty if none is known."""
     first = conversation.turns[0]
-    if _plain(first.answer or '') in {answer.lower() for answer in YES_NO}:
+    truth = _plain(first.answer or '')
+    if truth in map(_plain, YES_NO):
         return YES_NO
     words = first.request[-1] if first.request else ''
     match = CHOICES.search(words) if isinstance(words, str) else None
-    return tuple(match[1].split(', ')) if match else ()
+    choices = tuple(match[1].split(', ')) if match else ()
+    # A comma may be part of a choice.
+    return choices if truth in map(_plain, (*choices, CANNOT_TELL)) else ()
 
 
 def _plain(answer: str) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from ros2_llava_phi.assistant.assistant import YES_NO
 from ros2_llava_phi.model.config import Number, StrictSettings
 
 from .bddx import read_bddx
@@ -85,7 +86,7 @@ def read_data_set(data_set: DataSet, checked: Callable[[], object] = lambda: Non
     samples = _named(_samples(data_set, folder), data_set.name)
     if data_set.scenes is not None:
         samples = _only(samples, _lines(data_set.scenes))
-    all_checked = check(samples, folder, checked)
+    all_checked = check(map(_as_chosen, samples), folder, checked)
     conversations = tuple(each for each in all_checked if isinstance(each, Conversation))
     dropped = tuple(each for each in all_checked if isinstance(each, Dropped))
     if dropped and (data_set.on_bad == 'refuse' or not conversations):
@@ -124,6 +125,18 @@ def _samples(data_set: DataSet, folder: Path) -> Iterator[Sample]:
 
 def _named(samples: Iterable[Sample], name: str) -> Iterator[Sample]:
     return (replace(each, source=name) for each in samples)
+
+
+def _as_chosen(sample: Sample) -> Sample:
+    """Write a yes or no as the assistant, which chooses between the two, expects it."""
+    if isinstance(sample, Dropped):
+        return sample
+    words = {answer.lower(): answer for answer in YES_NO}
+    turns = [
+        replace(turn, answer=words.get((turn.answer or '').strip().lower(), turn.answer))
+        for turn in sample.turns
+    ]
+    return replace(sample, turns=tuple(turns))
 
 
 def _lines(path: Path) -> set[str]:

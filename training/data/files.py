@@ -8,6 +8,7 @@ from typing import Any
 
 from .conversation import DataError
 
+GZIP = b'\x1f\x8b'
 Records = Iterator[tuple[str, Any]]
 
 
@@ -16,6 +17,8 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text(encoding='utf-8-sig')
     except UnicodeDecodeError as error:
+        if error.object.startswith(GZIP):
+            raise DataError(f'{path} is compressed by gzip; unpack it first') from error
         raise DataError(f'{path}: byte {error.start} is no UTF-8; save it as UTF-8') from error
     except (OSError, ValueError) as error:
         raise DataError(f'{path} cannot be read: {_reason(error)}') from error
@@ -38,7 +41,11 @@ def json_records(path: Path) -> Records:
             if line.strip():
                 yield f'line {number}', _parse(line, f'{path}, line {number}')
         return
-    yield from list_records(read_json(path), path)
+    text = read_text(path)
+    first = text.lstrip().partition('\n')[0].strip()
+    if first.startswith('{') and first.endswith('}') and len(first) < len(text.strip()):
+        raise DataError(f'{path} holds an object a line; name it .jsonl')
+    yield from list_records(_parse(text, str(path)), path)
 
 
 def list_records(content: Any, path: Path) -> Records:

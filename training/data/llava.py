@@ -34,8 +34,8 @@ class _Message(Record):
 class _LlavaRecord(Record):
     image: tuple[str, ...] = ()
     conversations: list[_Message]
-    scene: str = ''
-    kind: str = ''
+    scene: str | None = None
+    kind: str | None = None
 
     @field_validator('image', mode='before')
     @classmethod
@@ -64,7 +64,7 @@ def read_llava(path: Path, pictures: Path) -> Iterator[Sample]:
             scene=record.scene or (record.image[0] if record.image else f'{path.stem} {place}'),
             pictures=tuple(pictures / name for name in record.image),
             turns=_turns(record),
-            kind=record.kind,
+            kind=record.kind or '',
         )
 
     return samples(path.stem, json_records(path), convert)

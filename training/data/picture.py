@@ -24,7 +24,8 @@ def load_picture(path: Path) -> NDArray[np.uint8]:
     """
     Read a picture file as RGB, uint8 [height, width, 3]; it is not turned as EXIF may say.
 
-    Raises DataError, naming the file, if it is missing, cut off, damaged or far too large.
+    Raises DataError, naming the file, if it is missing, cut off, damaged, far too large, or has
+    more than 8 bits a channel.
     """
     try:
         with _opened(path) as picture:
@@ -83,6 +84,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         with Image.open(path, formats=FORMATS) as picture:
             if picture.width * picture.height > MOST_PIXELS:
                 raise RecordError(f'image: it has more than {MOST_PIXELS} pixels', str(path))
+            if picture.mode[0] in 'IF':  # which Pillow would cut off at white
+                raise RecordError('image: it has more than 8 bits a channel', str(path))
             yield picture
     except RecordError:
         raise

@@ -9,7 +9,7 @@ A row for each frame and question, with the columns
     stamp      seconds since 1970
     question   in plain words
     kind       free_text, yes_no, choice or number; empty is free_text
-    choices    of a choice: the allowed answers, with | between them
+    choices    of a choice: the allowed answers, with | between them, and no comma in them
     answer     to fill in; yes or no, one of the choices, a whole number, or any text
 
 A closed question can also be answered with `cannot tell`.
@@ -121,6 +121,9 @@ def _question(row: dict[str, str]) -> Question:
     if name not in KINDS:
         raise RecordError(f'kind: it must be one of {", ".join(KINDS)}', name)
     choices = [each.strip() for each in row.get('choices', '').split(BETWEEN_CHOICES)]
+    for choice in choices:
+        if ',' in choice:  # which stands between them when they are asked for
+            raise RecordError('choices: no comma may stand in one', choice)
     text = row['question'].strip()
     if PICTURE_TEXT in text:
         raise RecordError(f'question: {PICTURE_TEXT} must not stand in it', text)
