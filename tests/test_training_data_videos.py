@@ -106,6 +106,7 @@ def test_robovqa(tmp_path: Path) -> None:
     assert crc_32c(b'123456789') == 0xE3069283
     frames = [picture(tmp_path / f'{i}.jpg', i).read_bytes() for i in range(5)]
     text = (
+        '<task with blanks>Q: lost?'
         '<task:planning:planning>Q: next step? A: <PRED>pick up the cup</PRED>'
         '<task:success>Q: done? A: <PRED:ANSWER:BINARY>yes</PRED:ANSWER:BINARY>'
         '<task:broken>no answer'
@@ -115,7 +116,9 @@ def test_robovqa(tmp_path: Path) -> None:
     content = tfrecord(sequence_example(frames, text))
     shard.write_bytes(content + tfrecord(b'\xff\xff'))
 
-    plan, success, broken, no_example = read_robovqa(shard.parent, tmp_path / 'out', frames=2)
+    headless, plan, success, broken, no_example = read_robovqa(
+        shard.parent, tmp_path / 'out', frames=2
+    )
     assert isinstance(plan, Conversation) and isinstance(success, Conversation)
     assert as_text(plan.turns[0]) == '<image>\n<image>\nnext step?'
     assert plan.turns[0].answer == 'pick up the cup'
@@ -123,6 +126,7 @@ def test_robovqa(tmp_path: Path) -> None:
     assert success.turns[0].answer == 'yes'
     assert plan.scene == success.scene
     assert [path.read_bytes() for path in plan.pictures] == [frames[0], frames[4]]
+    assert isinstance(headless, Dropped) and headless.detail.startswith('<task with blanks>')
     assert isinstance(broken, Dropped) and broken.reason.startswith('texts: ')
     assert isinstance(no_example, Dropped) and no_example.record == 'train-00000 [1]'
 

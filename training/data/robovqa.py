@@ -71,6 +71,8 @@ def _tasks(path: Path, folder: Path, frames: int) -> Records:
                 continue
             paths = _write(images, folder / FOLDER / file.name / str(number), frames)
             pieces = TASK.split(text)
+            if pieces[0].strip():
+                yield place, RecordError('texts: words in front of the first task', pieces[0][:80])
             for task, (kind, words) in enumerate(zip(pieces[1::2], pieces[2::2], strict=True)):
                 if words.strip():
                     yield f'{place}, task {task}', (place, paths, kind, words)
