@@ -6,6 +6,7 @@ only. They are skipped where no ROS 2 is sourced.
 
 import contextlib
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
@@ -23,6 +24,9 @@ from ros_domain import free_domain
 if TYPE_CHECKING:
     from rclpy.context import Context
     from rclpy.node import Node
+
+# A shell has Ctrl-C ignored by what it starts in the background, and so by all that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What a robot may lack: requirements/robot-extras.txt and requirements/dev.txt have it.
 MAY_LACK = {
