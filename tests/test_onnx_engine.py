@@ -390,6 +390,15 @@ def test_embeddings_beyond_fp16_are_kept(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize('size', [10, 12])
+def test_a_head_that_onnx_runtime_does_not_take_is_not_exported(tmp_path: Path, size: int) -> None:
+    text = CONFIG.text.model_copy(update={'hidden_size': 2 * size, 'heads': 2})
+    folder = random_model(tmp_path / 'model', CONFIG.model_copy(update={'text': text}))
+    with pytest.raises(ModelError, match=f'a multiple of 8, not {size}; use the engine torch'):
+        export(open_checkpoint(folder), tmp_path / 'out', 'model', 'fp32')
+    assert not (tmp_path / 'out').exists()
+
+
 def test_what_an_export_cannot_do_is_said(good: Path, tmp_path: Path) -> None:
     assistant = load_assistant(str(good))
     assert assistant.identity.engine == 'onnxruntime'

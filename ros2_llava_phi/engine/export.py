@@ -98,10 +98,13 @@ def _write(
     on_step: Callable[[str, int, int], None],
     prompts: Sequence[Prompt],
 ) -> Loss:
-    config, network = checkpoint.config, checkpoint.read(dtype=None)
+    config = checkpoint.config
     tokenizer = load_tokenizer(checkpoint.tokenizer_folder, config.text.vocab_size)
-    weights = dict(network.named_parameters())
+    # What cannot be exported is refused before gigabytes are read.
+    checkpoint.check()
     graphs = dialect.trace(config, precision)
+    network = checkpoint.read(dtype=None)
+    weights = dict(network.named_parameters())
     calibrated = None
     if prompts:
         bits_of = linear_bits(network, dialect.bits[precision])
