@@ -229,14 +229,34 @@ def test_a_processor_that_does_not_multiply_int8_goes_without(
     assert not np.array_equal(picture, with_integers.encode(pixels(without.config)))
 
 
-def test_a_network_that_computes_nan_is_an_error(tmp_path: Path) -> None:
+def test_a_network_that_computes_nan_is_an_error(good: Path) -> None:
+    engine = OnnxEngine(good, read_manifest(good))
+    embeddings = engine.embed([1, 2])
+    embeddings[0, 3] = np.nan
+    with pytest.raises(NumericsError, match='decoder computed NaN'):
+        engine.prefill(embeddings, engine.new_cache())
+
+
+@pytest.mark.parametrize(
+    ('tensor', 'value', 'precision'),
+    [
+        ('decoder.layers.1.fc1.weight', 'nan', 'int4'),
+        ('decoder.embed_tokens.weight', 'inf', 'int8'),
+        ('vision_tower.layers.0.layer_norm1.bias', '-inf', 'fp32'),
+    ],
+)
+@pytest.mark.parametrize('kind', [torch.float32, torch.bfloat16])
+def test_weights_that_are_no_numbers_are_not_exported(
+    tmp_path: Path, tensor: str, value: str, precision: str, kind: torch.dtype
+) -> None:
     folder = make_model(tmp_path / 'model')
     network = load_network(folder)
-    network.get_parameter('decoder.layers.1.fc1.bias').data[3] = float('nan')
-    save_network(network, folder, torch.float32)
-    engine = exported(folder, tmp_path / 'export', 'fp32')
-    with pytest.raises(NumericsError, match='decoder computed NaN'):
-        engine.prefill(engine.embed([1, 2]), engine.new_cache())
+    network.get_parameter(tensor).data.view(-1)[3] = float(value)
+    save_network(network, folder, kind)
+    message = f'model: tensor {tensor} holds NaN or infinity'
+    with pytest.raises(ModelError, match=message.replace('.', r'\.')):
+        export(open_checkpoint(folder), tmp_path / 'out', 'model', precision)
+    assert not (tmp_path / 'out').exists()
 
 
 @pytest.fixture(scope='module')
