@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from small_model import CONFIG, make_model, pixels, random_model
 
 from ros2_llava_phi.assistant.assistant import Assistant
@@ -375,6 +376,38 @@ def test_an_export_of_other_weights_is_not_run(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r'is not of the weights in .*: export them anew'):
         load_assistant(str(folder))
     assert load_assistant(str(folder), 'torch').identity.engine == 'torch'
+
+
+def test_the_export_of_an_adapter_is_of_its_base_too(tmp_path: Path) -> None:
+    base, folder = make_model(tmp_path / 'base'), tmp_path / 'adapter'
+    folder.mkdir()
+
+    def write_adapter(seed: int) -> None:
+        rng = torch.Generator().manual_seed(seed)
+        target = 'base_model.model.decoder.layers.0.fc1'
+        pair = {
+            f'{target}.lora_A.weight': torch.randn(2, CONFIG.text.hidden_size, generator=rng),
+            f'{target}.lora_B.weight': torch.randn(CONFIG.text.intermediate_size, 2),
+        }
+        save_file(pair, folder / 'adapter_model.safetensors')
+
+    write_adapter(0)
+    settings = {'peft_type': 'LORA', 'r': 2, 'lora_alpha': 2, 'base_model_name_or_path': str(base)}
+    (folder / 'adapter_config.json').write_text(json.dumps(settings))
+    export(open_checkpoint(folder), folder / EXPORT_FOLDER, 'adapter', 'fp32')
+    assert load_assistant(str(folder)).identity.engine == 'onnxruntime'
+    kept = (folder / 'adapter_model.safetensors').read_bytes()
+    write_adapter(1)
+    with pytest.raises(ModelError, match='is not of the weights in .*adapter'):
+        load_assistant(str(folder))
+    (folder / 'adapter_model.safetensors').write_bytes(kept)
+    make_model(base, seed=1)
+    with pytest.raises(ModelError, match='is not of the weights in .*adapter'):
+        load_assistant(str(folder))
+    base.rename(tmp_path / 'elsewhere')
+    with pytest.raises(ModelError, match=r'model\.safetensors is not in .* give .*onnx itself'):
+        load_assistant(str(folder))
+    assert load_assistant(str(folder / EXPORT_FOLDER)).identity.name == 'adapter'
 
 
 def test_an_export_of_other_settings_is_not_run(tmp_path: Path) -> None:
