@@ -36,6 +36,8 @@ from .golden import GOLDEN, check
 from .plans import DECODER_PLAN, VISION_PLAN, read_plan_manifest, write_plan_manifest
 from .tensorrt_engine import TensorrtEngine
 from .tensorrt_library import (
+    LEAST_CAPABILITY,
+    has_bf16,
     has_native_layers,
     library_name,
     load_tensorrt,
@@ -107,8 +109,10 @@ def check_machine(target: str) -> None:
     """
     trt = load_tensorrt()
     _capability(trt, target.lower())
-    if not target:
-        gpu_name()
+    if not target and not has_bf16(gpu := gpu_name()):
+        raise ModelError(
+            f'plans need a GPU with bf16, sm{LEAST_CAPABILITY} or newer; this is {gpu}'
+        )
 
 
 def _in_process(export: Path, out: Path, target: str, on_progress: Progress) -> None:
