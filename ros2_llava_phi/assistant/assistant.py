@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 
 from ros2_llava_phi.engine.branches import Branches
 from ros2_llava_phi.engine.engine import AnyEngine, Floats
+from ros2_llava_phi.model.config import ModelError
 from ros2_llava_phi.model.image import preprocess
 from ros2_llava_phi.model.prompt import BEFORE_PICTURE, after_picture, next_turn
 from ros2_llava_phi.model.tokenizer import encode
@@ -44,11 +45,23 @@ class Assistant:
     """Answer questions about frames with one engine; for one thread at a time."""
 
     def __init__(self, engine: AnyEngine, tokenizer: Tokenizer, identity: ModelIdentity) -> None:
-        """Take over an engine and the tokenizer of its model."""
+        """
+        Take over an engine and the tokenizer of its model.
+
+        Raises ModelError if the model's context has no room for a picture and a question.
+        """
+        before_picture = encode(tokenizer, BEFORE_PICTURE)
+        shortest = len(encode(tokenizer, after_picture('?')))
+        needed = len(before_picture) + engine.config.image_tokens + shortest + LEAST_ROOM
+        if (length := engine.config.text.context_length) < needed:
+            raise ModelError(
+                f"the model's context_length is {length} tokens, but with its tokenizer, a "
+                f'picture, the shortest question and its answer take {needed}'
+            )
         self.identity = identity
         self._engine = engine
         self._tokenizer = tokenizer
-        self._before_picture = engine.embed(encode(tokenizer, BEFORE_PICTURE))
+        self._before_picture = engine.embed(before_picture)
         self._numbers = NumberTokens(tokenizer, engine.config.text.eos_token_id)
 
     def look(self, frame: Frame, check: bool = True) -> View:
