@@ -10,7 +10,7 @@ from small_model import CONFIG, make_model, random_model
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from ros2_llava_phi.assistant import reply
-from ros2_llava_phi.assistant.answer import CutShort, Timings
+from ros2_llava_phi.assistant.answer import Answer, CutShort, Timings
 from ros2_llava_phi.assistant.assistant import Assistant
 from ros2_llava_phi.assistant.closed_answers import softmax
 from ros2_llava_phi.assistant.frame import Frame
@@ -135,6 +135,15 @@ def test_frames_that_show_nothing(assistant: Assistant, level: int) -> None:
         assert answer.confidence == 1
         assert answer.probabilities == (0,) * len(answer.allowed)
         assert answer.timings == Timings()
+
+
+def test_a_frame_that_shows_nothing_takes_no_cache(
+    assistant: Assistant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assistant._engine, 'new_cache', lambda: pytest.fail('a cache was made'))
+    view = assistant.look(Frame(np.zeros((48, 64, 3), np.uint8)))
+    answers = [assistant.ask(view, QUESTIONS[0]), *assistant.ask_all(view, QUESTIONS)]
+    assert all(isinstance(answer, Answer) and answer.abstained for answer in answers)
 
 
 def test_noise_shows_nothing(assistant: Assistant) -> None:

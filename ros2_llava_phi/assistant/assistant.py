@@ -70,9 +70,9 @@ class Assistant:
 
         check: whether a frame that shows nothing is not looked at, and abstained on.
         """
-        cache = self._engine.new_cache()
         if check and (reason := nothing_to_see(frame)):
-            return View(frame, cache, 0, Timings(), reason)
+            return View(frame, None, 0, Timings(), reason)
+        cache = self._engine.new_cache()
         start = time.perf_counter()
         pixels = preprocess(frame.image, self._engine.config)
         picture = self._engine.encode(pixels)
@@ -103,7 +103,7 @@ class Assistant:
         """
         if out_of_time():
             raise OutOfTimeError
-        if view.nothing_to_see:
+        if view.cache is None:
             return self._answer(question, _nothing(question), Timings(), 0, view.nothing_to_see)
         start = time.perf_counter()
         past, tokens = self._prompt(view, question, follow_up)
@@ -129,7 +129,7 @@ class Assistant:
         counts for each in equal parts. In the place of a question that does not fit the
         model's context stands the error; none can be followed up.
         """
-        if view.nothing_to_see:
+        if view.cache is None:
             return [self.ask(view, question) for question in questions]
         view.unread = []
         answers: dict[int, Answer | QuestionError] = {}
@@ -150,6 +150,7 @@ class Assistant:
 
     def _ask_together(self, view: View, group: Sequence[Asked]) -> list[Answer | None]:
         """Answer a group's questions at once; None is for those whose answers have no room."""
+        assert view.cache is not None
         start = time.perf_counter()
         view.cache.rewind(view.prefix)
         branches = Branches(view.prefix)
