@@ -17,7 +17,7 @@ from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.assistant.load import EXPORT_FOLDER, find_model, load_assistant
 from ros2_llava_phi.engine.engine import AnyEngine, Floats, NumericsError
 from ros2_llava_phi.engine.export import export
-from ros2_llava_phi.engine.exported import MANIFEST, read_manifest
+from ros2_llava_phi.engine.exported import MANIFEST, Manifest, files_of, read_manifest
 from ros2_llava_phi.engine.onnx_engine import OnnxEngine
 from ros2_llava_phi.engine.processor import multiplies_int8
 from ros2_llava_phi.engine.quantise import block_size, quantise
@@ -376,6 +376,24 @@ def test_an_export_of_other_weights_is_not_run(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r'is not of the weights in .*: export them anew'):
         load_assistant(str(folder))
     assert load_assistant(str(folder), 'torch').identity.engine == 'torch'
+
+
+def test_an_export_for_tensorrt_does_not_keep_a_checkpoint_from_running(tmp_path: Path) -> None:
+    folder = make_model(tmp_path / 'model')
+    (folder / EXPORT_FOLDER).mkdir()
+    hashes = dict.fromkeys(files_of('tensorrt', 'int8'), '0' * 64)
+    manifest = Manifest(
+        name='model',
+        weights_hash='0' * 64,
+        weight_files=[],
+        engine='tensorrt',
+        precision='int8',
+        files=hashes,
+    )
+    (folder / EXPORT_FOLDER / MANIFEST).write_text(manifest.model_dump_json())
+    assert load_assistant(str(folder)).identity.engine == 'torch'
+    with pytest.raises(ModelError, match='is not exported for ONNX Runtime'):
+        load_assistant(str(folder), 'onnxruntime')
 
 
 def test_the_export_of_an_adapter_is_of_its_base_too(tmp_path: Path) -> None:
