@@ -39,6 +39,8 @@ from ros2_llava_phi.engine.exported import (
 )
 from ros2_llava_phi.engine.plans import (
     DECODER_PLAN,
+    FILES,
+    PLAN_MANIFEST,
     VISION_PLAN,
     read_plan_manifest,
 )
@@ -52,8 +54,9 @@ from ros2_llava_phi.engine.tracing import linear_bits
 from ros2_llava_phi.model.checkpoint import load_network, open_checkpoint
 from ros2_llava_phi.model.config import ModelConfig, ModelError, TextConfig, VisionConfig
 from ros2_llava_phi.model.network import DecoderLayer, LlavaPhi
+from ros2_llava_phi.model.new_folder import UNFINISHED, new_folder
 from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE
-from ros2_llava_phi.model.weights import save_network
+from ros2_llava_phi.model.weights import Checkpoint, save_network
 
 # Widths that 4 bits divide, and everything else small.
 EVEN = ModelConfig(
@@ -475,6 +478,27 @@ def no_gpu() -> str:
     raise ModelError('there is no GPU here')
 
 
+def test_a_checkpoint_is_exported_where_its_plans_will_be(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing else is written to, and nobody else writes there meanwhile."""
+    out = tmp_path / 'out'
+
+    def export_nothing(_: Checkpoint, graphs: Path, *__: object) -> None:
+        assert graphs.parent == out / UNFINISHED
+        assert [*tmp_path.iterdir()] == [out]
+        with pytest.raises(ModelError, match='is being written by another'), new_folder(out):
+            pass
+        (graphs / 'half').mkdir(parents=True)
+        raise ModelError('that is enough')
+
+    monkeypatch.setattr('ros2_llava_phi.engine.export.export', export_nothing)
+    monkeypatch.setattr(tensorrt_build, 'check_machine', lambda target: None)
+    with pytest.raises(ModelError, match='that is enough'):
+        build_command(str(model), out)
+    assert [*tmp_path.iterdir()] == []
+
+
 def test_build_takes_a_checkpoint(trt: ModuleType, model: Path, tmp_path: Path) -> None:
     def command(*arguments: object) -> subprocess.CompletedProcess[str]:
         texts = [str(argument) for argument in arguments]
@@ -487,6 +511,7 @@ def test_build_takes_a_checkpoint(trt: ModuleType, model: Path, tmp_path: Path) 
     assert ran.returncode == 0, ran.stderr
     assert [path.name for path in tmp_path.iterdir()] == ['out']
     assert read_plan_manifest(out).export.precision == 'fp16'
+    assert {path.name for path in out.iterdir()} == {*FILES, PLAN_MANIFEST}
     export(open_checkpoint(model), tmp_path / 'export', 'small', 'int8', 'tensorrt')
     for arguments, said in (
         (('build', tmp_path / 'export', tmp_path / 'new', '--precision', 'int4'), 'in int8, not'),

@@ -95,10 +95,15 @@ def build(
         raise ModelError(f'{export} is exported for {manifest.engine}; export it for tensorrt')
     check_machine(target)
     with new_folder(out) as folder:
-        check_files(export, manifest.files, 'export again')
-        for name in (EMBEDDINGS, TOKENIZER_FILE, CONFIG_FILE, GOLDEN):
-            shutil.copyfile(export / name, folder / name)
-        _in_process(export, folder, target.lower(), on_progress)
+        build_into(folder, export, target, on_progress)
+
+
+def build_into(folder: Path, export: Path, target: str, on_progress: Progress) -> None:
+    """Do as `build` does, but write into a folder that is being made, for a machine that fits."""
+    check_files(export, read_manifest(export).files, 'export again')
+    for name in (EMBEDDINGS, TOKENIZER_FILE, CONFIG_FILE, GOLDEN):
+        shutil.copyfile(export / name, folder / name)
+    _in_process(export, folder, target.lower(), on_progress)
 
 
 def check_machine(target: str) -> None:
