@@ -8,6 +8,7 @@ takes TensorRT's operators from here, and TensorRT-RTX compiles them for GPUs th
 import resource
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from types import ModuleType
@@ -437,6 +438,28 @@ def test_a_command_that_cannot_finish_leaves_nothing(
     assert 'Traceback' not in err
     assert out == ''
     assert not (tmp_path / 'out').exists()
+
+
+def test_a_build_whose_parent_is_killed_ends_in_silence(
+    trt: ModuleType, exported: tuple[str, Path], tmp_path: Path
+) -> None:
+    code = (
+        'import os, signal, sys\n'
+        'from pathlib import Path\n'
+        'from ros2_llava_phi.engine.tensorrt_build import build\n'
+        'kill = lambda *step: os.kill(os.getpid(), signal.SIGKILL)\n'
+        "build(Path(sys.argv[1]), Path(sys.argv[2]), 'sm86', kill)\n"
+    )
+    # Who has their stderr is alive: the command returns when that of parent and child is closed.
+    ran = subprocess.run(
+        [sys.executable, '-c', code, str(exported[1]), str(tmp_path / 'out')],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (-signal.SIGKILL, '', '')
+    assert not (tmp_path / 'out' / UNFINISHED / PLAN_MANIFEST).exists()
 
 
 def test_timings_are_kept_for_the_next_build(

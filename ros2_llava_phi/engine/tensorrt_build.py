@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import signal
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -158,7 +159,8 @@ def _start(process: BaseProcess) -> None:
 
 
 def _build_all(telling: Any, export: Path, out: Path, target: str) -> None:
-    """Build in the process of its own; an error goes to the parent."""
+    """Build in the process of its own, which ends with its parent; an error goes there."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         trt = load_tensorrt()
         capability = _capability(trt, target)
@@ -169,7 +171,7 @@ def _build_all(telling: Any, export: Path, out: Path, target: str) -> None:
         timings = None if target else _timings(library_name(trt), gpu)
 
         def tell(phase: str, done: int, total: int) -> None:
-            telling.send(('progress', phase, done, total))
+            _send(telling, 'progress', phase, done, total)
 
         for file, plan, shapes in (
             (decoder, DECODER_PLAN, profiles(config)),
@@ -182,14 +184,27 @@ def _build_all(telling: Any, export: Path, out: Path, target: str) -> None:
             tell('check', 0, 1)
             check(TensorrtEngine(out, read_plan_manifest(out)), out / GOLDEN)
             tell('check', 1, 1)
-    except BrokenPipeError:
-        pass  # The parent is gone.
     except (ModelError, DeviceError, NumericsError) as error:
-        telling.send(('error', str(error)))
+        _send(telling, 'error', str(error))
     except OSError as error:
-        telling.send(('error', f'{out} cannot be written: {error.strerror}'))
+        _send(telling, 'error', f'{out} cannot be written: {error.strerror}')
     except Exception as error:  # whatever else TensorRT's bindings raise
-        telling.send(('error', f'TensorRT failed: {type(error).__name__}: {error}'))
+        _send(telling, 'error', f'TensorRT failed: {type(error).__name__}: {error}')
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _send(telling: Any, *message: Any) -> None:
+    try:
+        telling.send(message)
+    except BrokenPipeError:
+        # The parent is gone. An exception would end in TensorRT, which goes on.
+        os._exit(1)
 
 
 def _timings(library: str, gpu: str) -> Path:
