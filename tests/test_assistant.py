@@ -169,7 +169,7 @@ def test_a_context_without_room_for_a_question_is_refused(tmp_path: Path) -> Non
     bytewise = Tokenizer(models.BPE(vocab=bytes_alone, merges=[]))
     bytewise.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bytewise.decoder = decoders.ByteLevel()
-    with pytest.raises(ModelError, match='context_length is 48 tokens, but .* take ') as error:
+    with pytest.raises(ModelError, match=r'is 48 tokens, but .* take ') as error:
         at_length(48)
     needed = int(str(error.value).split()[-1])
     with pytest.raises(ModelError, match=f'context_length is {needed - 1} tokens'):

@@ -416,11 +416,11 @@ def test_the_export_of_an_adapter_is_of_its_base_too(tmp_path: Path) -> None:
     assert load_assistant(str(folder)).identity.engine == 'onnxruntime'
     kept = (folder / 'adapter_model.safetensors').read_bytes()
     write_adapter(1)
-    with pytest.raises(ModelError, match='is not of the weights in .*adapter'):
+    with pytest.raises(ModelError, match=r'is not of the weights in .*adapter'):
         load_assistant(str(folder))
     (folder / 'adapter_model.safetensors').write_bytes(kept)
     make_model(base, seed=1)
-    with pytest.raises(ModelError, match='is not of the weights in .*adapter'):
+    with pytest.raises(ModelError, match=r'is not of the weights in .*adapter'):
         load_assistant(str(folder))
     base.rename(tmp_path / 'elsewhere')
     with pytest.raises(ModelError, match=r'model\.safetensors is not in .* give .*onnx itself'):
