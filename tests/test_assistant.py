@@ -2,13 +2,15 @@
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
-from small_model import CONFIG, make_model
+from small_model import CONFIG, make_model, random_model
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from ros2_llava_phi.assistant import reply
-from ros2_llava_phi.assistant.answer import CutShort, Timings
+from ros2_llava_phi.assistant.answer import Answer, CutShort, Timings
 from ros2_llava_phi.assistant.assistant import Assistant
 from ros2_llava_phi.assistant.closed_answers import softmax
 from ros2_llava_phi.assistant.frame import Frame
@@ -16,8 +18,9 @@ from ros2_llava_phi.assistant.load import load_assistant
 from ros2_llava_phi.assistant.question import Kind, Question, QuestionError, parse_kind
 from ros2_llava_phi.assistant.reply import OutOfTimeError
 from ros2_llava_phi.assistant.steps import Steps
+from ros2_llava_phi.model.config import ModelError
 from ros2_llava_phi.model.prompt import after_picture
-from ros2_llava_phi.model.tokenizer import encode
+from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE, encode
 
 
 @pytest.fixture(scope='module')
@@ -134,6 +137,15 @@ def test_frames_that_show_nothing(assistant: Assistant, level: int) -> None:
         assert answer.timings == Timings()
 
 
+def test_a_frame_that_shows_nothing_takes_no_cache(
+    assistant: Assistant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assistant._engine, 'new_cache', lambda: pytest.fail('a cache was made'))
+    view = assistant.look(Frame(np.zeros((48, 64, 3), np.uint8)))
+    answers = [assistant.ask(view, QUESTIONS[0]), *assistant.ask_all(view, QUESTIONS)]
+    assert all(isinstance(answer, Answer) and answer.abstained for answer in answers)
+
+
 def test_noise_shows_nothing(assistant: Assistant) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (240, 320, 3), dtype=np.uint8)
     assert 'noise' in assistant.ask(assistant.look(Frame(noise)), QUESTIONS[1]).abstain_reason
@@ -143,6 +155,27 @@ def test_a_question_that_does_not_fit(assistant: Assistant) -> None:
     view = assistant.look(picture())
     with pytest.raises(QuestionError, match='ask in fewer words'):
         assistant.ask(view, Question('Is there ' * 100, Kind.YES_NO))
+
+
+def test_a_context_without_room_for_a_question_is_refused(tmp_path: Path) -> None:
+    def at_length(context_length: int) -> Assistant:
+        text = CONFIG.text.model_copy(update={'context_length': context_length})
+        config = CONFIG.model_copy(update={'text': text})
+        folder = random_model(tmp_path / 'model', config)
+        bytewise.save(str(folder / TOKENIZER_FILE))
+        return load_assistant(str(folder))
+
+    bytes_alone = {text: i for i, text in enumerate(pre_tokenizers.ByteLevel.alphabet())}
+    bytewise = Tokenizer(models.BPE(vocab=bytes_alone, merges=[]))
+    bytewise.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bytewise.decoder = decoders.ByteLevel()
+    with pytest.raises(ModelError, match=r'is 48 tokens, but .* take ') as error:
+        at_length(48)
+    needed = int(str(error.value).split()[-1])
+    with pytest.raises(ModelError, match=f'context_length is {needed - 1} tokens'):
+        at_length(needed - 1)
+    assistant = at_length(needed)
+    assert assistant.ask(assistant.look(picture()), Question('?')).text
 
 
 def test_long_choices_need_room_too(assistant: Assistant) -> None:

@@ -1,7 +1,8 @@
 """Generation: sampling, streaming, follow-up questions, and numbers that are none."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from ros2_llava_phi.assistant.request import request_text
 from ros2_llava_phi.engine.branches import Layout
 from ros2_llava_phi.engine.engine import Floats, NumericsError, likeliest
 from ros2_llava_phi.engine.torch_engine import TorchEngine
-from ros2_llava_phi.engine.torch_graph import place_token
+from ros2_llava_phi.engine.torch_graph import DecodeGraph, place_token
 from ros2_llava_phi.model.image import preprocess
 from ros2_llava_phi.model.network import KVCache, attend
 from ros2_llava_phi.model.prompt import (
@@ -280,6 +281,45 @@ def test_a_token_placed_by_a_number_is_decoded_like_any(engine: CountingEngine) 
             logits = place_token(decoder, embedding, place, cache)
         cache.length += 1
         np.testing.assert_allclose(logits.numpy(), engine.decode(token, fresh), atol=1e-4)
+
+
+def test_a_graph_is_made_and_run_on_the_device_of_the_weights(
+    engine: CountingEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over a stand-in for CUDA, where the CPU is one of two devices, and not the current one."""
+    current, ran_on = [torch.device('cuda:0')], list[torch.device]()
+
+    @contextmanager
+    def device(chosen: torch.device) -> Iterator[None]:
+        current.append(chosen)
+        yield
+        current.pop()
+
+    class Stream:
+        def __init__(self) -> None:
+            self.device = current[-1]
+
+        def wait_stream(self, other: 'Stream') -> None:
+            ran_on.extend([self.device, other.device])
+
+        def replay(self) -> None:
+            ran_on.append(current[-1])
+
+    @contextmanager
+    def within(stream: Stream) -> Iterator[None]:
+        ran_on.extend([stream.device, current[-1]])
+        yield
+
+    monkeypatch.setattr(torch.cuda, 'device', device)
+    for name in ('Stream', 'current_stream', 'CUDAGraph'):
+        monkeypatch.setattr(torch.cuda, name, Stream)
+    for name in ('stream', 'graph'):
+        monkeypatch.setattr(torch.cuda, name, within)
+    decoder = engine._network.decoder
+    graph = DecodeGraph(decoder, engine.new_cache())
+    graph(torch.zeros(1, 1, CONFIG.text.hidden_size), 0)
+    assert len(ran_on) == 9
+    assert set(ran_on) == {decoder.lm_head.weight.device}
 
 
 def test_what_is_no_number_leaves_nothing_behind(engine: CountingEngine) -> None:

@@ -3,12 +3,13 @@
 import fcntl
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from ros2_llava_phi.model.config import ModelError
-from ros2_llava_phi.model.new_folder import UNFINISHED, new_folder
+from ros2_llava_phi.model.new_folder import MOVING, UNFINISHED, new_folder
 
 
 def names(folder: Path) -> list[str]:
@@ -47,6 +48,48 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) 
     with new_folder(out) as folder:
         (folder / 'whole').write_text('whole')
     assert names(out) == ['whole']
+
+
+def test_a_move_that_is_killed_leaves_nothing_that_looks_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was written last, whatever its name, is what a folder is known by."""
+    out = tmp_path / 'out'
+
+    def write(ends: Callable[[], None]) -> None:
+        rename = Path.rename
+
+        def rename_once(path: Path, to: Path) -> Path:
+            if (out / 'weights').exists():
+                ends()
+            return rename(path, to)
+
+        with new_folder(out) as folder:
+            for age, name in enumerate(['manifest', 'weights']):
+                (folder / name).write_text(name)
+                os.utime(folder / name, (1000 - age, 1000 - age))
+            monkeypatch.setattr(Path, 'rename', rename_once)
+
+    if (child := os.fork()) == 0:
+        write(lambda: os.kill(os.getpid(), signal.SIGKILL))
+    os.waitpid(child, 0)
+    assert names(out) == [UNFINISHED, 'weights']
+    assert names(out / UNFINISHED) == [MOVING, 'manifest']
+    (out / 'weights').rename(tmp_path / 'kept')
+    for name in ('mine', 'manifest', 'weights'):
+        (out / name).write_text('mine')
+        with pytest.raises(ModelError, match='out is not empty; give a new f'), new_folder(out):
+            pass
+        assert (out / name).read_text() == 'mine'
+        (out / name).unlink()
+    (tmp_path / 'kept').rename(out / 'weights')
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write(interrupt)
+    assert names(out) == []
 
 
 def test_a_folder_in_use_is_left_alone(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from small_model import CONFIG, make_model, pixels, random_model
 
 from ros2_llava_phi.assistant.assistant import Assistant
@@ -16,7 +17,7 @@ from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.assistant.load import EXPORT_FOLDER, find_model, load_assistant
 from ros2_llava_phi.engine.engine import AnyEngine, Floats, NumericsError
 from ros2_llava_phi.engine.export import export
-from ros2_llava_phi.engine.exported import MANIFEST, read_manifest
+from ros2_llava_phi.engine.exported import MANIFEST, Manifest, files_of, read_manifest
 from ros2_llava_phi.engine.onnx_engine import OnnxEngine
 from ros2_llava_phi.engine.processor import multiplies_int8
 from ros2_llava_phi.engine.quantise import block_size, quantise
@@ -229,14 +230,34 @@ def test_a_processor_that_does_not_multiply_int8_goes_without(
     assert not np.array_equal(picture, with_integers.encode(pixels(without.config)))
 
 
-def test_a_network_that_computes_nan_is_an_error(tmp_path: Path) -> None:
+def test_a_network_that_computes_nan_is_an_error(good: Path) -> None:
+    engine = OnnxEngine(good, read_manifest(good))
+    embeddings = engine.embed([1, 2])
+    embeddings[0, 3] = np.nan
+    with pytest.raises(NumericsError, match='decoder computed NaN'):
+        engine.prefill(embeddings, engine.new_cache())
+
+
+@pytest.mark.parametrize(
+    ('tensor', 'value', 'precision'),
+    [
+        ('decoder.layers.1.fc1.weight', 'nan', 'int4'),
+        ('decoder.embed_tokens.weight', 'inf', 'int8'),
+        ('vision_tower.layers.0.layer_norm1.bias', '-inf', 'fp32'),
+    ],
+)
+@pytest.mark.parametrize('kind', [torch.float32, torch.bfloat16])
+def test_weights_that_are_no_numbers_are_not_exported(
+    tmp_path: Path, tensor: str, value: str, precision: str, kind: torch.dtype
+) -> None:
     folder = make_model(tmp_path / 'model')
     network = load_network(folder)
-    network.get_parameter('decoder.layers.1.fc1.bias').data[3] = float('nan')
-    save_network(network, folder, torch.float32)
-    engine = exported(folder, tmp_path / 'export', 'fp32')
-    with pytest.raises(NumericsError, match='decoder computed NaN'):
-        engine.prefill(engine.embed([1, 2]), engine.new_cache())
+    network.get_parameter(tensor).data.view(-1)[3] = float(value)
+    save_network(network, folder, kind)
+    message = f'model: tensor {tensor} holds NaN or infinity'
+    with pytest.raises(ModelError, match=message.replace('.', r'\.')):
+        export(open_checkpoint(folder), tmp_path / 'out', 'model', precision)
+    assert not (tmp_path / 'out').exists()
 
 
 @pytest.fixture(scope='module')
@@ -357,6 +378,56 @@ def test_an_export_of_other_weights_is_not_run(tmp_path: Path) -> None:
     assert load_assistant(str(folder), 'torch').identity.engine == 'torch'
 
 
+def test_an_export_for_tensorrt_does_not_keep_a_checkpoint_from_running(tmp_path: Path) -> None:
+    folder = make_model(tmp_path / 'model')
+    (folder / EXPORT_FOLDER).mkdir()
+    hashes = dict.fromkeys(files_of('tensorrt', 'int8'), '0' * 64)
+    manifest = Manifest(
+        name='model',
+        weights_hash='0' * 64,
+        weight_files=[],
+        engine='tensorrt',
+        precision='int8',
+        files=hashes,
+    )
+    (folder / EXPORT_FOLDER / MANIFEST).write_text(manifest.model_dump_json())
+    assert load_assistant(str(folder)).identity.engine == 'torch'
+    with pytest.raises(ModelError, match='is not exported for ONNX Runtime'):
+        load_assistant(str(folder), 'onnxruntime')
+
+
+def test_the_export_of_an_adapter_is_of_its_base_too(tmp_path: Path) -> None:
+    base, folder = make_model(tmp_path / 'base'), tmp_path / 'adapter'
+    folder.mkdir()
+
+    def write_adapter(seed: int) -> None:
+        rng = torch.Generator().manual_seed(seed)
+        target = 'base_model.model.decoder.layers.0.fc1'
+        pair = {
+            f'{target}.lora_A.weight': torch.randn(2, CONFIG.text.hidden_size, generator=rng),
+            f'{target}.lora_B.weight': torch.randn(CONFIG.text.intermediate_size, 2),
+        }
+        save_file(pair, folder / 'adapter_model.safetensors')
+
+    write_adapter(0)
+    settings = {'peft_type': 'LORA', 'r': 2, 'lora_alpha': 2, 'base_model_name_or_path': str(base)}
+    (folder / 'adapter_config.json').write_text(json.dumps(settings))
+    export(open_checkpoint(folder), folder / EXPORT_FOLDER, 'adapter', 'fp32')
+    assert load_assistant(str(folder)).identity.engine == 'onnxruntime'
+    kept = (folder / 'adapter_model.safetensors').read_bytes()
+    write_adapter(1)
+    with pytest.raises(ModelError, match=r'is not of the weights in .*adapter'):
+        load_assistant(str(folder))
+    (folder / 'adapter_model.safetensors').write_bytes(kept)
+    make_model(base, seed=1)
+    with pytest.raises(ModelError, match=r'is not of the weights in .*adapter'):
+        load_assistant(str(folder))
+    base.rename(tmp_path / 'elsewhere')
+    with pytest.raises(ModelError, match=r'model\.safetensors is not in .* give .*onnx itself'):
+        load_assistant(str(folder))
+    assert load_assistant(str(folder / EXPORT_FOLDER)).identity.name == 'adapter'
+
+
 def test_an_export_of_other_settings_is_not_run(tmp_path: Path) -> None:
     folder = make_model(tmp_path / 'model')
     export(open_checkpoint(folder), folder / EXPORT_FOLDER, 'model', 'int8')
@@ -388,6 +459,15 @@ def test_embeddings_beyond_fp16_are_kept(tmp_path: Path) -> None:
     np.testing.assert_array_equal(
         engine.embed([3, 5]), network.decoder.embed_tokens.weight[[3, 5]].detach().numpy()
     )
+
+
+@pytest.mark.parametrize('size', [10, 12])
+def test_a_head_that_onnx_runtime_does_not_take_is_not_exported(tmp_path: Path, size: int) -> None:
+    text = CONFIG.text.model_copy(update={'hidden_size': 2 * size, 'heads': 2})
+    folder = random_model(tmp_path / 'model', CONFIG.model_copy(update={'text': text}))
+    with pytest.raises(ModelError, match=f'a multiple of 8, not {size}; use the engine torch'):
+        export(open_checkpoint(folder), tmp_path / 'out', 'model', 'fp32')
+    assert not (tmp_path / 'out').exists()
 
 
 def test_what_an_export_cannot_do_is_said(good: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ takes TensorRT's operators from here, and TensorRT-RTX compiles them for GPUs th
 import resource
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from types import ModuleType
@@ -39,6 +40,8 @@ from ros2_llava_phi.engine.exported import (
 )
 from ros2_llava_phi.engine.plans import (
     DECODER_PLAN,
+    FILES,
+    PLAN_MANIFEST,
     VISION_PLAN,
     read_plan_manifest,
 )
@@ -52,8 +55,9 @@ from ros2_llava_phi.engine.tracing import linear_bits
 from ros2_llava_phi.model.checkpoint import load_network, open_checkpoint
 from ros2_llava_phi.model.config import ModelConfig, ModelError, TextConfig, VisionConfig
 from ros2_llava_phi.model.network import DecoderLayer, LlavaPhi
+from ros2_llava_phi.model.new_folder import UNFINISHED, new_folder
 from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE
-from ros2_llava_phi.model.weights import save_network
+from ros2_llava_phi.model.weights import Checkpoint, save_network
 
 # Widths that 4 bits divide, and everything else small.
 EVEN = ModelConfig(
@@ -351,13 +355,13 @@ def test_what_cannot_be_built_leaves_nothing(trt: ModuleType, model: Path, tmp_p
     (tmp_path / 'real').mkdir()
     (tmp_path / 'link').symlink_to('real')
     for place in (out, tmp_path / 'real', tmp_path / 'link'):
-        with pytest.raises(ModelError, match=r"cannot build for 'sm42'; it can for sm75, "):
+        with pytest.raises(ModelError, match=r"cannot build for 'sm42'; it can for sm80, "):
             build(folder, place, 'sm42')
     assert not list((tmp_path / 'real').iterdir())
     (tmp_path / 'file').touch()
     with pytest.raises(ModelError, match=r'file is a file; give a new folder'):
         build(folder, tmp_path / 'file', 'sm86')
-    with pytest.raises(ModelError, match=r'sm75|SM75|bf16|BF16|BFloat16'):
+    with pytest.raises(ModelError, match="cannot build for 'sm75'"):
         build(folder, out, 'sm75')
 
     def interrupt(*_: object) -> None:
@@ -436,6 +440,28 @@ def test_a_command_that_cannot_finish_leaves_nothing(
     assert not (tmp_path / 'out').exists()
 
 
+def test_a_build_whose_parent_is_killed_ends_in_silence(
+    trt: ModuleType, exported: tuple[str, Path], tmp_path: Path
+) -> None:
+    code = (
+        'import os, signal, sys\n'
+        'from pathlib import Path\n'
+        'from ros2_llava_phi.engine.tensorrt_build import build\n'
+        'kill = lambda *step: os.kill(os.getpid(), signal.SIGKILL)\n'
+        "build(Path(sys.argv[1]), Path(sys.argv[2]), 'sm86', kill)\n"
+    )
+    # Who has their stderr is alive: the command returns when that of parent and child is closed.
+    ran = subprocess.run(
+        [sys.executable, '-c', code, str(exported[1]), str(tmp_path / 'out')],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (-signal.SIGKILL, '', '')
+    assert not (tmp_path / 'out' / UNFINISHED / PLAN_MANIFEST).exists()
+
+
 def test_timings_are_kept_for_the_next_build(
     trt: ModuleType, exported: tuple[str, Path], tmp_path: Path
 ) -> None:
@@ -449,7 +475,7 @@ def test_timings_are_kept_for_the_next_build(
     assert [path.name for path in tmp_path.iterdir()] == ['timings.bin']
 
 
-@pytest.mark.parametrize('lacks', ['TensorRT', 'target', 'GPU', 'room'])
+@pytest.mark.parametrize('lacks', ['TensorRT', 'target', 'GPU', 'bf16', 'room'])
 def test_build_looks_before_it_exports(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lacks: str
 ) -> None:
@@ -461,6 +487,9 @@ def test_build_looks_before_it_exports(
     elif lacks == 'GPU':
         target, said = '', 'there is no GPU here'
         monkeypatch.setattr(tensorrt_build, 'gpu_name', no_gpu)
+    elif lacks == 'bf16':
+        target, said = '', 'plans need a GPU with bf16, sm80 or newer; this is Turing sm75'
+        monkeypatch.setattr(tensorrt_build, 'gpu_name', lambda: 'Turing sm75')
     elif lacks == 'room':
         out, said = model, 'is not empty; give a new folder'
     with pytest.raises(ModelError, match=said):
@@ -470,6 +499,27 @@ def test_build_looks_before_it_exports(
 
 def no_gpu() -> str:
     raise ModelError('there is no GPU here')
+
+
+def test_a_checkpoint_is_exported_where_its_plans_will_be(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing else is written to, and nobody else writes there meanwhile."""
+    out = tmp_path / 'out'
+
+    def export_nothing(_: Checkpoint, graphs: Path, *__: object) -> None:
+        assert graphs.parent == out / UNFINISHED
+        assert [*tmp_path.iterdir()] == [out]
+        with pytest.raises(ModelError, match='is being written by another'), new_folder(out):
+            pass
+        (graphs / 'half').mkdir(parents=True)
+        raise ModelError('that is enough')
+
+    monkeypatch.setattr('ros2_llava_phi.engine.export.export', export_nothing)
+    monkeypatch.setattr(tensorrt_build, 'check_machine', lambda target: None)
+    with pytest.raises(ModelError, match='that is enough'):
+        build_command(str(model), out)
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_build_takes_a_checkpoint(trt: ModuleType, model: Path, tmp_path: Path) -> None:
@@ -484,6 +534,7 @@ def test_build_takes_a_checkpoint(trt: ModuleType, model: Path, tmp_path: Path) 
     assert ran.returncode == 0, ran.stderr
     assert [path.name for path in tmp_path.iterdir()] == ['out']
     assert read_plan_manifest(out).export.precision == 'fp16'
+    assert {path.name for path in out.iterdir()} == {*FILES, PLAN_MANIFEST}
     export(open_checkpoint(model), tmp_path / 'export', 'small', 'int8', 'tensorrt')
     for arguments, said in (
         (('build', tmp_path / 'export', tmp_path / 'new', '--precision', 'int4'), 'in int8, not'),

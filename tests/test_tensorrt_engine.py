@@ -3,6 +3,7 @@
 import fcntl
 import gc
 import logging
+import pwd
 from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
@@ -28,6 +29,7 @@ from ros2_llava_phi.engine.halves import from_half, to_half
 from ros2_llava_phi.engine.plans import DECODER_PLAN, PLAN_MANIFEST, read_plan_manifest
 from ros2_llava_phi.engine.tensorrt_engine import TensorrtEngine
 from ros2_llava_phi.engine.torch_engine import TorchEngine
+from ros2_llava_phi.engine.user_cache import user_cache
 from ros2_llava_phi.model.checkpoint import load_network, open_checkpoint
 from ros2_llava_phi.model.config import ModelError
 from ros2_llava_phi.model.files_hash import files_hash
@@ -217,7 +219,7 @@ def test_numbers_that_are_none_are_an_error(model: Path, tmp_path: Path, gpu: Gp
     network = load_network(folder)
     network.decoder.lm_head.bias.data[3] = float('inf')
     save_network(network, folder, torch.float32)
-    with pytest.raises(NumericsError):
+    with pytest.raises(ModelError, match=r'lm_head\.bias holds NaN or infinity'):
         export(open_checkpoint(folder), tmp_path / 'never', 'broken', 'bf16', 'tensorrt')
     export(open_checkpoint(model), tmp_path / 'out', 'small', 'bf16', 'tensorrt')
     plans = write_plans(tmp_path / 'out', tmp_path / 'plans', native=True)
@@ -327,3 +329,16 @@ def test_halves_are_rounded_as_pytorch_does() -> None:
         bits = to_half(numbers, kind)
         np.testing.assert_array_equal(bits.view(np.int16), theirs.view(torch.int16).numpy())
         np.testing.assert_array_equal(from_half(bits, kind), theirs.float().numpy())
+
+
+def test_a_user_without_a_home_is_told_where_a_cache_may_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def no_entry(uid: int) -> None:
+        raise KeyError(uid)
+
+    for name in ('HOME', 'XDG_CACHE_HOME'):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, 'getpwuid', no_entry)
+    with pytest.raises(ModelError, match='no home folder for a cache; let XDG_CACHE_HOME name'):
+        user_cache()

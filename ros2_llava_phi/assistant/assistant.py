@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 
 from ros2_llava_phi.engine.branches import Branches
 from ros2_llava_phi.engine.engine import AnyEngine, Floats
+from ros2_llava_phi.model.config import ModelError
 from ros2_llava_phi.model.image import preprocess
 from ros2_llava_phi.model.prompt import BEFORE_PICTURE, after_picture, next_turn
 from ros2_llava_phi.model.tokenizer import encode
@@ -44,11 +45,23 @@ class Assistant:
     """Answer questions about frames with one engine; for one thread at a time."""
 
     def __init__(self, engine: AnyEngine, tokenizer: Tokenizer, identity: ModelIdentity) -> None:
-        """Take over an engine and the tokenizer of its model."""
+        """
+        Take over an engine and the tokenizer of its model.
+
+        Raises ModelError if the model's context has no room for a picture and a question.
+        """
+        before_picture = encode(tokenizer, BEFORE_PICTURE)
+        shortest = len(encode(tokenizer, after_picture('?')))
+        needed = len(before_picture) + engine.config.image_tokens + shortest + LEAST_ROOM
+        if (length := engine.config.text.context_length) < needed:
+            raise ModelError(
+                f"the model's context_length is {length} tokens, but with its tokenizer, a "
+                f'picture, the shortest question and its answer take {needed}'
+            )
         self.identity = identity
         self._engine = engine
         self._tokenizer = tokenizer
-        self._before_picture = engine.embed(encode(tokenizer, BEFORE_PICTURE))
+        self._before_picture = engine.embed(before_picture)
         self._numbers = NumberTokens(tokenizer, engine.config.text.eos_token_id)
 
     def look(self, frame: Frame, check: bool = True) -> View:
@@ -57,9 +70,9 @@ class Assistant:
 
         check: whether a frame that shows nothing is not looked at, and abstained on.
         """
-        cache = self._engine.new_cache()
         if check and (reason := nothing_to_see(frame)):
-            return View(frame, cache, 0, Timings(), reason)
+            return View(frame, None, 0, Timings(), reason)
+        cache = self._engine.new_cache()
         start = time.perf_counter()
         pixels = preprocess(frame.image, self._engine.config)
         picture = self._engine.encode(pixels)
@@ -90,7 +103,7 @@ class Assistant:
         """
         if out_of_time():
             raise OutOfTimeError
-        if view.nothing_to_see:
+        if view.cache is None:
             return self._answer(question, _nothing(question), Timings(), 0, view.nothing_to_see)
         start = time.perf_counter()
         past, tokens = self._prompt(view, question, follow_up)
@@ -116,7 +129,7 @@ class Assistant:
         counts for each in equal parts. In the place of a question that does not fit the
         model's context stands the error; none can be followed up.
         """
-        if view.nothing_to_see:
+        if view.cache is None:
             return [self.ask(view, question) for question in questions]
         view.unread = []
         answers: dict[int, Answer | QuestionError] = {}
@@ -137,6 +150,7 @@ class Assistant:
 
     def _ask_together(self, view: View, group: Sequence[Asked]) -> list[Answer | None]:
         """Answer a group's questions at once; None is for those whose answers have no room."""
+        assert view.cache is not None
         start = time.perf_counter()
         view.cache.rewind(view.prefix)
         branches = Branches(view.prefix)

@@ -96,7 +96,7 @@ def load_assistant(
     device = 'cpu' if device == 'auto' else device
     if engine == 'torch':
         return _load_checkpoint(folder, device, precision)
-    export = next((at for at in (folder, folder / EXPORT_FOLDER) if is_exported(at)), None)
+    export = folder if is_exported(folder) else _export_beside(folder)
     if export is None:
         if engine == 'auto':
             return _load_checkpoint(folder, device, precision)
@@ -115,6 +115,13 @@ def load_assistant(
     if export != folder:
         check_source(export, manifest, folder)
     return _load_export(export, manifest)
+
+
+def _export_beside(folder: Path) -> Path | None:
+    """Return the export for ONNX Runtime in a checkpoint's folder; None if there is none."""
+    export = folder / EXPORT_FOLDER
+    runs = is_exported(export) and read_manifest(export).engine == 'onnxruntime'
+    return export if runs else None
 
 
 def _check_plans(

@@ -13,7 +13,8 @@ class View:
     """
     A frame, and the model's memory of the prompt up to and including its picture.
 
-    cache: holds that prompt; every question branches off it and is forgotten again.
+    cache: holds that prompt; every question branches off it and is forgotten again. None
+    where there is nothing to see, since it may take gigabytes.
     prefix: tokens of that prompt.
     timings: what looking took; the first answer reports it, later ones report zero.
     nothing_to_see: why the frame cannot show anything; empty if it can.
@@ -22,7 +23,7 @@ class View:
     """
 
     frame: Frame
-    cache: KVCache
+    cache: KVCache | None
     prefix: int
     timings: Timings
     nothing_to_see: str = ''

@@ -1,8 +1,7 @@
 """llava-phi build: compile a model for a GPU with TensorRT."""
 
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -45,9 +44,7 @@ def build(
     from ..engine.exported import is_exported, read_manifest
     from ..engine.plans import read_plan_manifest
     from ..engine.tensorrt_build import build as write
-    from ..engine.tensorrt_build import check_machine
     from ..model.config import ModelError
-    from ..model.new_folder import check_new
     from .progress import shown_progress
 
     folder = find_model(model)
@@ -64,11 +61,7 @@ def build(
             write(folder, out, target, show)
         else:
             kind = (precision or TensorrtPrecision.INT8).value
-            checkpoint = find_checkpoint(model)
-            check_new(out)
-            check_machine(target)
-            with exported(checkpoint, out, kind, show) as graphs:
-                write(graphs, out, target, show)
+            build_checkpoint(find_checkpoint(model), out, kind, target, show)
     manifest = read_plan_manifest(out)
     for name in sorted(manifest.files):
         if name.endswith('.plan'):
@@ -77,20 +70,19 @@ def build(
     typer.echo(f'{manifest.library} for {manifest.gpu}; attention and cache: {layers}')
 
 
-@contextmanager
-def exported(
-    folder: Path, out: Path, precision: str, show: Callable[[str, int, int], None]
-) -> Iterator[Path]:
-    """Export a checkpoint beside the folder that is to be written, for as long as it is needed."""
+def build_checkpoint(
+    folder: Path, out: Path, precision: str, target: str, show: Callable[[str, int, int], None]
+) -> None:
+    """Export a checkpoint and build plans of it; its graphs stay for only as long as needed."""
     from ..assistant.load import model_name
     from ..engine.export import export
+    from ..engine.tensorrt_build import build_into, check_machine
     from ..model.checkpoint import open_checkpoint
     from ..model.new_folder import new_folder
 
-    beside = out.absolute().with_name(f'.{out.name}.export')
-    # Unfinished for all that time: what is left when it is killed, the next one removes.
-    with new_folder(beside) as unfinished:
+    with new_folder(out) as unfinished:
+        check_machine(target)
         graphs = unfinished / 'graphs'
         export(open_checkpoint(folder), graphs, model_name(folder), precision, 'tensorrt', show)
-        yield graphs
-    shutil.rmtree(beside)
+        build_into(unfinished, graphs, target, show)
+        shutil.rmtree(graphs)

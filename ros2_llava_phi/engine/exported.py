@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
+from ros2_llava_phi.model.adapter_base import adapter_base
 from ros2_llava_phi.model.config import (
     CONFIG_FILE,
     ModelError,
@@ -113,17 +114,31 @@ def read_embeddings(path: Path, text: TextConfig) -> NDArray[np.floating[Any]]:
 
 
 def check_source(export: Path, manifest: Manifest, checkpoint: Path) -> None:
-    """Raise ModelError if an export is of another model than the checkpoint it lies beside."""
-    sources = [checkpoint / Path(name).name for name in manifest.weight_files]
-    if not all(path.is_file() for path in sources) or files_hash(sources) != manifest.weights_hash:
+    """
+    Raise ModelError if an export is of another model than the checkpoint it lies beside.
+
+    What is not in an adapter's folder is its base's.
+    """
+    base = adapter_base(checkpoint) or checkpoint
+    sources = []
+    for name in (Path(name).name for name in manifest.weight_files):
+        file = next((at / name for at in (checkpoint, base) if (at / name).is_file()), None)
+        if file is None:
+            raise ModelError(
+                f'{export} cannot be held to the weights that it is of: {name} is not in {base}; '
+                f'export anew, use the engine torch, or give {export} itself as the model'
+            )
+        sources.append(file)
+    if files_hash(sources) != manifest.weights_hash:
         raise ModelError(
             f'{export} is not of the weights in {checkpoint}: export them anew, or use the engine '
             'torch'
         )
     # That of other layouts is not in these words.
-    if has_own_config(checkpoint) and read_config(checkpoint) != read_config(export):
+    settings = checkpoint if (checkpoint / CONFIG_FILE).is_file() else base
+    if has_own_config(settings) and read_config(settings) != read_config(export):
         raise ModelError(
-            f'{export} was made with another {CONFIG_FILE} than that in {checkpoint}: export it '
+            f'{export} was made with another {CONFIG_FILE} than that in {settings}: export it '
             'anew, or use the engine torch'
         )
 

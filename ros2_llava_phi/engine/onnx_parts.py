@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses import FakeTensorMode
 
-from ros2_llava_phi.model.config import ModelConfig, TextConfig
+from ros2_llava_phi.model.config import ModelConfig, ModelError, TextConfig
 from ros2_llava_phi.model.network import Decoder, LlavaPhi, pool_patches, rotary, rotate
 
 from .exported import DECODER, PREFILL, VISION, VISION_INTEGERS, WEIGHTS, WITH_INTEGERS
@@ -26,6 +26,7 @@ from .tracing import Dialect, Graph, linear_bits, replace_linears, trace
 ACCURACY_LEVEL = 4
 BITS: dict[str, int | None] = {'fp32': None, 'int8': 8, 'int4': 4, 'mixed': 4}
 OPSET = 21
+HEAD_UNIT = 8  # GroupQueryAttention takes heads of a multiple of it
 LARGEST = 127  # of the integers to which IntegerLinear rounds activations
 
 
@@ -208,7 +209,16 @@ class OnnxVision(nn.Module):
 
 
 def trace_graphs(config: ModelConfig, precision: str) -> list[Graph]:
-    """Return the graphs of vision tower with projector and of decoder, weights left out."""
+    """
+    Return the graphs of vision tower with projector and of decoder, weights left out.
+
+    Raises ModelError if the operators do not take the sizes of the model.
+    """
+    if config.text.head_dim % HEAD_UNIT:
+        raise ModelError(
+            f'ONNX Runtime needs a head size that is a multiple of {HEAD_UNIT}, not '
+            f'{config.text.head_dim}; use the engine torch'
+        )
     with FakeTensorMode():
         network = LlavaPhi(config)
         bits_of = linear_bits(network, BITS[precision])

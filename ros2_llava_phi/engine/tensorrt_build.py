@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import signal
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ from .golden import GOLDEN, check
 from .plans import DECODER_PLAN, VISION_PLAN, read_plan_manifest, write_plan_manifest
 from .tensorrt_engine import TensorrtEngine
 from .tensorrt_library import (
+    LEAST_CAPABILITY,
+    has_bf16,
     has_native_layers,
     library_name,
     load_tensorrt,
@@ -93,10 +96,15 @@ def build(
         raise ModelError(f'{export} is exported for {manifest.engine}; export it for tensorrt')
     check_machine(target)
     with new_folder(out) as folder:
-        check_files(export, manifest.files, 'export again')
-        for name in (EMBEDDINGS, TOKENIZER_FILE, CONFIG_FILE, GOLDEN):
-            shutil.copyfile(export / name, folder / name)
-        _in_process(export, folder, target.lower(), on_progress)
+        build_into(folder, export, target, on_progress)
+
+
+def build_into(folder: Path, export: Path, target: str, on_progress: Progress) -> None:
+    """Do as `build` does, but write into a folder that is being made, for a machine that fits."""
+    check_files(export, read_manifest(export).files, 'export again')
+    for name in (EMBEDDINGS, TOKENIZER_FILE, CONFIG_FILE, GOLDEN):
+        shutil.copyfile(export / name, folder / name)
+    _in_process(export, folder, target.lower(), on_progress)
 
 
 def check_machine(target: str) -> None:
@@ -107,8 +115,10 @@ def check_machine(target: str) -> None:
     """
     trt = load_tensorrt()
     _capability(trt, target.lower())
-    if not target:
-        gpu_name()
+    if not target and not has_bf16(gpu := gpu_name()):
+        raise ModelError(
+            f'plans need a GPU with bf16, sm{LEAST_CAPABILITY} or newer; this is {gpu}'
+        )
 
 
 def _in_process(export: Path, out: Path, target: str, on_progress: Progress) -> None:
@@ -149,7 +159,8 @@ def _start(process: BaseProcess) -> None:
 
 
 def _build_all(telling: Any, export: Path, out: Path, target: str) -> None:
-    """Build in the process of its own; an error goes to the parent."""
+    """Build in the process of its own, which ends with its parent; an error goes there."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         trt = load_tensorrt()
         capability = _capability(trt, target)
@@ -160,7 +171,7 @@ def _build_all(telling: Any, export: Path, out: Path, target: str) -> None:
         timings = None if target else _timings(library_name(trt), gpu)
 
         def tell(phase: str, done: int, total: int) -> None:
-            telling.send(('progress', phase, done, total))
+            _send(telling, 'progress', phase, done, total)
 
         for file, plan, shapes in (
             (decoder, DECODER_PLAN, profiles(config)),
@@ -173,14 +184,27 @@ def _build_all(telling: Any, export: Path, out: Path, target: str) -> None:
             tell('check', 0, 1)
             check(TensorrtEngine(out, read_plan_manifest(out)), out / GOLDEN)
             tell('check', 1, 1)
-    except BrokenPipeError:
-        pass  # The parent is gone.
     except (ModelError, DeviceError, NumericsError) as error:
-        telling.send(('error', str(error)))
+        _send(telling, 'error', str(error))
     except OSError as error:
-        telling.send(('error', f'{out} cannot be written: {error.strerror}'))
+        _send(telling, 'error', f'{out} cannot be written: {error.strerror}')
     except Exception as error:  # whatever else TensorRT's bindings raise
-        telling.send(('error', f'TensorRT failed: {type(error).__name__}: {error}'))
+        _send(telling, 'error', f'TensorRT failed: {type(error).__name__}: {error}')
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _send(telling: Any, *message: Any) -> None:
+    try:
+        telling.send(message)
+    except BrokenPipeError:
+        # The parent is gone. An exception would end in TensorRT, which goes on.
+        os._exit(1)
 
 
 def _timings(library: str, gpu: str) -> Path:

@@ -1,11 +1,14 @@
 """TensorRT, whichever kind of it is installed, and what it can do: asked here and nowhere else."""
 
 import importlib
+import re
 from types import ModuleType
 
 from ros2_llava_phi.model.config import ModelError
 
 MODULES = ('tensorrt', 'tensorrt_rtx')
+# Compute capability of the first GPUs with bf16, which all plans compute attention in.
+LEAST_CAPABILITY = 80
 NATIVE_OPERATORS = ('TRT_Attention', 'TRT_KVCacheUpdate', 'RotaryEmbedding')
 
 
@@ -35,8 +38,14 @@ def targets(trt: ModuleType) -> dict[str, object]:
     if kinds is None:
         return {}
     return {
-        name.lower(): kind for name, kind in kinds.__members__.items() if name.startswith('SM')
+        name.lower(): kind for name, kind in kinds.__members__.items() if has_bf16(name.lower())
     }
+
+
+def has_bf16(gpu: str) -> bool:
+    """Return whether a GPU (sm86, or as gpu_name has it) is one that plans can run on."""
+    capability = re.search(r'\bsm(\d+)$', gpu)
+    return capability is not None and int(capability[1]) >= LEAST_CAPABILITY
 
 
 def strongly_typed(trt: ModuleType) -> int:

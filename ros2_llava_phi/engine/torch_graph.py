@@ -53,23 +53,27 @@ class DecodeGraph:
     def __init__(self, decoder: Decoder, cache: KVCache) -> None:
         """Capture the graph, which writes a row behind the cache's length, to be overwritten."""
         weight = decoder.lm_head.weight
+        self._device = weight.device
         self._embedding = weight.new_zeros(1, 1, decoder.config.hidden_size)
-        self._place = torch.full((1,), cache.length, device=weight.device)
-        # What libraries put off until their first call must not happen while a graph is captured.
-        aside = torch.cuda.Stream()
-        aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside):
-            place_token(decoder, self._embedding, self._place, cache)
-        torch.cuda.current_stream().wait_stream(aside)
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
-            self._logits = place_token(decoder, self._embedding, self._place, cache)
+        self._place = torch.full((1,), cache.length, device=self._device)
+        # Streams and graphs are the current device's, which need not be this one.
+        with torch.cuda.device(self._device):
+            # What libraries put off until their first call must not happen during a capture.
+            aside = torch.cuda.Stream()
+            aside.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(aside):
+                place_token(decoder, self._embedding, self._place, cache)
+            torch.cuda.current_stream().wait_stream(aside)
+            self._graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(self._graph):
+                self._logits = place_token(decoder, self._embedding, self._place, cache)
 
     def __call__(self, embedding: Tensor, place: int) -> Tensor:
         """Write a token, embedding [1, 1, D], to a place of the cache; return logits [vocab]."""
         self._embedding.copy_(embedding)
         self._place.fill_(place)
-        self._graph.replay()
+        with torch.cuda.device(self._device):
+            self._graph.replay()
         return self._logits
 
 

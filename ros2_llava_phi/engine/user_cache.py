@@ -14,7 +14,12 @@ def user_cache() -> Path:
     Source: XDG Base Directory Specification.
     """
     root = os.environ.get('XDG_CACHE_HOME', '')
-    base = Path(root) if Path(root).is_absolute() else Path.home() / '.cache'
+    try:
+        base = Path(root) if Path(root).is_absolute() else Path.home() / '.cache'
+    except RuntimeError as error:
+        raise ModelError(
+            'this user has no home folder for a cache; let XDG_CACHE_HOME name a folder'
+        ) from error
     folder = base / 'llava_phi'
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from .adapter_base import adapter_base
 from .config import (
     CONFIG_FILE,
     ModelConfig,
@@ -96,8 +97,7 @@ def with_end_of_text(text: TextConfig, tokenizer_folder: Path) -> TextConfig:
 
 def _find_base(folder: Path, base: Path | None, adapter: Adapter | None, extra: bool) -> Path:
     """Return the folder of the base of an adapter, or of what is saved apart from the rest."""
-    if base is None and adapter and adapter.base and Path(adapter.base).is_dir():
-        base = Path(adapter.base)
+    base = base or adapter_base(folder)
     if base is None and not (adapter or extra):
         raise ModelError(f'{folder} holds no weights: it needs one of {", ".join(WEIGHT_FILES)}')
     if base is None:

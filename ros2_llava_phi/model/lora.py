@@ -12,10 +12,10 @@ from typing import Annotated, Literal
 import torch
 from pydantic import BaseModel, Field, ValidationError
 
+from .adapter_base import ADAPTER_CONFIG
 from .config import ModelError, first_problem
 from .tensor_files import Stored, list_tensors, read_tensors
 
-CONFIG_FILE = 'adapter_config.json'
 WEIGHT_FILES = ('adapter_model.safetensors', 'adapter_model.bin')
 PEFT_PREFIX = 'base_model.model.'
 
@@ -32,7 +32,6 @@ class _Settings(BaseModel):
     bias: Literal['none'] = 'none'
     rank_pattern: dict[str, int] | None = None
     alpha_pattern: dict[str, float] | None = None
-    base_model_name_or_path: str | None = None
 
 
 @dataclass(frozen=True)
@@ -40,13 +39,12 @@ class Adapter:
     """
     What is added to which of the base's tensors.
 
-    file: holds the adapter. scale: alpha / r. base: where the base was, if known.
+    file: holds the adapter. scale: alpha / r.
     pairs: A [r, in] and B [out, r] by the name of the tensor that they are added to.
     """
 
     file: Path
     scale: float
-    base: str | None
     pairs: dict[str, tuple[Stored, Stored]]
 
     def merged(self, name: str, weight: torch.Tensor) -> torch.Tensor:
@@ -59,7 +57,7 @@ class Adapter:
 
 def read_adapter(folder: Path) -> Adapter | None:
     """Return a folder's adapter, None if it has none; raises ModelError that names the field."""
-    path = folder / CONFIG_FILE
+    path = folder / ADAPTER_CONFIG
     if not path.is_file():
         return None
     try:
@@ -70,14 +68,9 @@ def read_adapter(folder: Path) -> Adapter | None:
         raise ModelError(f'{path}: ranks or alphas that differ by layer are not read')
     files = [folder / name for name in WEIGHT_FILES if (folder / name).is_file()]
     if not files:
-        raise ModelError(f'{folder / WEIGHT_FILES[0]} is missing; {CONFIG_FILE} describes it')
+        raise ModelError(f'{folder / WEIGHT_FILES[0]} is missing; {ADAPTER_CONFIG} describes it')
     root = settings.r**0.5 if settings.use_rslora else settings.r
-    return Adapter(
-        files[0],
-        settings.lora_alpha / root,
-        settings.base_model_name_or_path,
-        _pairs(files[0], settings.r),
-    )
+    return Adapter(files[0], settings.lora_alpha / root, _pairs(files[0], settings.r))
 
 
 def _pairs(path: Path, rank: int) -> dict[str, tuple[Stored, Stored]]:

@@ -1,9 +1,10 @@
 """A folder that is written whole, or not at all."""
 
 import fcntl
+import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from .config import ModelError
 
 # In a folder while it is written, and locked: what is found unlocked was left by a killed process.
 UNFINISHED = '.unfinished'
+# In that, names and inodes of what moves to its place: what of it has arrived is not whole yet.
+MOVING = '.moving'
 
 
 @contextmanager
@@ -18,8 +21,9 @@ def new_folder(out: Path) -> Iterator[Path]:
     """
     Yield a folder to write into, what is in which comes to stand in `out` once it is whole.
 
+    What was written last arrives last, so that what says that all is there is not there before.
     On any exception within, nothing of it stays. What a killed process left unfinished is removed
-    first; it lies apart from all that others may have put there.
+    first, and nothing that others may have put there.
 
     Raises ModelError if `out` is not empty or cannot be written, then, too, or if another process
     is writing it.
@@ -33,18 +37,16 @@ def new_folder(out: Path) -> Iterator[Path]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         check_new(out)  # again: whoever had it locked may have finished it
         mine = [unfinished, *mine]
-        _remove_content(unfinished)
+        _remove([*_arrived(out), *unfinished.iterdir()])
         yield unfinished
-        for path in unfinished.iterdir():
-            path.rename(out / path.name)
-        unfinished.rmdir()
+        _move(unfinished, out)
     except BlockingIOError as error:
         raise ModelError(f'{out} is being written by another process') from error
     # An interrupt, too, which may come before anything is locked.
     except BaseException as error:
         if unfinished in mine:
             with suppress(OSError):
-                _remove_content(unfinished)
+                _remove([*_arrived(out), *unfinished.iterdir()])
         _remove_empty(mine)
         if isinstance(error, OSError):
             # NumPy says only how many bytes it could not write.
@@ -60,12 +62,31 @@ def check_new(out: Path) -> None:
     """Raise ModelError if `out` is a file, or holds more than what a killed process left there."""
     if out.exists() and not out.is_dir():
         raise ModelError(f'{out} is a file; give a new folder')
-    if out.is_dir() and any(path.name != UNFINISHED for path in out.iterdir()):
+    if out.is_dir() and set(out.iterdir()) - {out / UNFINISHED, *_arrived(out)}:
         raise ModelError(f'{out} is not empty; give a new folder')
 
 
-def _remove_content(folder: Path) -> None:
-    for path in folder.iterdir():
+def _move(unfinished: Path, out: Path) -> None:
+    paths = sorted(unfinished.iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    moving = unfinished / MOVING
+    moving.write_text(json.dumps({path.name: path.stat().st_ino for path in paths}))
+    for path in paths:
+        path.rename(out / path.name)
+    moving.unlink()
+    unfinished.rmdir()
+
+
+def _arrived(out: Path) -> list[Path]:
+    """Return what stands in `out` of a move that has not come to its end."""
+    try:
+        moving = json.loads((out / UNFINISHED / MOVING).read_bytes())
+    except (OSError, ValueError):  # no move has begun
+        return []
+    return [path for path in out.iterdir() if moving.get(path.name) == path.lstat().st_ino]
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
