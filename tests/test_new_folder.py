@@ -75,6 +75,13 @@ def test_a_move_that_is_killed_leaves_nothing_that_looks_whole(
     os.waitpid(child, 0)
     assert names(out) == [UNFINISHED, 'weights']
     assert names(out / UNFINISHED) == [MOVING, 'manifest']
+    # With the inode of what was removed, as a file system gives it to the next one.
+    (out / 'weights').write_text('mine')
+    with pytest.raises(ModelError, match='out is not empty; give a new folder'), new_folder(out):
+        pass
+    assert (out / 'weights').read_text() == 'mine'
+    (out / 'weights').write_text('weights')
+    os.utime(out / 'weights', (999, 999))
     (out / 'weights').rename(tmp_path / 'kept')
     for name in ('mine', 'manifest', 'weights'):
         (out / name).write_text('mine')

@@ -1,6 +1,7 @@
 """Batches: the plan is a function of seed and step, and packing changes no loss."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,27 @@ def test_copies_of_a_sample_share_no_step(samples: list[Labelled]) -> None:
     assert sum(len(set(rows)) < len(rows) for rows in steps) <= 2
     assert set(Counter(row for rows in steps for row in rows).values()) <= {3, 4}
     assert [plan(samples, weight=3.0).rows(step) for step in range(len(steps))] == steps
+
+
+def test_every_turn_has_its_share_of_each_set(samples: list[Labelled]) -> None:
+    """And what is asked about one picture stays in one turn."""
+    names = ('more', 'more', 'less', 'more') * 4
+    sets = [
+        replace(sample, conversation=replace(sample.conversation, source=name))
+        for sample, name in zip(samples * 4, names * 4, strict=False)
+    ]
+    turns = Plan(sets, {'more': 4.0, 'less': 1.0}, 4, 0, together=3)._turns(
+        [i for i, each in enumerate(sets) for _ in range(4 if names[i % 4] == 'more' else 1)], 0
+    )
+    assert len(turns) == 4
+    assert all(len(set(turn)) == len(turn) for turn in turns)
+    less = [{i for i in turn if names[i % 4] == 'less'} for turn in turns]
+    assert sum(map(len, less)) == sum(names[i % 4] == 'less' for i in range(len(sets)))
+    assert max(map(len, less)) < sum(map(len, less))
+    once = Plan(samples, {'set': 1.5}, 4, 0, together=3)
+    (first, second) = once._turns([*range(15), 0, 1, 2, 3], 0)
+    assert {0, 1, 2, 3} <= set(first) and {0, 1, 2, 3} <= set(second)
+    assert {4, 5, 6, 7} <= set(first) or {4, 5, 6, 7} <= set(second)
 
 
 def test_positions_are_those_of_the_tensors(samples: list[Labelled]) -> None:

@@ -3,11 +3,13 @@
 import json
 import math
 import multiprocessing
+import re
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -45,13 +47,14 @@ from ros2_llava_phi.model.prompt import turn
 from ros2_llava_phi.training import saves
 from ros2_llava_phi.training.batches import collate
 from ros2_llava_phi.training.data.conversation import Conversation, DataError
-from ros2_llava_phi.training.dry_run import dry_run
+from ros2_llava_phi.training.dry_run import dry_run, mean_seconds
 from ros2_llava_phi.training.parts import merge, set_learning
 from ros2_llava_phi.training.recipe import TrainingError
 from ros2_llava_phi.training.samples import read_samples
 from ros2_llava_phi.training.saves import last_save
 from ros2_llava_phi.training.start import open_start
 from ros2_llava_phi.training.trainee import Trainee
+from ros2_llava_phi.training.trainer import Step, Trainer
 from ros2_llava_phi.training.validation import Asked, Validation, allowed
 from ros2_llava_phi.training.watch import read_log
 
@@ -482,6 +485,7 @@ def test_a_closed_answer_is_found_whatever_its_case() -> None:
     which = 'Which? Answer with one of: stop, wait, go.'
     assert (asked(which, 'GO').allowed, asked(which, 'GO').place) == (('stop', 'wait', 'go'), 2)
     assert asked(which, 'cannot tell').allowed and asked(which, 'cannot tell').place is None
+    assert asked('Is it? Answer with one of: yes, unsure.', 'yes').allowed == ('yes', 'unsure')
     # A comma in a choice: asked freely, for the words do not tell what the choices are.
     assert asked(which, 'stop, wait').allowed == ()
 
@@ -565,6 +569,35 @@ def test_a_dry_run_shows_labels_time_and_memory_and_writes_nothing(
     AcceleratorState._reset_state(True)
     with pytest.raises(TrainingError, match='out holds something else than a run'):
         run(settings)
+
+
+def test_a_dry_run_takes_the_longest_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = recipe(tmp_path, steps=None, epochs=1, batch_size=2, validation=0.0)
+    path = tmp_path / 'data' / 'llava.json'
+    long = record(None, 'Is there a car? ' * 12, 'Yes')
+    path.write_text(json.dumps([*json.loads(path.read_text()), long, long]))
+    taken: list[list[int]] = []
+    run_steps = Trainer.run
+
+    def watched(self: Trainer, numbers: Sequence[int] = ()) -> Iterator[Step]:
+        taken.append([max(self.samples[row].length for row in self.plan.rows(n)) for n in numbers])
+        return run_steps(self, numbers)
+
+    monkeypatch.setattr(Trainer, 'run', watched)
+    AcceleratorState._reset_state(True)
+    console = Console(file=StringIO(), width=200)
+    dry_run(settings, console)
+    ((first, short, long_one, widest),) = taken
+    assert first == short < long_one == widest
+    assert isinstance(console.file, StringIO)
+    assert re.search(r'9 steps of [\d.]+ to [\d.]+ s: about', console.file.getvalue())
+
+
+def test_time_is_counted_between_the_shortest_and_the_longest_step() -> None:
+    sizes = {0: 100, 1: 100, 2: 100, 3: 500}
+    short, long = (Step(number, 1, 1, 1, 1, seconds) for number, seconds in ((0, 1.0), (3, 9.0)))
+    assert mean_seconds(sizes, short, long) == pytest.approx(3.0)
+    assert mean_seconds({0: 100}, short, replace(long, number=0)) == pytest.approx(5.0)
 
 
 def test_a_dry_run_of_what_is_finished_says_so(tmp_path: Path) -> None:

@@ -69,10 +69,11 @@ def test_bad_pictures(folder: Path, image: str, reason: str) -> None:
 
 
 def test_yes_and_no_are_written_as_the_assistant_chooses_them(folder: Path) -> None:
-    answers = {'yes': 'Yes', ' NO ': 'No', 'Yes': 'Yes', 'yes, two': 'yes, two', 'cat': 'cat'}
+    answers = {'yes': 'Yes', ' NO ': 'No', 'yes.': 'Yes.', 'yes, two': 'yes, two', 'cat': 'cat'}
     records = [{'conversations': said('Is it?', answer)} for answer in answers]
+    records.append({'conversations': said('Is it? Answer with one of: yes, maybe.', 'yes')})
     read = read_data_set(data_set(folder, list(records)))
-    assert [each.turns[0].answer for each in read.conversations] == list(answers.values())
+    assert [each.turns[0].answer for each in read.conversations] == [*answers.values(), 'yes']
 
 
 @pytest.mark.parametrize(

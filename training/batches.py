@@ -124,20 +124,24 @@ class Plan:
         return found
 
     def _turns(self, chosen: Sequence[int], number: int) -> list[list[int]]:
-        """Divide an epoch so that copies of a sample, whose weight exceeds 1, share no batch."""
+        """
+        Divide an epoch into turns, so that each has a sample, whatever its weight, at most once.
+
+        Copies then share no batch, but where one turn ends in it and the next begins.
+        """
         most = max(Counter(chosen).values())
         if most == 1:
             return [list(chosen)]
         rng = np.random.default_rng([self._seed, number, most])
         turns: list[list[int]] = [[] for _ in range(most)]
         # By key, so that questions about one picture stay together.
-        places: dict[object, list[int]] = {}
+        firsts: dict[object, int] = {}
         copies: Counter[int] = Counter()
         for index in chosen:
             key = self._keys[index]
-            if key not in places:
-                places[key] = rng.permutation(most).tolist()
-            turns[places[key][copies[index]]].append(index)
+            if key not in firsts:
+                firsts[key] = int(rng.integers(most))
+            turns[(firsts[key] + copies[index]) % most].append(index)
             copies[index] += 1
         return [turn for turn in turns if turn]
 

@@ -7,7 +7,7 @@ from tokenizers import Tokenizer
 
 from ros2_llava_phi.model.config import CONFIG_FILE
 
-from .batches import positions
+from .batches import parts_of, positions
 from .labels import PICTURE, Labelled
 from .recipe import Recipe
 from .run import make_trainer
@@ -25,7 +25,7 @@ def dry_run(recipe: Recipe, console: Console) -> None:
     """
     Print the first batches with their labels, and what a run will take; nothing is written.
 
-    To measure it, the smallest and the largest step of an epoch are taken. Raises as `train` does.
+    To measure it, an epoch's smallest and largest steps are taken. Raises as `train` does.
     """
     accelerator = start_accelerator(recipe)
     warn_of_bf16(recipe, accelerator, console)
@@ -45,28 +45,36 @@ def dry_run(recipe: Recipe, console: Console) -> None:
         console.rule(f'step {step + 1}: {len(rows)} conversations, the first {SHOWN} of them')
         for row in rows[:SHOWN]:
             console.print(coloured(samples.training[row], origin.tokenizer))
-    sizes = _sizes(trainer)
+    parts = _parts(trainer, accelerator.num_processes * recipe.accumulate)
+    sizes = {step: sum(positions) for step, positions in parts.items()}
     least, most = min(sizes, key=sizes.__getitem__), max(sizes, key=sizes.__getitem__)
+    # Memory is taken by one part at a time.
+    widest = max(parts, key=lambda step: max(parts[step]))
     # The first is slower, and does not count.
-    _, short, long = trainer.run([least, least, most])
-    seconds = _mean_seconds(sizes, short, long)
+    _, short, long, _ = trainer.run([least, least, most, widest])
+    seconds = mean_seconds(sizes, short, long)
+    one = f'{short.seconds:.2f}' + (f' to {long.seconds:.2f}' if least != most else '')
     where = 'GPU memory' if torch.cuda.is_available() else 'memory'
     console.rule('to expect')
     console.print(
-        f'{trainer.steps} steps of {short.seconds:.2f} to {long.seconds:.2f} s: about '
+        f'{trainer.steps} steps of {one} s: about '
         f'{_duration(seconds * trainer.steps)} without the questions before and after, and '
         f'{memory_gib():.1f} GiB of {where}. A save takes {_saved(trainer):,.0f} MiB.'
     )
 
 
-def _sizes(trainer: Trainer) -> dict[int, int]:
-    """Return how many positions the steps of an epoch take, by their numbers."""
-    epoch = range(min(trainer.steps, trainer.plan.steps(1)))
-    rows = {step: trainer.plan.rows(step) for step in epoch}
-    return {step: positions([trainer.samples[row] for row in rows[step]]) for step in epoch}
+def _parts(trainer: Trainer, parts: int) -> dict[int, list[int]]:
+    """Return how many positions the parts of each step of an epoch take, by the step's number."""
+    return {
+        step: [
+            positions([trainer.samples[row] for row in part])
+            for part in parts_of(trainer.plan.rows(step), parts)
+        ]
+        for step in range(min(trainer.steps, trainer.plan.steps(1)))
+    }
 
 
-def _mean_seconds(sizes: dict[int, int], short: Step, long: Step) -> float:
+def mean_seconds(sizes: dict[int, int], short: Step, long: Step) -> float:
     """Return how long a step takes on average, by the time of the smallest and the largest."""
     least, most = sizes[short.number], sizes[long.number]
     if least == most:

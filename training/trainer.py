@@ -74,7 +74,7 @@ def start_accelerator(recipe: Recipe) -> Accelerator:
     accelerator = Accelerator(
         cpu=not on_gpu,
         # The others wait while the first one asks the held-out questions.
-        kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(days=7))],
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(hours=12))],
         mixed_precision='no' if recipe.precision == 'fp32' else recipe.precision,
         fsdp_plugin=_fsdp() if recipe.fsdp else None,
     )

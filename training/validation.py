@@ -29,6 +29,7 @@ from ros2_llava_phi.model.prompt import Mark, Turn, prompt_tokens, v0_prompt
 
 from .batches import collate
 from .calibration import fit_temperature
+from .data.choices import choices_in, plain, says_yes_or_no
 from .data.conversation import Conversation
 from .data.picture import load_picture
 from .labels import Labelled
@@ -37,7 +38,6 @@ from .trainee import Trainee
 LONGEST_ANSWER = 64  # tokens
 AT_ONCE = 16  # samples
 LEAST_CLOSED = 50  # answers, to fit a temperature to
-CHOICES = re.compile(r'Answer with one of: (.+)\.\s*$')
 
 
 class Asked(BaseModel):
@@ -62,13 +62,13 @@ class Asked(BaseModel):
     @property
     def right(self) -> bool:
         """Return whether the answer is the true one."""
-        return _plain(self.said) == _plain(self.truth)
+        return plain(self.said) == plain(self.truth)
 
     @property
     def place(self) -> int | None:
         """Return which of the allowed answers is the true one; None if none is."""
-        plain = [_plain(each) for each in self.allowed]
-        return plain.index(_plain(self.truth)) if _plain(self.truth) in plain else None
+        allowed = [plain(each) for each in self.allowed]
+        return allowed.index(plain(self.truth)) if plain(self.truth) in allowed else None
 
 
 class Validation(BaseModel):
@@ -209,18 +209,11 @@ class _Examiner:
 def allowed(conversation: Conversation) -> tuple[str, ...]:
     """Return the closed set that a question's answer is of; empty if none is known."""
     first = conversation.turns[0]
-    truth = _plain(first.answer or '')
-    if truth in map(_plain, YES_NO):
-        return YES_NO
-    words = first.request[-1] if first.request else ''
-    match = CHOICES.search(words) if isinstance(words, str) else None
-    choices = tuple(match[1].split(', ')) if match else ()
+    choices, truth = choices_in(first), first.answer or ''
     # A comma may be part of a choice.
-    return choices if truth in map(_plain, (*choices, CANNOT_TELL)) else ()
-
-
-def _plain(answer: str) -> str:
-    return answer.strip().rstrip('.').lower()
+    if choices and plain(truth) in map(plain, (*choices, CANNOT_TELL)):
+        return choices
+    return YES_NO if says_yes_or_no(truth) and not choices else ()
 
 
 def _is_number(answer: str) -> bool:

@@ -12,7 +12,7 @@ from .config import ModelError
 
 # In a folder while it is written, and locked: what is found unlocked was left by a killed process.
 UNFINISHED = '.unfinished'
-# In that, names and inodes of what moves to its place: what of it has arrived is not whole yet.
+# In that, what moves to its place and its marks: what of it has arrived is not whole yet.
 MOVING = '.moving'
 
 
@@ -34,14 +34,16 @@ def new_folder(out: Path) -> Iterator[Path]:
         mine = [place for place in (unfinished, out, *out.parents) if not place.exists()]
         unfinished.mkdir(parents=True, exist_ok=True)
         lock = os.open(unfinished, os.O_DIRECTORY | os.O_NOFOLLOW)
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            mine = []  # All that is there is the other's.
+            raise ModelError(f'{out} is being written by another process') from error
         check_new(out)  # again: whoever had it locked may have finished it
         mine = [unfinished, *mine]
         _remove([*_arrived(out), *unfinished.iterdir()])
         yield unfinished
         _move(unfinished, out)
-    except BlockingIOError as error:
-        raise ModelError(f'{out} is being written by another process') from error
     # An interrupt, too, which may come before anything is locked.
     except BaseException as error:
         if unfinished in mine:
@@ -69,7 +71,7 @@ def check_new(out: Path) -> None:
 def _move(unfinished: Path, out: Path) -> None:
     paths = sorted(unfinished.iterdir(), key=lambda path: path.stat().st_mtime_ns)
     moving = unfinished / MOVING
-    moving.write_text(json.dumps({path.name: path.stat().st_ino for path in paths}))
+    moving.write_text(json.dumps({path.name: _mark(path) for path in paths}))
     for path in paths:
         path.rename(out / path.name)
     moving.unlink()
@@ -82,7 +84,13 @@ def _arrived(out: Path) -> list[Path]:
         moving = json.loads((out / UNFINISHED / MOVING).read_bytes())
     except (OSError, ValueError):  # no move has begun
         return []
-    return [path for path in out.iterdir() if moving.get(path.name) == path.lstat().st_ino]
+    return [path for path in out.iterdir() if moving.get(path.name) == _mark(path)]
+
+
+def _mark(path: Path) -> list[int]:
+    """Return what a rename keeps, and another file of the same name has not."""
+    status = path.lstat()
+    return [status.st_ino, status.st_size, status.st_mtime_ns]
 
 
 def _remove(paths: Iterable[Path]) -> None:

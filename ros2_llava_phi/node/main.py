@@ -21,6 +21,8 @@ LAST_RESPONSES = 2.0
 
 # Signals this close together, in seconds, are one: a terminal and a launch file may both send it.
 SAME_SIGNAL = 1.0
+# What a client has not taken yet is lost with the process that sent it: seconds to take it.
+TAKING = 0.2
 
 
 def load_assistant(
@@ -72,10 +74,13 @@ def _run(node: VqaNode) -> int:
     except KeyboardInterrupt:
         pass
     # The executor still spins, and sends what close has to say to those who wait.
+    unsent = node.unsent
     node.close()
     deadline = time.monotonic() + LAST_RESPONSES
     while node.unsent and time.monotonic() < deadline:
         time.sleep(0.01)
+    if unsent:
+        time.sleep(TAKING)
     stopping.set()
     # A task, as the executor does not return when it is only woken.
     executor.create_task(lambda: None)

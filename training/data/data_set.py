@@ -8,11 +8,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ros2_llava_phi.assistant.assistant import YES_NO
 from ros2_llava_phi.model.config import Number, StrictSettings
 
 from .bddx import read_bddx
 from .check import check
+from .choices import choices_in, says_yes_or_no
 from .conversation import Conversation, DataError, Dropped, Sample
 from .drivelm import read_drivelm
 from .files import read_text
@@ -128,12 +128,13 @@ def _named(samples: Iterable[Sample], name: str) -> Iterator[Sample]:
 
 
 def _as_chosen(sample: Sample) -> Sample:
-    """Write a yes or no as the assistant, which chooses between the two, expects it."""
+    """Capitalise a yes or no as the assistant does, unless the request has choices of its own."""
     if isinstance(sample, Dropped):
         return sample
-    words = {answer.lower(): answer for answer in YES_NO}
     turns = [
-        replace(turn, answer=words.get((turn.answer or '').strip().lower(), turn.answer))
+        replace(turn, answer=turn.answer.strip().capitalize())
+        if turn.answer and says_yes_or_no(turn.answer) and not choices_in(turn)
+        else turn
         for turn in sample.turns
     ]
     return replace(sample, turns=tuple(turns))

@@ -9,6 +9,7 @@ from typing import Any
 from .conversation import DataError
 
 GZIP = b'\x1f\x8b'
+BEGINNING = 1 << 20  # characters, enough for any record
 Records = Iterator[tuple[str, Any]]
 
 
@@ -41,11 +42,15 @@ def json_records(path: Path) -> Records:
             if line.strip():
                 yield f'line {number}', _parse(line, f'{path}, line {number}')
         return
+    yield from list_records(_read_list(path), path)
+
+
+def _read_list(path: Path) -> Any:
     text = read_text(path)
-    first = text.lstrip().partition('\n')[0].strip()
-    if first.startswith('{') and first.endswith('}') and len(first) < len(text.strip()):
+    first, _, second = text[:BEGINNING].lstrip().partition('\n')
+    if first.startswith('{') and first.rstrip().endswith('}') and second.lstrip().startswith('{'):
         raise DataError(f'{path} holds an object a line; name it .jsonl')
-    yield from list_records(_parse(text, str(path)), path)
+    return _parse(text, str(path))
 
 
 def list_records(content: Any, path: Path) -> Records:
