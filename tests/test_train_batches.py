@@ -137,10 +137,9 @@ def test_every_turn_has_its_share_of_each_set(samples: list[Labelled]) -> None:
     less = [{i for i in turn if names[i % 4] == 'less'} for turn in turns]
     assert sum(map(len, less)) == sum(names[i % 4] == 'less' for i in range(len(sets)))
     assert max(map(len, less)) < sum(map(len, less))
-    once = Plan(samples, {'set': 1.5}, 4, 0, together=3)
-    (first, second) = once._turns([*range(15), 0, 1, 2, 3], 0)
-    assert {0, 1, 2, 3} <= set(first) and {0, 1, 2, 3} <= set(second)
-    assert {4, 5, 6, 7} <= set(first) or {4, 5, 6, 7} <= set(second)
+    (first, second) = plan(samples)._turns([*range(15), 0], 0)
+    for about_one in ({1, 2, 3}, {4, 5, 6, 7}, {8, 9, 10, 11}):
+        assert about_one <= set(first) or about_one <= set(second)
 
 
 def test_positions_are_those_of_the_tensors(samples: list[Labelled]) -> None:
