@@ -165,7 +165,7 @@ def test_a_context_without_room_for_a_question_is_refused(tmp_path: Path) -> Non
         bytewise.save(str(folder / TOKENIZER_FILE))
         return load_assistant(str(folder))
 
-    bytes_alone = {text: i for i, text in enumerate(pre_tokenizers.ByteLevel.alphabet())}
+    bytes_alone = {text: i for i, text in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
     bytewise = Tokenizer(models.BPE(vocab=bytes_alone, merges=[]))
     bytewise.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bytewise.decoder = decoders.ByteLevel()
@@ -175,7 +175,7 @@ def test_a_context_without_room_for_a_question_is_refused(tmp_path: Path) -> Non
     with pytest.raises(ModelError, match=f'context_length is {needed - 1} tokens'):
         at_length(needed - 1)
     assistant = at_length(needed)
-    assert assistant.ask(assistant.look(picture()), Question('?')).text
+    assert assistant.ask(assistant.look(picture()), Question('?')).answer_tokens > 0
 
 
 def test_long_choices_need_room_too(assistant: Assistant) -> None:
