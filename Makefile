@@ -37,17 +37,18 @@ gpu:  ## on a machine with an NVIDIA GPU: build plans for it, and run the tests 
 	$(GPU_VENV)/bin/pip install '.[train]' 'cuda-python==$(CUDA).*' pytest==9.2.0; }
 	@$(GPU_VENV)/bin/python -m pytest -m gpu tests/test_gpu.py $(ARGS)
 
-lint: dev  ## check style, format and types
+lint: dev  ## check style, format, types, and who imports whom
 	@$(ENV) ruff check
 	@$(ENV) ruff format --check
 	@$(ENV) mypy
+	@$(ENV) lint-imports --no-cache
 
 format: dev  ## put the code into the project's format
 	@$(ENV) ruff check --fix
 	@$(ENV) ruff format
 
 tiny: dev  ## regenerate the scenes, and train the packaged model from scratch
-	@$(ENV) python -m ros2_llava_phi.training.tiny $(ARGS)
+	@$(ENV) python -m tiny.make $(ARGS)
 
 bench: dev  ## measure the full-size model beside other libraries, and write docs/performance.md
 	@# One by one: whichever cannot be installed is not measured.

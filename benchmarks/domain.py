@@ -18,14 +18,14 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from ros2_llava_phi.datasets.data_set import DataSet, read_data_set
 from ros2_llava_phi.model.checkpoint import load_network
-from ros2_llava_phi.training.data.data_set import DataSet, read_data_set
 from ros2_llava_phi.training.labels import label_all
 from ros2_llava_phi.training.recipe import Start, read_recipe
 from ros2_llava_phi.training.run import train
-from ros2_llava_phi.training.scene_files import Sort, write_scenes
 from ros2_llava_phi.training.start import open_start
 from ros2_llava_phi.training.validation import Validation, validate
+from tiny.scene_files import Sort, write_scenes
 
 RECIPE = Path(__file__).parent.parent / 'config' / 'train' / 'domain_lora.yaml'
 TRAINING_SEED, HELD_OUT_SEED = 31, 910_001

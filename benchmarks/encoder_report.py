@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from performance import markdown
 from pydantic import BaseModel
 
+from ros2_llava_phi.files.templates import templates_in
 from ros2_llava_phi.model.config import VisionConfig
-from ros2_llava_phi.templates import templates_in
 
 LEAST_ASKED = 50  # questions, for a topic to be shown
 

@@ -34,21 +34,22 @@ from ros2_llava_phi.assistant.assistant import Assistant
 from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.assistant.load import find_model, load_assistant
 from ros2_llava_phi.engine.torch_engine import TorchEngine
+from ros2_llava_phi.files.settings import Settings
 from ros2_llava_phi.model.checkpoint import load_network
-from ros2_llava_phi.model.config import CONFIG_FILE, Settings, VisionConfig
+from ros2_llava_phi.model.config import CONFIG_FILE, VisionConfig
 from ros2_llava_phi.model.layout import OWN, Layout
 from ros2_llava_phi.model.network import LlavaPhi
 from ros2_llava_phi.model.published_config import to_hf
 from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE, load_tokenizer
-from ros2_llava_phi.training.evaluate import HELD_OUT_SEED
-from ros2_llava_phi.training.loop import run_stage
 from ros2_llava_phi.training.recipe import read_recipe
 from ros2_llava_phi.training.run import train
-from ros2_llava_phi.training.scene_files import Sort, write_scenes
-from ros2_llava_phi.training.scene_shards import SceneShards, batch_rows, make_shards, question_of
-from ros2_llava_phi.training.scenes import ATTRIBUTES, DOMAINS, Example, questions, sample_view
-from ros2_llava_phi.training.tiny import TOWER, Pupil, initialise
-from ros2_llava_phi.training.tower import patch_loss, rare_weights
+from tiny.evaluate import HELD_OUT_SEED
+from tiny.loop import run_stage
+from tiny.make import TOWER, Pupil, initialise
+from tiny.scene_files import Sort, write_scenes
+from tiny.scene_shards import SceneShards, batch_rows, make_shards, question_of
+from tiny.scenes import ATTRIBUTES, DOMAINS, Example, questions, sample_view
+from tiny.tower import patch_loss, rare_weights
 
 MODEL = 'llava-phi-tiny'
 DOCS = Path(__file__).resolve().parent.parent / 'docs'

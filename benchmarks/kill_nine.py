@@ -18,9 +18,9 @@ from typing import Annotated
 import typer
 import yaml
 
-from ros2_llava_phi.model.files_hash import files_hash
-from ros2_llava_phi.training.scene_files import Sort, write_scenes
+from ros2_llava_phi.files.hashing import files_hash
 from ros2_llava_phi.training.watch import read_log
+from tiny.scene_files import Sort, write_scenes
 
 SCENES = 40
 WEIGHTS = 'model.safetensors'

@@ -20,8 +20,8 @@ from peers.workload import (
 )
 
 from ros2_llava_phi.engine.engine import Floats
+from ros2_llava_phi.files.templates import templates_in
 from ros2_llava_phi.model.config import ModelConfig
-from ros2_llava_phi.templates import templates_in
 
 GIB = 2**30
 EXPORT_MEMORY = 12 * GIB

@@ -15,13 +15,13 @@ from transformers import AutoProcessor, LlavaForConditionalGeneration
 from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.assistant.load import find_checkpoint, load_assistant
 from ros2_llava_phi.assistant.request import request_text
+from ros2_llava_phi.bags.recording import Recording
 from ros2_llava_phi.model.checkpoint import load_network, open_checkpoint
 from ros2_llava_phi.model.convert import convert
 from ros2_llava_phi.model.prompt import ASSISTANT, SYSTEM, USER
 from ros2_llava_phi.replay.asking import Asking
 from ros2_llava_phi.replay.offline import replay_offline
 from ros2_llava_phi.replay.questions import QuestionsFile
-from ros2_llava_phi.replay.recording import Recording
 
 DRIVE = Path(__file__).resolve().parents[1] / 'ros2_llava_phi' / 'data' / 'drive'
 THINGS = ('car', 'truck', 'bus', 'pedestrian', 'stop sign', 'traffic light', 'traffic cone')

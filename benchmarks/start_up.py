@@ -7,8 +7,8 @@ from common import PATIENCE_S, Row, arguments, report, usage
 from two_cameras import synthetic_frame
 
 from ros2_llava_phi.assistant.question import Kind
-from ros2_llava_phi.demo.client import AskClient, make_request
-from ros2_llava_phi.demo.process import running_node
+from ros2_llava_phi.client.ask_client import AskClient, make_request
+from ros2_llava_phi.client.process import running_node
 
 
 def start_once(model: str, run: int) -> Row:

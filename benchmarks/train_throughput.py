@@ -40,9 +40,9 @@ from ros2_llava_phi.training.labels import PICTURE, Labelled
 from ros2_llava_phi.training.recipe import Recipe
 from ros2_llava_phi.training.run import make_trainer
 from ros2_llava_phi.training.samples import Samples, read_samples
-from ros2_llava_phi.training.scene_files import Sort, write_scenes
 from ros2_llava_phi.training.start import Origin, open_start
 from ros2_llava_phi.training.trainer import start_accelerator
+from tiny.scene_files import Sort, write_scenes
 
 MODEL = 'llava-phi-tiny'
 RATE = 1e-4

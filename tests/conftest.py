@@ -18,6 +18,7 @@ import pytest
 # Not as pytest's option `pythonpath`, which Humble's pytest does not know.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / 'tools'))
 sys.path.insert(1, str(Path(__file__).resolve().parent.parent / 'benchmarks'))
+sys.path.insert(2, str(Path(__file__).resolve().parent.parent))  # for tiny
 
 from ros_domain import free_domain
 

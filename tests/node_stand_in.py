@@ -13,8 +13,8 @@ from helpers import wait_for
 
 from ros2_llava_phi.assistant.answer import Answer, CutShort, ModelIdentity, Timings
 from ros2_llava_phi.assistant.frame import Frame
-from ros2_llava_phi.assistant.question import Kind, Question, QuestionError
-from ros2_llava_phi.assistant.reply import OutOfTimeError
+from ros2_llava_phi.assistant.question import Kind, Question
+from ros2_llava_phi.errors import OutOfTimeError, QuestionError
 
 IDENTITY = ModelIdentity('stand-in', '0123456789abcdef' * 4, 'script', 'fp32', 'cpu', 32, 4, 256)
 

@@ -8,9 +8,10 @@ import numpy as np
 
 from ros2_llava_phi.assistant.answer import Answer, ModelIdentity, Timings
 from ros2_llava_phi.assistant.frame import Frame
-from ros2_llava_phi.assistant.question import Kind, Question, QuestionError
-from ros2_llava_phi.replay.bag import Storage, Transport
-from ros2_llava_phi.replay.bag_writer import write_bag
+from ros2_llava_phi.assistant.question import Kind, Question
+from ros2_llava_phi.bags.bag import Storage, Transport
+from ros2_llava_phi.bags.bag_writer import write_bag
+from ros2_llava_phi.errors import QuestionError
 
 IDENTITY = ModelIdentity('scripted', '0123456789abcdef' * 4, 'script', 'fp32', 'cpu', 32, 4, 256)
 START_NS = 1_700_000_000 * 10**9

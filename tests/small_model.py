@@ -13,7 +13,7 @@ from ros2_llava_phi.model.network import LlavaPhi
 from ros2_llava_phi.model.prompt import after_picture
 from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE
 from ros2_llava_phi.model.weights import save_network
-from ros2_llava_phi.training.tokenizer import train_tokenizer
+from tiny.tokenizer import train_tokenizer
 
 VOCAB = 400
 CONFIG = ModelConfig(

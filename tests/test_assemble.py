@@ -20,9 +20,9 @@ from transformers import (
     SiglipVisionModel,
 )
 
+from ros2_llava_phi.errors import ModelError
 from ros2_llava_phi.model.assemble import assemble
 from ros2_llava_phi.model.checkpoint import load_network
-from ros2_llava_phi.model.config import ModelError
 from ros2_llava_phi.model.network import causal_mask
 from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE
 from ros2_llava_phi.model.weights import save_network

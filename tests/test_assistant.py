@@ -15,10 +15,9 @@ from ros2_llava_phi.assistant.assistant import Assistant
 from ros2_llava_phi.assistant.closed_answers import softmax
 from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.assistant.load import load_assistant
-from ros2_llava_phi.assistant.question import Kind, Question, QuestionError, parse_kind
-from ros2_llava_phi.assistant.reply import OutOfTimeError
+from ros2_llava_phi.assistant.question import Kind, Question, parse_kind
 from ros2_llava_phi.assistant.steps import Steps
-from ros2_llava_phi.model.config import ModelError
+from ros2_llava_phi.errors import ModelError, OutOfTimeError, QuestionError
 from ros2_llava_phi.model.prompt import after_picture
 from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE, encode
 

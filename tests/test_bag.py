@@ -10,9 +10,10 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
 from ros2_llava_phi.assistant.frame import Frame
-from ros2_llava_phi.replay.bag import COMPRESSED_IMAGE, IMAGE, BagError, Storage, Transport
-from ros2_llava_phi.replay.bag_reader import camera_topics, picture, read_camera_messages
-from ros2_llava_phi.replay.bag_writer import write_bag
+from ros2_llava_phi.bags.bag import COMPRESSED_IMAGE, IMAGE, Storage, Transport
+from ros2_llava_phi.bags.bag_reader import camera_topics, picture, read_camera_messages
+from ros2_llava_phi.bags.bag_writer import write_bag
+from ros2_llava_phi.errors import BagError
 
 START_NS = 1_700_000_000_123_456_789
 

@@ -4,12 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from ros2_llava_phi.replay.ground_truth import (
-    Answers,
-    GroundTruthError,
-    read_ground_truth,
-    write_ground_truth,
-)
+from ros2_llava_phi.bags.ground_truth import Answers, read_ground_truth, write_ground_truth
+from ros2_llava_phi.errors import DataError
 
 
 def test_answers_are_by_camera_stamp_and_question(tmp_path: Path) -> None:
@@ -44,13 +40,13 @@ def test_answers_are_by_camera_stamp_and_question(tmp_path: Path) -> None:
 )
 def test_a_bad_file_is_refused(tmp_path: Path, content: str, sentence: str) -> None:
     (tmp_path / 'truth.json').write_text(content)
-    with pytest.raises(GroundTruthError, match=f'is no ground-truth file: .*{sentence}') as caught:
+    with pytest.raises(DataError, match=f'is no ground-truth file: .*{sentence}') as caught:
         read_ground_truth(tmp_path / 'truth.json')
     assert '\n' not in str(caught.value) and 'http' not in str(caught.value)
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(GroundTruthError, match='there is no ground-truth file'):
+    with pytest.raises(DataError, match='there is no ground-truth file'):
         read_ground_truth(tmp_path / 'truth.json')
-    with pytest.raises(GroundTruthError, match=r'cannot be read: .*null'):
+    with pytest.raises(DataError, match=r'cannot be read: .*null'):
         read_ground_truth(tmp_path / 'truth\0.json')

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from ros2_llava_phi.replay.video import VideoError, open_video
+from ros2_llava_phi.bags.video import open_video
+from ros2_llava_phi.errors import VideoError
 
 
 def make_video(path: Path, count: int = 20, rate_hz: float = 10.0) -> Path:

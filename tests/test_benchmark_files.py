@@ -8,8 +8,8 @@ import pytest
 from benchmark_data import MAKERS
 
 from ros2_llava_phi.benchmark.benchmarks import BENCHMARKS
-from ros2_llava_phi.benchmark.files import BenchmarkError
-from ros2_llava_phi.json_lines import open_for_me, whole_lines
+from ros2_llava_phi.errors import DataError
+from ros2_llava_phi.files.json_lines import open_for_me, whole_lines
 
 DEEP, LONG = '[' * 100_000, '9' * 5000
 POPE, VQAV2 = 'coco_pope_random.json', 'v2_OpenEnded_mscoco_val2014_questions.json'
@@ -61,7 +61,7 @@ def test_what_is_not_as_published_is_named(
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new) if old else new)
-    with pytest.raises(BenchmarkError) as caught:
+    with pytest.raises(DataError) as caught:
         BENCHMARKS[name].read(tmp_path)
     said = str(caught.value)
     assert said.startswith(str(path)) and sentence in said
@@ -72,7 +72,7 @@ def test_a_workbook_of_other_bytes_is_named(tmp_path: Path) -> None:
     pytest.importorskip('openpyxl')
     data = MAKERS['mmbench'](tmp_path)
     (tmp_path / 'p.xlsx').write_bytes(b'PK\x03\x04 no workbook')
-    with pytest.raises(BenchmarkError, match=r'p\.xlsx is no workbook'):
+    with pytest.raises(DataError, match=r'p\.xlsx is no workbook'):
         BENCHMARKS['mmbench'].score(data, tmp_path / 'p.xlsx')
 
 

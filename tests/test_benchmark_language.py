@@ -2,8 +2,8 @@
 
 import pytest
 
-from ros2_llava_phi.benchmark.normalise import normalise, normalise_for_submission, tidy
-from ros2_llava_phi.benchmark.ptb import tokenise
+from ros2_llava_phi.scoring.normalise import normalise, normalise_for_submission, tidy
+from ros2_llava_phi.scoring.ptb import tokenise
 
 # As Stanford CoreNLP 3.4.1 gives them to coco-caption, in small letters and without punctuation.
 TOKENS = {

@@ -9,9 +9,10 @@ import pytest
 from benchmark_data import CAR, MAKERS, SAID, SIGN, dump, dump_lines
 
 from ros2_llava_phi.benchmark.benchmarks import BENCHMARKS
-from ros2_llava_phi.benchmark.files import BenchmarkError, find_file
+from ros2_llava_phi.benchmark.files import find_file
 from ros2_llava_phi.benchmark.mme import SUBTASKS
 from ros2_llava_phi.benchmark.workbook import write_workbook
+from ros2_llava_phi.errors import DataError
 
 REAL = Path(__file__).parents[2] / 'shared' / 'data' / 'formats'
 
@@ -261,7 +262,7 @@ def test_broken_predictions_are_named(
     data = MAKERS[name](tmp_path / 'data')
     write = dump_lines if file.endswith('l') else dump
     path = write(tmp_path / file, [content] if file.endswith('l') else content)
-    with pytest.raises(BenchmarkError) as caught:
+    with pytest.raises(DataError) as caught:
         BENCHMARKS[name].score(data, path)
     assert sentence in str(caught.value)
     assert str(path) in str(caught.value)
@@ -269,7 +270,7 @@ def test_broken_predictions_are_named(
 
 def test_a_line_of_mme_without_its_answer_is_named(tmp_path: Path) -> None:
     data = MAKERS['mme'](tmp_path)
-    with pytest.raises(BenchmarkError, match=r'existence.txt, line 1 has 3 fields'):
+    with pytest.raises(DataError, match=r'existence.txt, line 1 has 3 fields'):
         BENCHMARKS['mme'].score(data, data / 'eval_tool' / 'Your_Results')
 
 

@@ -10,10 +10,11 @@ from test_assistant import picture
 from ros2_llava_phi.assistant.answer import Answer
 from ros2_llava_phi.assistant.assistant import Assistant
 from ros2_llava_phi.assistant.load import load_assistant
-from ros2_llava_phi.assistant.question import Kind, Question, QuestionError, Sampling
+from ros2_llava_phi.assistant.question import Kind, Question, Sampling
 from ros2_llava_phi.engine.branches import Branches, Layout, in_a_row
 from ros2_llava_phi.engine.engine import AnyEngine, Floats
 from ros2_llava_phi.engine.export import export
+from ros2_llava_phi.errors import QuestionError
 from ros2_llava_phi.model.checkpoint import open_checkpoint
 
 ROOMY = CONFIG.model_copy(update={'text': CONFIG.text.model_copy(update={'context_length': 512})})

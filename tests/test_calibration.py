@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ros2_llava_phi.training.calibration import calibration_error, fit_temperature
+from ros2_llava_phi.scoring.calibration import calibration_error, fit_temperature
 
 
 @pytest.mark.parametrize('temperature', [0.5, 1.0, 2.0])

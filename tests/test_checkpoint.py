@@ -9,8 +9,9 @@ from safetensors.torch import load_file, save_file
 from small_model import make_model, small_network
 
 from ros2_llava_phi.assistant.load import load_assistant
+from ros2_llava_phi.errors import ModelError
 from ros2_llava_phi.model.checkpoint import load_network
-from ros2_llava_phi.model.config import CONFIG_FILE, ModelError
+from ros2_llava_phi.model.config import CONFIG_FILE
 from ros2_llava_phi.model.tensor_files import SAFETENSORS_FILE
 
 

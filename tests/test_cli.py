@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from ros2_llava_phi import __version__
+from ros2_llava_phi.bags.bag import COMPRESSED_IMAGE, IMAGE
+from ros2_llava_phi.bags.bag_reader import camera_topics, read_camera_messages
 from ros2_llava_phi.cli import main as cli
-from ros2_llava_phi.replay.bag import COMPRESSED_IMAGE, IMAGE
-from ros2_llava_phi.replay.bag_reader import camera_topics, read_camera_messages
 
 
 @pytest.fixture

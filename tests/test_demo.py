@@ -17,12 +17,12 @@ from rich.console import Console
 
 from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.assistant.question import Kind
+from ros2_llava_phi.bags.bag import Storage
+from ros2_llava_phi.bags.bag_writer import write_bag
+from ros2_llava_phi.bags.ground_truth import GroundTruth
 from ros2_llava_phi.demo.demonstration import Show, demonstrate
 from ros2_llava_phi.demo.moment import Moment
-from ros2_llava_phi.demo.process import StartError
-from ros2_llava_phi.replay.bag import Storage
-from ros2_llava_phi.replay.bag_writer import write_bag
-from ros2_llava_phi.replay.ground_truth import GroundTruth
+from ros2_llava_phi.errors import ClientError
 
 SCRIPTED_NODE = [sys.executable, str(Path(__file__).with_name('scripted_node.py'))]
 START_NS = 1_600_000_000 * 10**9
@@ -122,7 +122,7 @@ def test_the_demonstration(show: Show, tmp_path: Path) -> None:
 
 
 def test_a_node_that_fails_is_reported_at_once(show: Show, tmp_path: Path) -> None:
-    with pytest.raises(StartError, match=r'exit code 1; .*demo\.log says why'):
+    with pytest.raises(ClientError, match=r'exit code 1; .*demo\.log says why'):
         demonstrate(
             show, tmp_path / 'demo.html', Console(file=io.StringIO()), [*SCRIPTED_NODE, 'fail']
         )

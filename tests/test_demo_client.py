@@ -17,7 +17,8 @@ from rclpy.task import Future
 from scripted_node import ScriptedNode
 
 from ros2_llava_phi.assistant.question import Kind
-from ros2_llava_phi.demo.client import AskClient, NoResponseError, make_request, to_seconds
+from ros2_llava_phi.client.ask_client import AskClient, make_request, to_seconds
+from ros2_llava_phi.errors import NoResponseError
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def test_a_response_that_is_lost_is_asked_for_again(
         return sent[-1]
 
     monkeypatch.setattr(Client, 'call_async', losing_the_first)
-    monkeypatch.setattr('ros2_llava_phi.demo.client.ASK_AGAIN_S', 0.5)
+    monkeypatch.setattr('ros2_llava_phi.client.ask_client.ASK_AGAIN_S', 0.5)
     client.wait_until_active(20.0)
     assert len(sent) > 1 and not sent[0].done()
 

@@ -23,10 +23,11 @@ from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 
 from ros2_llava_phi.assistant.frame import Frame
-from ros2_llava_phi.demo import player
-from ros2_llava_phi.replay.bag import Storage, Transport
-from ros2_llava_phi.replay.bag_reader import read_camera_messages
-from ros2_llava_phi.replay.bag_writer import write_bag
+from ros2_llava_phi.bags.bag import Storage, Transport
+from ros2_llava_phi.bags.bag_reader import read_camera_messages
+from ros2_llava_phi.bags.bag_writer import write_bag
+from ros2_llava_phi.client import player
+from ros2_llava_phi.errors import ClientError
 
 START_NS = 1_600_000_000_999_999_990
 
@@ -56,7 +57,7 @@ def node(ros: Context) -> Iterator[Node]:
 def start_player(bag: Path) -> 'subprocess.Popen[str]':
     """Run the player as a process."""
     return subprocess.Popen(
-        [sys.executable, '-m', 'ros2_llava_phi.demo.player', str(bag)],
+        [sys.executable, '-m', 'ros2_llava_phi.client.player', str(bag)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -115,7 +116,7 @@ def test_shift_stamp_honours_byte_order(order: str) -> None:
 
 def test_nobody_listens(node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(player, 'PATIENCE_S', 0.2)
-    with pytest.raises(player.NobodyListensError, match='nobody subscribed to /front'):
+    with pytest.raises(ClientError, match='nobody subscribed to /front'):
         player.play(make_bag(tmp_path / 'bag', Transport.RAW), node)
 
 

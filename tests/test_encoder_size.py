@@ -19,7 +19,7 @@ from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.assistant.question import Question
 from ros2_llava_phi.model.assemble import assemble
 from ros2_llava_phi.model.tokenizer import load_tokenizer
-from ros2_llava_phi.training.scenes import Example
+from tiny.scenes import Example
 
 
 def test_parts_are_read_by_transformers_and_by_us(tmp_path: Path) -> None:

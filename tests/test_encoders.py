@@ -22,8 +22,9 @@ from ros2_llava_phi.engine.onnx_engine import OnnxEngine
 from ros2_llava_phi.engine.tensorrt_build import compile_graph
 from ros2_llava_phi.engine.tensorrt_library import load_tensorrt, targets
 from ros2_llava_phi.engine.torch_engine import TorchEngine
+from ros2_llava_phi.errors import ModelError
 from ros2_llava_phi.model.checkpoint import load_network, open_checkpoint
-from ros2_llava_phi.model.config import ModelConfig, ModelError, VisionConfig
+from ros2_llava_phi.model.config import ModelConfig, VisionConfig
 from ros2_llava_phi.model.convert import convert
 from ros2_llava_phi.model.inspection import inspect
 from ros2_llava_phi.model.layout import LAYOUTS, UNUSED

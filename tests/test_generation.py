@@ -13,12 +13,13 @@ from tokenizers import Tokenizer
 from ros2_llava_phi.assistant.answer import CutShort, ModelIdentity
 from ros2_llava_phi.assistant.assistant import Assistant
 from ros2_llava_phi.assistant.frame import Frame
-from ros2_llava_phi.assistant.question import Kind, Question, QuestionError, Sampling
+from ros2_llava_phi.assistant.question import Kind, Question, Sampling
 from ros2_llava_phi.assistant.request import request_text
 from ros2_llava_phi.engine.branches import Layout
-from ros2_llava_phi.engine.engine import Floats, NumericsError, likeliest
+from ros2_llava_phi.engine.engine import Floats, likeliest
 from ros2_llava_phi.engine.torch_engine import TorchEngine
 from ros2_llava_phi.engine.torch_graph import DecodeGraph, place_token
+from ros2_llava_phi.errors import NumericsError, QuestionError
 from ros2_llava_phi.model.image import preprocess
 from ros2_llava_phi.model.network import KVCache, attend
 from ros2_llava_phi.model.prompt import (

@@ -12,14 +12,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ros2_llava_phi.node import cv_bridge_seam
-from ros2_llava_phi.node.image_conversion import (
-    MOST_PIXELS,
-    FrameError,
-    compressed_to_rgb,
-    image_to_rgb,
-)
-from ros2_llava_phi.node.pixels import PACKED, SEMI_PLANAR
+from ros2_llava_phi.errors import FrameError
+from ros2_llava_phi.imaging import cv_bridge_seam
+from ros2_llava_phi.imaging.image_conversion import MOST_PIXELS, compressed_to_rgb, image_to_rgb
+from ros2_llava_phi.imaging.pixels import PACKED, SEMI_PLANAR
 
 WIDTH, HEIGHT = 8, 6
 COLOURS = {

@@ -24,8 +24,8 @@ from transformers import AutoProcessor, LlavaForConditionalGeneration
 from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.assistant.load import load_assistant
 from ros2_llava_phi.assistant.question import Question
+from ros2_llava_phi.errors import FileError, ModelError
 from ros2_llava_phi.model.checkpoint import load_network, open_checkpoint
-from ros2_llava_phi.model.config import ModelError
 from ros2_llava_phi.model.convert import convert
 from ros2_llava_phi.model.inspection import inspect
 from ros2_llava_phi.model.network import LlavaPhi
@@ -431,7 +431,7 @@ def test_a_conversion_that_fails_leaves_nothing(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr('ros2_llava_phi.model.convert.save_network', half)
-    with pytest.raises(ModelError, match='out cannot be written: No space left'):
+    with pytest.raises(FileError, match='out cannot be written: No space left'):
         convert(open_checkpoint(start), out, 'hf')
     assert not out.parent.exists()
 
@@ -440,7 +440,7 @@ def test_a_conversion_spares_what_it_reads(tmp_path: Path) -> None:
     start = make_model(tmp_path / 'start')
     for out in (start, tmp_path):
         (out / '.unfinished').mkdir()  # as a killed conversion leaves it
-        with pytest.raises(ModelError, match='is not empty; give a new folder'):
+        with pytest.raises(FileError, match='is not empty; give a new folder'):
             convert(open_checkpoint(start), out, 'hf')
     load_network(start)
 

@@ -6,7 +6,8 @@ import torch
 from small_model import CONFIG, small_network
 
 from ros2_llava_phi.engine.torch_engine import TorchEngine
-from ros2_llava_phi.model.config import ModelConfig, ModelError
+from ros2_llava_phi.errors import ModelError
+from ros2_llava_phi.model.config import ModelConfig
 from ros2_llava_phi.model.network import LlavaPhi, causal_mask
 from ros2_llava_phi.training.packing import (
     NO_LABEL,

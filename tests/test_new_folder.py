@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ros2_llava_phi.model.config import ModelError
-from ros2_llava_phi.model.new_folder import MOVING, UNFINISHED, new_folder
+from ros2_llava_phi.errors import FileError
+from ros2_llava_phi.files.new_folder import MOVING, UNFINISHED, new_folder
 
 
 def names(folder: Path) -> list[str]:
@@ -20,14 +20,14 @@ def test_a_failure_takes_the_folders_above_along(tmp_path: Path) -> None:
     (tmp_path / 'mine').mkdir()
     for out in (tmp_path / 'a' / 'b' / 'out', tmp_path / 'mine' / 'out', tmp_path / 'mine'):
         message = f'{out.name} cannot be written: no space'
-        with pytest.raises(ModelError, match=message), new_folder(out) as folder:
+        with pytest.raises(FileError, match=message), new_folder(out) as folder:
             (folder / 'half').write_text('half')
             (folder / 'more').mkdir()
             raise OSError('no space')
     assert names(tmp_path) == ['mine'] and names(tmp_path / 'mine') == []
     (tmp_path / 'loop').symlink_to('loop')
     for name, reason in (('long' * 100, 'File name too long'), ('loop/x', 'Too many levels')):
-        with pytest.raises(ModelError, match=f'written: {reason}'), new_folder(tmp_path / name):
+        with pytest.raises(FileError, match=f'written: {reason}'), new_folder(tmp_path / name):
             pass
     assert names(tmp_path) == ['loop', 'mine']
 
@@ -41,7 +41,7 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) 
     os.waitpid(child, 0)
     assert names(out) == [UNFINISHED] and names(out / UNFINISHED) == ['half']
     (out / 'mine').touch()
-    with pytest.raises(ModelError, match='out is not empty; give a new folder'), new_folder(out):
+    with pytest.raises(FileError, match='out is not empty; give a new folder'), new_folder(out):
         pass
     assert names(out) == [UNFINISHED, 'mine']
     (out / 'mine').unlink()
@@ -77,7 +77,7 @@ def test_a_move_that_is_killed_leaves_nothing_that_looks_whole(
     assert names(out / UNFINISHED) == [MOVING, 'manifest']
     # With the inode of what was removed, as a file system gives it to the next one.
     (out / 'weights').write_text('mine')
-    with pytest.raises(ModelError, match='out is not empty; give a new folder'), new_folder(out):
+    with pytest.raises(FileError, match='out is not empty; give a new folder'), new_folder(out):
         pass
     assert (out / 'weights').read_text() == 'mine'
     (out / 'weights').write_text('weights')
@@ -85,7 +85,7 @@ def test_a_move_that_is_killed_leaves_nothing_that_looks_whole(
     (out / 'weights').rename(tmp_path / 'kept')
     for name in ('mine', 'manifest', 'weights'):
         (out / name).write_text('mine')
-        with pytest.raises(ModelError, match='out is not empty; give a new f'), new_folder(out):
+        with pytest.raises(FileError, match='out is not empty; give a new f'), new_folder(out):
             pass
         assert (out / name).read_text() == 'mine'
         (out / name).unlink()
@@ -103,10 +103,10 @@ def test_a_folder_in_use_is_left_alone(tmp_path: Path) -> None:
     out = tmp_path / 'out'
     with new_folder(out) as folder:
         (folder / 'theirs').write_text('theirs')
-        with pytest.raises(ModelError, match='out is being written by another'), new_folder(out):
+        with pytest.raises(FileError, match='out is being written by another'), new_folder(out):
             pass
     assert names(out) == ['theirs']
-    with pytest.raises(ModelError, match='out is not empty; give a new folder'), new_folder(out):
+    with pytest.raises(FileError, match='out is not empty; give a new folder'), new_folder(out):
         pass
     assert names(out) == ['theirs']
 
@@ -117,7 +117,7 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     other.mkdir()
     (other / 'theirs').touch()
     (out / UNFINISHED).symlink_to(other)
-    with pytest.raises(ModelError, match='out cannot be written'), new_folder(out):
+    with pytest.raises(FileError, match='out cannot be written'), new_folder(out):
         pass
     assert names(other) == ['theirs']
 

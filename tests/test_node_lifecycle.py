@@ -28,7 +28,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
 
-from ros2_llava_phi.model.config import ModelError
+from ros2_llava_phi.errors import ModelError
 from ros2_llava_phi.node.vqa_node import VqaNode
 
 Response = Ask.Response

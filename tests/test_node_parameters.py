@@ -10,14 +10,14 @@ import pytest
 import yaml
 from node_stand_in import Robot
 
+from ros2_llava_phi.errors import ParameterError
 from ros2_llava_phi.node.launch_arguments import (
     DESCRIPTIONS,
-    LaunchArgumentError,
     parse_cameras,
     read_defaults,
     to_parameters,
 )
-from ros2_llava_phi.node.parameters import ParameterError, Parameters, flat, unknown, validate
+from ros2_llava_phi.node.parameters import Parameters, flat, unknown, validate
 
 ROOT = Path(__file__).parent.parent
 
@@ -121,14 +121,14 @@ def test_launch_arguments_need_no_package_of_the_node() -> None:
 
 @pytest.mark.parametrize('text', ['', '  ', '=/topic', 'a=/x a=/y'])
 def test_wrong_cameras_in_the_launch_file(text: str) -> None:
-    with pytest.raises(LaunchArgumentError, match="'front=/front/image_raw"):
+    with pytest.raises(ParameterError, match="'front=/front/image_raw"):
         parse_cameras(text)
 
 
 def test_wrong_launch_arguments() -> None:
-    with pytest.raises(LaunchArgumentError, match='true or false'):
+    with pytest.raises(ParameterError, match='true or false'):
         to_parameters({'use_sim_time': 'maybe'})
-    with pytest.raises(LaunchArgumentError, match='goes with cameras'):
+    with pytest.raises(ParameterError, match='goes with cameras'):
         to_parameters({'transport': 'compressed'})
 
 

@@ -15,7 +15,7 @@ from small_model import CONFIG, make_model, pixels, random_model
 from ros2_llava_phi.assistant.assistant import Assistant
 from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.assistant.load import EXPORT_FOLDER, find_model, load_assistant
-from ros2_llava_phi.engine.engine import AnyEngine, Floats, NumericsError
+from ros2_llava_phi.engine.engine import AnyEngine, Floats
 from ros2_llava_phi.engine.export import export
 from ros2_llava_phi.engine.exported import MANIFEST, Manifest, files_of, read_manifest
 from ros2_llava_phi.engine.onnx_engine import OnnxEngine
@@ -23,14 +23,15 @@ from ros2_llava_phi.engine.processor import multiplies_int8
 from ros2_llava_phi.engine.quantise import block_size, quantise
 from ros2_llava_phi.engine.torch_engine import TorchEngine
 from ros2_llava_phi.engine.tracing import linear_bits
+from ros2_llava_phi.errors import FileError, ModelError, NumericsError
+from ros2_llava_phi.files.hashing import files_hash
 from ros2_llava_phi.model.checkpoint import load_network, open_checkpoint
-from ros2_llava_phi.model.config import ModelConfig, ModelError, TextConfig, VisionConfig
-from ros2_llava_phi.model.files_hash import files_hash
+from ros2_llava_phi.model.config import ModelConfig, TextConfig, VisionConfig
 from ros2_llava_phi.model.network import LlavaPhi
 from ros2_llava_phi.model.weights import save_network
-from ros2_llava_phi.training.evaluate import HELD_OUT_SEED, said
-from ros2_llava_phi.training.scene_shards import question_of
-from ros2_llava_phi.training.scenes import DOMAINS, questions, sample_view
+from tiny.evaluate import HELD_OUT_SEED, said
+from tiny.scene_shards import question_of
+from tiny.scenes import DOMAINS, questions, sample_view
 
 TINY_VISION = VisionConfig(
     image_size=28, patch_size=14, hidden_size=64, intermediate_size=96, layers=2, heads=1
@@ -445,7 +446,7 @@ def test_what_an_export_began_it_takes_away(
 
     monkeypatch.setattr('numpy.save', no_space)
     out = tmp_path / 'out'
-    with pytest.raises(ModelError, match=r'out cannot be written: .*No space left'):
+    with pytest.raises(FileError, match=r'out cannot be written: .*No space left'):
         export(open_checkpoint(make_model(tmp_path / 'model')), out, 'small', 'fp32')
     assert not out.exists()
 

@@ -2,7 +2,9 @@
 
 import ast
 import configparser
+import os
 import re
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -17,21 +19,9 @@ import ros2_llava_phi
 ROOT = Path(__file__).resolve().parent.parent
 MODULE = ROOT / 'ros2_llava_phi'
 
-# Who may import whom: a part imports from its own floor or from one below.
-FLOORS = {
-    'json_lines': 0,
-    'yaml_file': 0,
-    'model': 0,
-    'engine': 1,
-    'assistant': 2,
-    'node': 3,
-    'replay': 3,
-    'benchmark': 3,
-    'training': 3,
-    'cli': 4,
-    'demo': 4,
-}
-HOMES = {'rclpy': {'node', 'demo'}, 'llava_phi': {'node', 'demo'}, 'rosbags': {'replay'}}
+# Where alone these may be imported.
+ROS_ROOMS = {'node', 'client', 'demo'}
+HOMES = {'rclpy': ROS_ROOMS, 'llava_phi': ROS_ROOMS, 'rosbags': {'bags'}}
 
 
 def setup_cfg() -> configparser.ConfigParser:
@@ -186,15 +176,36 @@ def test_entry_points_can_be_called() -> None:
 
 
 @pytest.mark.parametrize('file', module_files(), ids=lambda file: str(file.relative_to(MODULE)))
-def test_a_file_imports_only_from_its_floor_or_below(file: Path) -> None:
+def test_what_not_every_machine_has_stays_in_its_room(file: Path) -> None:
     part = file.relative_to(MODULE).parts[0].removesuffix('.py')
     for name in imports(file):
-        top, _, rest = name.partition('.')
-        assert top not in {'training', 'tests'}, f'{name} is not the name it is installed under'
+        top = name.partition('.')[0]
+        assert top not in {'training', 'tests', 'tiny'}, f'{name} is not installed'
         assert part in HOMES.get(top, {part}), f'{top} does not belong into {part}/'
-        imported = rest.split('.')[0]
-        if top == 'ros2_llava_phi' and imported in FLOORS:
-            assert FLOORS.get(part, 4) >= FLOORS[imported], f'{part}/ imports upward: {name}'
+
+
+def test_the_contract_on_imports_sees_training_too(tmp_path: Path) -> None:
+    pytest.importorskip('importlinter')
+    shutil.copy(ROOT / 'pyproject.toml', tmp_path)
+    for name in ('ros2_llava_phi', 'training'):
+        shutil.copytree(
+            ROOT / name, tmp_path / name, symlinks=True, ignore=shutil.ignore_patterns('data')
+        )
+
+    def lint() -> subprocess.CompletedProcess[str]:
+        command = [str(Path(sys.executable).with_name('lint-imports')), '--no-cache']
+        environment = {**os.environ, 'PYTHONPATH': str(tmp_path), 'COLUMNS': '200'}
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+
+    kept = lint()
+    assert kept.returncode == 0, kept.stdout + kept.stderr
+    for planted in ('ros2_llava_phi.cli.ask', 'ros2_llava_phi.replay.replay'):
+        (tmp_path / 'training' / 'planted.py').write_text(f'import {planted}\n')
+        broken = lint()
+        assert broken.returncode == 1, broken.stdout + broken.stderr
+        assert f'ros2_llava_phi.training.planted -> {planted}' in broken.stdout
 
 
 @pytest.fixture(scope='module')

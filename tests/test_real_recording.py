@@ -21,11 +21,11 @@ from rclpy.qos import QoSProfile
 from rclpy.time import Time
 
 from ros2_llava_phi.assistant.question import Kind
+from ros2_llava_phi.bags.bag import Storage, Transport
+from ros2_llava_phi.bags.bag_reader import read_camera_messages
 from ros2_llava_phi.cli.main import main
-from ros2_llava_phi.demo.client import AskClient, make_request
-from ros2_llava_phi.demo.process import camera_parameters, running_node, running_player
-from ros2_llava_phi.replay.bag import Storage, Transport
-from ros2_llava_phi.replay.bag_reader import read_camera_messages
+from ros2_llava_phi.client.ask_client import AskClient, make_request
+from ros2_llava_phi.client.process import camera_parameters, running_node, running_player
 
 VIDEO = Path(__file__).parents[2] / 'shared' / 'data' / 'driving' / 'solidWhiteRight.mp4'
 MAX_FRAME_AGE_S = 1.0

@@ -11,15 +11,15 @@ import pytest
 from replay_stand_in import COLOURS, QUESTIONS, START_NS, write_recording
 
 from ros2_llava_phi.assistant.question import Question
+from ros2_llava_phi.bags.bag import Storage
+from ros2_llava_phi.bags.bag_reader import CameraMessage, read_camera_messages
+from ros2_llava_phi.bags.bag_writer import write_bag
+from ros2_llava_phi.bags.pace import Pace
+from ros2_llava_phi.bags.recording import Recording
 from ros2_llava_phi.replay.asking import Asking
-from ros2_llava_phi.replay.bag import Storage
-from ros2_llava_phi.replay.bag_reader import CameraMessage, read_camera_messages
-from ros2_llava_phi.replay.bag_writer import write_bag
 from ros2_llava_phi.replay.live import replay_live
-from ros2_llava_phi.replay.pace import Pace
 from ros2_llava_phi.replay.questions_file import read_questions
 from ros2_llava_phi.replay.record import Record
-from ros2_llava_phi.replay.recording import Recording
 from ros2_llava_phi.replay.replay import open_recordings, run_live, run_offline
 from ros2_llava_phi.replay.results import read_results
 
@@ -117,7 +117,7 @@ def test_refusals_are_recorded_by_their_code(tmp_path: Path) -> None:
 def short_drive(path: Path, seconds: float) -> Path:
     """Write the beginning of the packaged drive's front camera."""
     from ros2_llava_phi.assistant.frame import Frame
-    from ros2_llava_phi.replay.bag_reader import picture
+    from ros2_llava_phi.bags.bag_reader import picture
 
     topic = '/front/image_raw/compressed'
     messages = list(read_camera_messages(DATA / 'drive', [topic]))
@@ -159,7 +159,7 @@ def test_who_is_waited_for_is_said(
 ) -> None:
     pytest.importorskip('llava_phi.srv')
     from ros2_llava_phi.cli.main import main
-    from ros2_llava_phi.demo import robot
+    from ros2_llava_phi.client import robot
 
     monkeypatch.setattr(robot, 'START_PATIENCE_S', 0.1)
     bag = write_recording(tmp_path / 'bag', COLOURS)
@@ -185,8 +185,9 @@ def test_who_is_waited_for_is_said(
 
 def test_offline_and_live_agree(ros_domain: int, tmp_path: Path) -> None:
     pytest.importorskip('llava_phi.srv')
-    from ros2_llava_phi.demo.process import camera_parameters, running_node
-    from ros2_llava_phi.demo.robot import NodeUnderTest, NotOnRecordedTimeError
+    from ros2_llava_phi.client.process import camera_parameters, running_node
+    from ros2_llava_phi.client.robot import NodeUnderTest
+    from ros2_llava_phi.errors import ClientError
 
     bag = short_drive(tmp_path / 'drive', 2)
     (tmp_path / 'q.yaml').write_text(DRIVE_QUESTIONS)
@@ -208,7 +209,7 @@ def test_offline_and_live_agree(ros_domain: int, tmp_path: Path) -> None:
                 run_.result()
         with (
             running_node(parameters, log),
-            pytest.raises(NotOnRecordedTimeError, match='use_sim_time:=true'),
+            pytest.raises(ClientError, match='use_sim_time:=true'),
         ):
             robot.wait_until_ready(topics)
     from ros2_llava_phi.assistant.load import load_assistant

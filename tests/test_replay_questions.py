@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from ros2_llava_phi.assistant.question import Kind
-from ros2_llava_phi.replay.questions import QuestionsError, QuestionsFile, When
+from ros2_llava_phi.errors import QuestionsFileError
+from ros2_llava_phi.replay.questions import QuestionsFile, When
 from ros2_llava_phi.replay.questions_file import read_questions
 
 EXAMPLES = sorted((Path(__file__).parents[1] / 'config' / 'questions').iterdir())
@@ -119,7 +120,7 @@ def test_csv_says_the_same(tmp_path: Path) -> None:
 def test_what_is_wrong_is_said_in_a_line(tmp_path: Path, text: str, sentence: str) -> None:
     path = tmp_path / 'q.yaml'
     path.write_text(text)
-    with pytest.raises(QuestionsError, match=f'{path}.*{sentence}') as caught:
+    with pytest.raises(QuestionsFileError, match=f'{path}.*{sentence}') as caught:
         read_questions(path)
     assert '\n' not in str(caught.value)
 
@@ -136,7 +137,7 @@ def test_what_is_wrong_is_said_in_a_line(tmp_path: Path, text: str, sentence: st
 def test_what_is_wrong_in_csv(tmp_path: Path, text: str, sentence: str) -> None:
     path = tmp_path / 'q.csv'
     path.write_text(text)
-    with pytest.raises(QuestionsError, match=sentence):
+    with pytest.raises(QuestionsFileError, match=sentence):
         read_questions(path)
 
 

@@ -14,15 +14,15 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from ros2_llava_phi.assistant.frame import Frame
+from ros2_llava_phi.bags.bag import Storage
+from ros2_llava_phi.bags.bag_writer import write_bag
+from ros2_llava_phi.bags.field_path import read_field
+from ros2_llava_phi.bags.recording import Recording
+from ros2_llava_phi.errors import BagError, QuestionsFileError
 from ros2_llava_phi.replay.asking import Asking
-from ros2_llava_phi.replay.bag import BagError, Storage
-from ros2_llava_phi.replay.bag_writer import write_bag
-from ros2_llava_phi.replay.field_path import FieldPathError, read_field
-from ros2_llava_phi.replay.frames import CameraError
 from ros2_llava_phi.replay.offline import replay_offline
 from ros2_llava_phi.replay.questions import QuestionsFile
 from ros2_llava_phi.replay.record import Record
-from ros2_llava_phi.replay.recording import Recording
 from ros2_llava_phi.replay.summary import RecordingNotes
 from ros2_llava_phi.replay.watch import Watch
 
@@ -189,7 +189,7 @@ def test_a_camera_that_is_not_there(tmp_path: Path, camera: str, sentence: str) 
     questions = QuestionsFile.model_validate(
         {**file, 'questions': [{'question': 'What?', 'camera': camera}]}
     )
-    with pytest.raises(CameraError, match=sentence):
+    with pytest.raises(QuestionsFileError, match=sentence):
         Asking(Recording(tmp_path / 'bag'), questions)
 
 
@@ -262,12 +262,12 @@ def test_labels_come_from_a_topic_of_a_type_that_only_the_bag_knows(
     assert truths('things[1].count') == [(), ('0',), ('0',), ()]
     named = truths('things[0].label', values={'car': 'automobile'}, within_s=2)
     assert named == [('automobile',)] * 4
-    with pytest.raises(FieldPathError, match='has no field colour; it has label, count'):
+    with pytest.raises(QuestionsFileError, match='has no field colour; it has label, count'):
         truths('things[0].colour')
     with pytest.raises(BagError, match=r'no topic /nothing with labels; its topics: /front'):
         truths('near', topic='/nothing')
 
 
 def test_field_paths() -> None:
-    with pytest.raises(FieldPathError, match='takes an element of what is no list'):
+    with pytest.raises(QuestionsFileError, match='takes an element of what is no list'):
         read_field(Scripted(), 'identity.name[0]')

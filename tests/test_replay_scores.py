@@ -3,20 +3,20 @@
 import pytest
 
 from ros2_llava_phi.replay.comparison import compare, mcnemar
-from ros2_llava_phi.replay.confidence_scores import (
+from ros2_llava_phi.replay.confusion import confusion
+from ros2_llava_phi.replay.marking import exact_match, is_right, score, soft_score
+from ros2_llava_phi.replay.record import Record
+from ros2_llava_phi.replay.scores import score_records
+from ros2_llava_phi.scoring.confidence import (
     area_under_risk_coverage,
     brier_score,
     expected_calibration_error,
     reliability,
     risk_coverage,
 )
-from ros2_llava_phi.replay.confusion import confusion
-from ros2_llava_phi.replay.flips import count_flips
-from ros2_llava_phi.replay.marking import exact_match, is_right, score, soft_score
-from ros2_llava_phi.replay.proportion import proportion
-from ros2_llava_phi.replay.record import Record
-from ros2_llava_phi.replay.scores import score_records
-from ros2_llava_phi.replay.yes_no_scores import yes_no_scores
+from ros2_llava_phi.scoring.flips import count_flips
+from ros2_llava_phi.scoring.proportion import proportion
+from ros2_llava_phi.scoring.yes_no import yes_no_scores
 
 
 def record(**fields: object) -> Record:

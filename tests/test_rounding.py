@@ -22,8 +22,9 @@ from ros2_llava_phi.engine.quantise import QuantisedWeight, block_size, quantise
 from ros2_llava_phi.engine.rounding import GROUP, round_for_inputs
 from ros2_llava_phi.engine.torch_engine import TorchEngine
 from ros2_llava_phi.engine.tracing import linear_bits
+from ros2_llava_phi.errors import ModelError
 from ros2_llava_phi.model.checkpoint import load_network, open_checkpoint
-from ros2_llava_phi.model.config import ModelConfig, ModelError
+from ros2_llava_phi.model.config import ModelConfig
 from ros2_llava_phi.model.network import LlavaPhi
 from ros2_llava_phi.model.prompt import BEFORE_PICTURE, after_picture
 from ros2_llava_phi.model.tokenizer import encode, load_tokenizer

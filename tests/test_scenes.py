@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ros2_llava_phi.training.scenes import (
+from ros2_llava_phi.assistant.answer import CANNOT_TELL
+from tiny.scenes import (
     ATTRIBUTES,
-    CANNOT_TELL,
     DOMAINS,
     Example,
     Rendering,
@@ -24,14 +24,14 @@ from ros2_llava_phi.training.scenes import (
     sample_scene,
     sample_view,
 )
-from ros2_llava_phi.training.scenes.facts import MARGIN, NO, YES, named
-from ros2_llava_phi.training.scenes.grammar import FILLER, wordings
-from ros2_llava_phi.training.scenes.patches import LEAST, thing_attributes
-from ros2_llava_phi.training.scenes.questions import _odds, scene_facts
-from ros2_llava_phi.training.scenes.render import LEAST_AREA, draw
-from ros2_llava_phi.training.scenes.table_facts import DEPTH_MARGIN
-from ros2_llava_phi.training.scenes.wording import FRONTS, WORDINGS
-from ros2_llava_phi.training.scenes.world import FIRST_SURFACE, SURFACES, Road, middle
+from tiny.scenes.facts import MARGIN, NO, YES, named
+from tiny.scenes.grammar import FILLER, wordings
+from tiny.scenes.patches import LEAST, thing_attributes
+from tiny.scenes.questions import _odds, scene_facts
+from tiny.scenes.render import LEAST_AREA, draw
+from tiny.scenes.table_facts import DEPTH_MARGIN
+from tiny.scenes.wording import FRONTS, WORDINGS
+from tiny.scenes.world import FIRST_SURFACE, SURFACES, Road, middle
 
 SIDE = 144
 

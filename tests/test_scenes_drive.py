@@ -5,15 +5,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from ros2_llava_phi.training.scenes import CANNOT_TELL
-from ros2_llava_phi.training.scenes.drive import (
-    DRIVE_QUESTIONS,
-    SHORTEST,
-    DriveFrame,
-    drive_frames,
-    ground_truth,
-)
-from ros2_llava_phi.training.scenes.road import near_end
+from ros2_llava_phi.assistant.answer import CANNOT_TELL
+from tiny.scenes.drive import DRIVE_QUESTIONS, SHORTEST, DriveFrame, drive_frames, ground_truth
+from tiny.scenes.road import near_end
 
 Truths = dict[str, list[dict[str, str | None]]]
 

@@ -52,10 +52,11 @@ from ros2_llava_phi.engine.tensorrt_library import has_native_layers, load_tenso
 from ros2_llava_phi.engine.tensorrt_parts import BITS, TENSORRT
 from ros2_llava_phi.engine.torch_engine import TorchEngine
 from ros2_llava_phi.engine.tracing import linear_bits
+from ros2_llava_phi.errors import FileError, ModelError
+from ros2_llava_phi.files.new_folder import UNFINISHED, new_folder
 from ros2_llava_phi.model.checkpoint import load_network, open_checkpoint
-from ros2_llava_phi.model.config import ModelConfig, ModelError, TextConfig, VisionConfig
+from ros2_llava_phi.model.config import ModelConfig, TextConfig, VisionConfig
 from ros2_llava_phi.model.network import DecoderLayer, LlavaPhi
-from ros2_llava_phi.model.new_folder import UNFINISHED, new_folder
 from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE
 from ros2_llava_phi.model.weights import Checkpoint, save_network
 
@@ -359,7 +360,7 @@ def test_what_cannot_be_built_leaves_nothing(trt: ModuleType, model: Path, tmp_p
             build(folder, place, 'sm42')
     assert not list((tmp_path / 'real').iterdir())
     (tmp_path / 'file').touch()
-    with pytest.raises(ModelError, match=r'file is a file; give a new folder'):
+    with pytest.raises(FileError, match=r'file is a file; give a new folder'):
         build(folder, tmp_path / 'file', 'sm86')
     with pytest.raises(ModelError, match="cannot build for 'sm75'"):
         build(folder, out, 'sm75')
@@ -510,7 +511,7 @@ def test_a_checkpoint_is_exported_where_its_plans_will_be(
     def export_nothing(_: Checkpoint, graphs: Path, *__: object) -> None:
         assert graphs.parent == out / UNFINISHED
         assert [*tmp_path.iterdir()] == [out]
-        with pytest.raises(ModelError, match='is being written by another'), new_folder(out):
+        with pytest.raises(FileError, match='is being written by another'), new_folder(out):
             pass
         (graphs / 'half').mkdir(parents=True)
         raise ModelError('that is enough')

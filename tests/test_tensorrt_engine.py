@@ -20,8 +20,7 @@ from ros2_llava_phi.assistant.load import load_assistant
 from ros2_llava_phi.assistant.question import Kind, Question
 from ros2_llava_phi.engine import plan_cache
 from ros2_llava_phi.engine.branches import Branches
-from ros2_llava_phi.engine.cuda import DeviceError
-from ros2_llava_phi.engine.engine import AnyEngine, Floats, NumericsError, likeliest
+from ros2_llava_phi.engine.engine import AnyEngine, Floats, likeliest
 from ros2_llava_phi.engine.export import export
 from ros2_llava_phi.engine.exported import MANIFEST
 from ros2_llava_phi.engine.golden import GOLDEN, check, record
@@ -29,10 +28,10 @@ from ros2_llava_phi.engine.halves import from_half, to_half
 from ros2_llava_phi.engine.plans import DECODER_PLAN, PLAN_MANIFEST, read_plan_manifest
 from ros2_llava_phi.engine.tensorrt_engine import TensorrtEngine
 from ros2_llava_phi.engine.torch_engine import TorchEngine
-from ros2_llava_phi.engine.user_cache import user_cache
+from ros2_llava_phi.errors import DeviceError, FileError, ModelError, NumericsError
+from ros2_llava_phi.files.hashing import files_hash
+from ros2_llava_phi.files.user_cache import user_cache
 from ros2_llava_phi.model.checkpoint import load_network, open_checkpoint
-from ros2_llava_phi.model.config import ModelError
-from ros2_llava_phi.model.files_hash import files_hash
 from ros2_llava_phi.model.weights import save_network
 
 
@@ -302,7 +301,7 @@ def test_plans_are_built_when_first_needed(
     assert 'holds plans of tensorrt 10.0.1, but tensorrt 10.3.0 is installed' in third
     assert reasons() == []
     (tmp_path / 'llava_phi').chmod(0o777)
-    with pytest.raises(ModelError, match='can be written by others'):
+    with pytest.raises(FileError, match='can be written by others'):
         load_assistant(str(exported))
 
 
@@ -340,5 +339,5 @@ def test_a_user_without_a_home_is_told_where_a_cache_may_be(
     for name in ('HOME', 'XDG_CACHE_HOME'):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(pwd, 'getpwuid', no_entry)
-    with pytest.raises(ModelError, match='no home folder for a cache; let XDG_CACHE_HOME name'):
+    with pytest.raises(FileError, match='no home folder for a cache; let XDG_CACHE_HOME name'):
         user_cache()

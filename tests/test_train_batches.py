@@ -9,12 +9,12 @@ import torch
 from small_model import CONFIG, make_model, small_network
 from train_data import write_pictures
 
+from ros2_llava_phi.datasets.conversation import Conversation
+from ros2_llava_phi.errors import TrainingError
 from ros2_llava_phi.model.prompt import Turn, turn
 from ros2_llava_phi.model.tokenizer import load_tokenizer
 from ros2_llava_phi.training.batches import Plan, collate, parts_of, positions
-from ros2_llava_phi.training.data.conversation import Conversation
 from ros2_llava_phi.training.labels import Labelled, label
-from ros2_llava_phi.training.recipe import TrainingError
 from ros2_llava_phi.training.trainee import Trainee
 
 

@@ -8,16 +8,9 @@ from small_model import CONFIG, make_model
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
 from ros2_llava_phi.assistant.load import find_model
-from ros2_llava_phi.model.prompt import (
-    Mark,
-    Turn,
-    plain_prompt,
-    prompt_tokens,
-    turn,
-    v0_prompt,
-)
+from ros2_llava_phi.datasets.conversation import Conversation
+from ros2_llava_phi.model.prompt import Mark, Turn, plain_prompt, prompt_tokens, turn, v0_prompt
 from ros2_llava_phi.model.tokenizer import END_OF_TEXT, encode, load_tokenizer
-from ros2_llava_phi.training.data.conversation import Conversation
 from ros2_llava_phi.training.labels import PICTURE, Labelled, label, label_all
 
 END = CONFIG.text.eos_token_id

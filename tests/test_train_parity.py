@@ -11,11 +11,11 @@ from small_model import CONFIG, small_network
 from torch import Tensor
 from train_data import FULL, PROJECTOR, recipe, write_pictures
 
+from ros2_llava_phi.datasets.conversation import Conversation
 from ros2_llava_phi.model.checkpoint import load_network
 from ros2_llava_phi.model.config import ModelConfig
 from ros2_llava_phi.model.network import LlavaPhi
 from ros2_llava_phi.training.batches import Batch, collate
-from ros2_llava_phi.training.data.conversation import Conversation
 from ros2_llava_phi.training.labels import PICTURE, Labelled
 from ros2_llava_phi.training.parts import set_learning
 from ros2_llava_phi.training.trainee import Trainee, compute_again

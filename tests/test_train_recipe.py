@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from ros2_llava_phi.training.recipe import How, Recipe, Stage, TrainingError, read_recipe
+from ros2_llava_phi.errors import TrainingError
+from ros2_llava_phi.training.recipe import How, Recipe, Stage, read_recipe
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPES = sorted((ROOT / 'config' / 'train').rglob('*.yaml'))

@@ -38,18 +38,18 @@ from ros2_llava_phi.assistant.assistant import Assistant
 from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.assistant.load import load_assistant
 from ros2_llava_phi.assistant.question import Kind, Question
-from ros2_llava_phi.cli.picture import read_picture
+from ros2_llava_phi.datasets.conversation import Conversation
+from ros2_llava_phi.errors import DataError, ModelError, TrainingError
+from ros2_llava_phi.imaging.picture_file import read_picture
 from ros2_llava_phi.model.assemble import assemble
 from ros2_llava_phi.model.checkpoint import load_network, open_checkpoint
-from ros2_llava_phi.model.config import ModelError, read_config
+from ros2_llava_phi.model.config import read_config
 from ros2_llava_phi.model.convert import convert
 from ros2_llava_phi.model.prompt import turn
 from ros2_llava_phi.training import saves
 from ros2_llava_phi.training.batches import collate
-from ros2_llava_phi.training.data.conversation import Conversation, DataError
 from ros2_llava_phi.training.dry_run import dry_run, mean_seconds
 from ros2_llava_phi.training.parts import merge, set_learning
-from ros2_llava_phi.training.recipe import TrainingError
 from ros2_llava_phi.training.samples import read_samples
 from ros2_llava_phi.training.saves import last_save
 from ros2_llava_phi.training.start import open_start

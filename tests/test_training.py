@@ -13,16 +13,16 @@ from torch import Tensor, nn
 from ros2_llava_phi.assistant.load import load_assistant
 from ros2_llava_phi.model.network import LlavaPhi
 from ros2_llava_phi.model.tokenizer import END_OF_TEXT
-from ros2_llava_phi.training import loop, tiny
-from ros2_llava_phi.training.grounding import attribute_words, word_loss
-from ros2_llava_phi.training.loop import Stage, run_stage
-from ros2_llava_phi.training.muon import Muon, orthogonalised
 from ros2_llava_phi.training.packing import Branch, answer_loss, pack
-from ros2_llava_phi.training.scene_shards import SceneShards, batch_rows, make_shards
-from ros2_llava_phi.training.scenes import ATTRIBUTES
-from ros2_llava_phi.training.tiny import Pupil, initialise
-from ros2_llava_phi.training.tokenizer import train_tokenizer
-from ros2_llava_phi.training.tower import patch_loss, rare_weights
+from tiny import loop, make
+from tiny.grounding import attribute_words, word_loss
+from tiny.loop import Stage, run_stage
+from tiny.make import Pupil, initialise
+from tiny.muon import Muon, orthogonalised
+from tiny.scene_shards import SceneShards, batch_rows, make_shards
+from tiny.scenes import ATTRIBUTES
+from tiny.tokenizer import train_tokenizer
+from tiny.tower import patch_loss, rare_weights
 
 
 def fresh_network() -> LlavaPhi:
@@ -166,17 +166,17 @@ def test_all_stages_run_and_end_in_a_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every stage for two steps, with a small network and few scenes: the card is written, too."""
-    monkeypatch.setattr(tiny, 'CONFIG', CONFIG)
-    monkeypatch.setattr(tiny, 'TOKENS', CONFIG.text.vocab_size)
+    monkeypatch.setattr(make, 'CONFIG', CONFIG)
+    monkeypatch.setattr(make, 'TOKENS', CONFIG.text.vocab_size)
     for name in ('TRAINING_SCENES', 'SCENES_PER_SHARD', 'TOKENIZER_SCENES'):
-        monkeypatch.setattr(tiny, name, 4)
+        monkeypatch.setattr(make, name, 4)
     for name in ('CALIBRATION_SCENES', 'EVALUATION_SCENES'):
-        monkeypatch.setattr(tiny, name, 2)
+        monkeypatch.setattr(make, name, 2)
     for name in ('TOWER', 'ALIGN', 'INSTRUCT'):
-        stage = getattr(tiny, name)
-        monkeypatch.setattr(tiny, name, replace(stage, steps=2, batch_size=2))
-    monkeypatch.setattr(tiny, 'write_recording', lambda *paths: None)
-    tiny.make_tiny(tmp_path / 'work', tmp_path / 'model', tmp_path / 'drive')
+        stage = getattr(make, name)
+        monkeypatch.setattr(make, name, replace(stage, steps=2, batch_size=2))
+    monkeypatch.setattr(make, 'write_recording', lambda *paths: None)
+    make.make_tiny(tmp_path / 'work', tmp_path / 'model', tmp_path / 'drive')
     assistant = load_assistant(str(tmp_path / 'model'))
     assert assistant.identity.name == 'model'
     card = (tmp_path / 'model' / 'README.md').read_text()

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from training_records import as_text, conversations, dropped, said, write_json
 
-from ros2_llava_phi.training.data.conversation import Conversation, DataError
-from ros2_llava_phi.training.data.llava import read_llava, write_llava
+from ros2_llava_phi.datasets.conversation import Conversation
+from ros2_llava_phi.datasets.llava import read_llava, write_llava
+from ros2_llava_phi.errors import DataError
 
 
 def read(folder: Path, *records: Any) -> list[Any]:

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from ros2_llava_phi.datasets.conversation import Conversation
+from ros2_llava_phi.datasets.data_set import DataSet
+from ros2_llava_phi.errors import DataError
 from ros2_llava_phi.model.prompt import turn
-from ros2_llava_phi.training.data.conversation import Conversation, DataError
-from ros2_llava_phi.training.data.data_set import DataSet
-from ros2_llava_phi.training.data.mixture import epoch
-from ros2_llava_phi.training.data.split import divide
+from ros2_llava_phi.training.mixture import epoch
+from ros2_llava_phi.training.split import divide
 
 
 def about(source: str, scenes: int, questions: int = 1) -> list[Conversation]:

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from training_records import as_text, conversations, dropped, picture, write_json
 
-from ros2_llava_phi.training.data.bddx import read_bddx
-from ros2_llava_phi.training.data.conversation import Conversation, DataError, Dropped
-from ros2_llava_phi.training.data.openeqa import read_openeqa
-from ros2_llava_phi.training.data.picture import load_picture
-from ros2_llava_phi.training.data.robovqa import read_robovqa
-from ros2_llava_phi.training.data.tfrecord import read_tfrecord
+from ros2_llava_phi.datasets.bddx import read_bddx
+from ros2_llava_phi.datasets.conversation import Conversation, Dropped
+from ros2_llava_phi.datasets.openeqa import read_openeqa
+from ros2_llava_phi.datasets.picture import load_picture
+from ros2_llava_phi.datasets.robovqa import read_robovqa
+from ros2_llava_phi.datasets.tfrecord import read_tfrecord
+from ros2_llava_phi.errors import DataError
 
 OPENEQA = Path(__file__).parents[2] / 'shared' / 'data' / 'formats' / 'open-eqa-v0.json'
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from PIL import Image
 
+from ros2_llava_phi.datasets.conversation import Conversation, Dropped
 from ros2_llava_phi.model.prompt import Mark, Turn
-from ros2_llava_phi.training.data.conversation import Conversation, Dropped
 
 
 def picture(path: Path, shade: int = 0) -> Path:

@@ -20,6 +20,7 @@ for _name in ${!AMENT_@} ${!COLCON_@} ${!ROS_@} ${!_ROS_@} \
 done
 export VIRTUAL_ENV="$_venv"
 export PATH="$_venv/bin:$PATH"
+export PYTHONPATH="$_checkout"  # where tiny is
 export AMENT_PREFIX_PATH="$_venv"
 export RMW_IMPLEMENTATION=rmw_fastrtps_cpp
 export ROS_LOG_DIR="$_venv/ros-log"

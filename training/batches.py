@@ -21,14 +21,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ros2_llava_phi.datasets.picture import load_picture
+from ros2_llava_phi.errors import TrainingError
 from ros2_llava_phi.model.config import ModelConfig
 from ros2_llava_phi.model.image import preprocess
 
-from .data.mixture import epoch
-from .data.picture import load_picture
 from .labels import PICTURE, Labelled
+from .mixture import epoch
 from .packing import NO_LABEL, PADDING_SEGMENT
-from .recipe import TrainingError
 
 # Batches among which rows are sorted by length.
 SORTED_TOGETHER = 50

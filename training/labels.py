@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from ros2_llava_phi.datasets.conversation import Conversation, Dropped
 from ros2_llava_phi.model.config import ModelConfig
 from ros2_llava_phi.model.prompt import ASSISTANT, SYSTEM, USER, Mark, Piece, answer_text
-
-from .data.conversation import Conversation, Dropped
 
 PICTURE = -1  # the place of a whole picture, whatever number of tokens it takes
 

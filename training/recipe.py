@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from ros2_llava_phi.model.config import Number, StrictSettings, first_problem
-from ros2_llava_phi.yaml_file import YamlError, read_yaml
-
-from .data.data_set import DataSet
+from ros2_llava_phi.datasets.data_set import DataSet
+from ros2_llava_phi.errors import FileError, TrainingError
+from ros2_llava_phi.files.settings import Number, StrictSettings, first_problem
+from ros2_llava_phi.files.yaml_file import read_yaml
 
 Share = Annotated[Number, Field(ge=0, lt=1)]
 Rate = Annotated[Number, Field(gt=0, le=1)]
@@ -18,10 +18,6 @@ Rate = Annotated[Number, Field(gt=0, le=1)]
 SHARED_LAYERS = {'q_proj', 'k_proj', 'v_proj', 'fc1', 'fc2'}
 LAYERS = {'decoder': SHARED_LAYERS | {'dense'}, 'vision_tower': SHARED_LAYERS | {'out_proj'}}
 Count = Annotated[int, Field(ge=1, le=10**9, strict=True)]
-
-
-class TrainingError(ValueError):
-    """A training that cannot start or go on; one line that says why, and what would be right."""
 
 
 class Start(StrictSettings):
@@ -241,7 +237,7 @@ def read_recipe(path: Path) -> Recipe:
     """
     try:
         content = read_yaml(path)
-    except YamlError as error:
+    except FileError as error:
         raise TrainingError(str(error)) from error
     if not isinstance(content, dict):
         raise TrainingError(f'{path} holds no settings by name')

@@ -10,13 +10,15 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
 
-from ros2_llava_phi.model.config import CONFIG_FILE, ModelError, read_json, write_config
+from ros2_llava_phi.errors import FileError, TrainingError
+from ros2_llava_phi.files.settings import read_json
+from ros2_llava_phi.model.config import CONFIG_FILE, write_config
 from ros2_llava_phi.model.network import LlavaPhi
 from ros2_llava_phi.model.weights import save_network
 
 from .batches import Plan
 from .parts import merge, save_adapter
-from .recipe import Recipe, Stage, TrainingError
+from .recipe import Recipe, Stage
 from .run_card import write_card
 from .run_report import REPORT_FILE, write_report
 from .samples import Samples, read_samples
@@ -124,7 +126,7 @@ class Exam:
             write_text(path, self.ask(self.origin.read(), 'before').model_dump_json())
         try:
             found = read_json(path, Validation)
-        except ModelError as error:
+        except FileError as error:
             raise TrainingError(f'{error}; remove it to have the start asked again') from error
         if self.samples.validation and found.loss is None:
             raise TrainingError(f'{path}: loss is null; remove it to have the start asked again')

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from .model_card import CARD_FILE
 from .recipe import How, Recipe
 from .samples import Samples, share_with_loss
 from .start import Origin
 from .trainer import Step
 from .validation import Validation
 
+CARD_FILE = 'README.md'
 CARD = """\
 ---
 pipeline_tag: image-text-to-text

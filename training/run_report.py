@@ -7,10 +7,10 @@ from pathlib import Path
 
 import cv2
 
-from ros2_llava_phi.templates import templates_in
+from ros2_llava_phi.datasets.picture import load_picture
+from ros2_llava_phi.errors import DataError
+from ros2_llava_phi.files.templates import templates_in
 
-from .data.conversation import DataError
-from .data.picture import load_picture
 from .recipe import Recipe
 from .samples import Samples, share_with_loss
 from .start import Origin

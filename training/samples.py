@@ -12,15 +12,16 @@ from rich.table import Table
 from rich.text import Text
 from tokenizers import Tokenizer
 
+from ros2_llava_phi.datasets.check import dropped_table
+from ros2_llava_phi.datasets.conversation import Dropped
+from ros2_llava_phi.datasets.data_set import read_data_set
+from ros2_llava_phi.datasets.licence import check_licences
+from ros2_llava_phi.errors import TrainingError
 from ros2_llava_phi.model.config import ModelConfig
 
-from .data.check import dropped_table
-from .data.conversation import Dropped
-from .data.data_set import read_data_set
-from .data.licence import check_licences
-from .data.split import divide
 from .labels import Labelled, label_all
-from .recipe import Recipe, TrainingError
+from .recipe import Recipe
+from .split import divide
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ros2_llava_phi.model.config import ModelError, StrictSettings, read_json, read_settings
+from ros2_llava_phi.errors import FileError, TrainingError
+from ros2_llava_phi.files.settings import StrictSettings, read_json, read_settings
 
-from .recipe import Recipe, TrainingError
+from .recipe import Recipe
 
 RUN = 'run'
 RECIPE_FILE, LOG_FILE = 'recipe.json', 'log.jsonl'
@@ -77,7 +78,7 @@ def check_run(out: Path, recipe: Recipe, fingerprint: str, start: str) -> bool:
         return False
     try:
         theirs = read_settings(path)
-    except ModelError as error:
+    except FileError as error:
         raise TrainingError(f'{error}; give another out, or remove that run') from error
     _refuse_other(out, theirs, recipe.model_dump(mode='json'))
     if theirs.get('fingerprint') != fingerprint:
@@ -141,7 +142,7 @@ def last_save(folder: Path) -> State | None:
     last = saves[-1]
     try:
         state = read_json(last / STATE, _StateFile)
-    except ModelError as error:
+    except FileError as error:
         raise damaged(last, str(error)) from error
     if place_of(folder, state.step) != last:
         raise damaged(last, f'{last / STATE} is of step {state.step}')

@@ -7,10 +7,10 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from ros2_llava_phi.assistant.load import find_model
+from ros2_llava_phi.files.hashing import files_hash
 from ros2_llava_phi.model.assemble import assemble
 from ros2_llava_phi.model.checkpoint import open_checkpoint
 from ros2_llava_phi.model.config import ModelConfig, errors_that_name
-from ros2_llava_phi.model.files_hash import files_hash
 from ros2_llava_phi.model.layout import Layout
 from ros2_llava_phi.model.network import LlavaPhi
 from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE, load_tokenizer

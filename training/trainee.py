@@ -60,3 +60,13 @@ def compute_again(network: LlavaPhi) -> None:
     layers: Iterable[nn.Module] = [*network.decoder.layers, *network.vision_tower.layers]
     for layer in layers:
         layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
+
+
+def multiplies_bf16(device: str) -> bool:
+    """Return whether a device type ('cpu', 'cuda') multiplies in bf16 faster than in fp32.
+
+    A CPU without the instructions takes about fifteen times as long.
+    """
+    if device == 'cuda':
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

@@ -28,17 +28,17 @@ from torch.distributed.checkpoint.state_dict import (
 )
 from torch.utils.data import DataLoader, Dataset
 
+from ros2_llava_phi.errors import TrainingError
 from ros2_llava_phi.model.config import ModelConfig
 from ros2_llava_phi.model.network import LlavaPhi
 
 from .batches import Batch, Plan, collate, parts_of
 from .labels import Labelled
-from .loop import multiplies_bf16
 from .parts import optimizer_of, set_learning
-from .recipe import Recipe, TrainingError
+from .recipe import Recipe
 from .saves import RUN, State, damaged, place_of
 from .schedule import set_rates
-from .trainee import Trainee, compute_again
+from .trainee import Trainee, compute_again, multiplies_bf16
 
 WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
 

@@ -17,21 +17,22 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from tokenizers import Tokenizer
 
-from ros2_llava_phi.assistant.assistant import CANNOT_TELL, YES_NO, never
+from ros2_llava_phi.assistant.answer import CANNOT_TELL, YES_NO
+from ros2_llava_phi.assistant.assistant import never
 from ros2_llava_phi.assistant.number_tokens import NumberTokens
 from ros2_llava_phi.assistant.reply import Prompted, Reply, choose, read_number, write_text
 from ros2_llava_phi.assistant.steps import Steps, run_alone
+from ros2_llava_phi.datasets.choices import choices_in, plain, says_yes_or_no
+from ros2_llava_phi.datasets.conversation import Conversation
+from ros2_llava_phi.datasets.picture import load_picture
 from ros2_llava_phi.engine.engine import AnyEngine, Floats
 from ros2_llava_phi.engine.torch_engine import TorchEngine
 from ros2_llava_phi.model.image import preprocess
 from ros2_llava_phi.model.network import LlavaPhi
 from ros2_llava_phi.model.prompt import Mark, Turn, prompt_tokens, v0_prompt
+from ros2_llava_phi.scoring.calibration import fit_temperature
 
 from .batches import collate
-from .calibration import fit_temperature
-from .data.choices import choices_in, plain, says_yes_or_no
-from .data.conversation import Conversation
-from .data.picture import load_picture
 from .labels import Labelled
 from .trainee import Trainee
 

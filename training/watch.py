@@ -19,10 +19,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from ros2_llava_phi.json_lines import whole_lines
-from ros2_llava_phi.model.config import first_problem
+from ros2_llava_phi.errors import TrainingError
+from ros2_llava_phi.files.json_lines import whole_lines
+from ros2_llava_phi.files.settings import first_problem
 
-from .recipe import TrainingError
 from .saves import LOG_FILE, write_text, writing
 from .trainer import Step
 

@@ -5,6 +5,10 @@ from enum import IntEnum
 
 from .question import Question
 
+# The allowed answers of a yes/no question, and what is said where the picture does not tell.
+YES_NO = ('Yes', 'No')
+CANNOT_TELL = 'cannot tell'
+
 
 class CutShort(IntEnum):
     """Why a free text ends early; the numbers are those of Answer.msg."""

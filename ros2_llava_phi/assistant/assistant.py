@@ -10,24 +10,22 @@ from tokenizers import Tokenizer
 
 from ros2_llava_phi.engine.branches import Branches
 from ros2_llava_phi.engine.engine import AnyEngine, Floats
-from ros2_llava_phi.model.config import ModelError
+from ros2_llava_phi.errors import ModelError, OutOfTimeError, QuestionError
 from ros2_llava_phi.model.image import preprocess
 from ros2_llava_phi.model.prompt import BEFORE_PICTURE, after_picture, next_turn
 from ros2_llava_phi.model.tokenizer import encode
 
-from .answer import Answer, ModelIdentity, Timings
+from .answer import CANNOT_TELL, YES_NO, Answer, ModelIdentity, Timings
 from .frame import Frame
 from .frame_check import nothing_to_see
 from .number_tokens import NumberTokens
-from .question import Kind, Question, QuestionError
-from .reply import OutOfTimeError, Prompted, Reply, choose, read_number, write_text
+from .question import Kind, Question
+from .reply import Prompted, Reply, choose, read_number, write_text
 from .request import request_text
 from .steps import Steps, run_alone, run_together
 from .together import Asked, groups
 from .view import View
 
-YES_NO = ('Yes', 'No')
-CANNOT_TELL = 'cannot tell'
 # Tokens that must be free behind a prompt for the answer.
 LEAST_ROOM = 16
 

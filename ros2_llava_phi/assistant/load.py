@@ -8,8 +8,8 @@ from pathlib import Path
 from ros2_llava_phi.engine.engine import AnyEngine
 from ros2_llava_phi.engine.exported import Manifest, check_source, is_exported, read_manifest
 from ros2_llava_phi.engine.plans import holds_plans, read_plan_manifest
-from ros2_llava_phi.model.config import ModelError
-from ros2_llava_phi.model.files_hash import files_hash
+from ros2_llava_phi.errors import ModelError
+from ros2_llava_phi.files.hashing import files_hash
 from ros2_llava_phi.model.tokenizer import load_tokenizer
 
 from .answer import ModelIdentity

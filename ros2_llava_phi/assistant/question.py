@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from enum import IntEnum
 
+from ros2_llava_phi.errors import QuestionError
+
 LONGEST_QUESTION = 1000
 MOST_CHOICES = 26
 LONGEST_CHOICE = 200
@@ -16,10 +18,6 @@ class Kind(IntEnum):
     YES_NO = 1
     CHOICE = 2
     NUMBER = 3
-
-
-class QuestionError(ValueError):
-    """A question that cannot be asked; the text says why, and what would be right."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 
 from ros2_llava_phi.engine.engine import Floats, likeliest
+from ros2_llava_phi.errors import OutOfTimeError
 from ros2_llava_phi.model.config import ModelConfig
 from ros2_llava_phi.model.prompt import answer_text
 from ros2_llava_phi.model.tokenizer import encode
@@ -17,10 +18,6 @@ from .closed_answers import answer_probabilities, softmax
 from .number_tokens import LONGEST_NUMBER, NumberTokens
 from .question import Sampling
 from .steps import Step, Steps
-
-
-class OutOfTimeError(Exception):
-    """The time ran out before there was an answer."""
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,11 @@ from types import TracebackType
 
 from pydantic import StrictStr, TypeAdapter, ValidationError
 
-from ..json_lines import open_for_me, whole_lines
-from ..model.config import StrictSettings, first_problem
-from .files import BenchmarkError, make_folder, read_json
+from ros2_llava_phi.errors import DataError
+from ros2_llava_phi.files.json_lines import open_for_me, whole_lines
+from ros2_llava_phi.files.settings import StrictSettings, first_problem
+
+from .files import make_folder, read_json
 
 RUN_FILE = 'run.json'
 
@@ -33,12 +35,12 @@ class Answered(StrictSettings):
 
 
 def open_run(folder: Path, run: Run) -> None:
-    """Make a run's folder, or go on with it; raises BenchmarkError if it holds another run."""
+    """Make a run's folder, or go on with it; raises DataError if it holds another run."""
     make_folder(folder)
     path = folder / RUN_FILE
     if not path.exists():
         if any(not each.name.startswith(RUN_FILE) for each in folder.iterdir()):
-            raise BenchmarkError(f'{folder} is not empty and holds no run; give a new folder')
+            raise DataError(f'{folder} is not empty and holds no run; give a new folder')
         # Whole or not at all, however many shards start at once.
         beside = path.with_name(f'{RUN_FILE}.{os.getpid()}')
         beside.write_text(run.model_dump_json(indent=2) + '\n', encoding='utf-8')
@@ -46,7 +48,7 @@ def open_run(folder: Path, run: Run) -> None:
     before = read_json(path, TypeAdapter(Run))
     for field in Run.model_fields:
         if getattr(before, field) != getattr(run, field):
-            raise BenchmarkError(
+            raise DataError(
                 f'{folder} holds a run of another {field.replace("_hash", "")} '
                 f'({getattr(before, field)}, not {getattr(run, field)}); give a new folder'
             )
@@ -58,7 +60,7 @@ def read_answers(folder: Path, ids: Collection[str]) -> dict[str, Answered]:
 
     ids: of all items.
 
-    Raises BenchmarkError for a line that is no answer to one of them, or contradicts another.
+    Raises DataError for a line that is no answer to one of them, or contradicts another.
     """
     answers: dict[str, Answered] = {}
     for path in sorted(folder.glob('answers*.jsonl')):
@@ -67,13 +69,13 @@ def read_answers(folder: Path, ids: Collection[str]) -> dict[str, Answered]:
             try:
                 each = Answered.model_validate_json(line)
             except ValidationError as error:
-                raise BenchmarkError(
+                raise DataError(
                     f'{where} is no answer ({first_problem(error)}); remove it'
                 ) from None
             if each.id not in ids:
-                raise BenchmarkError(f'{where}: there is no question {each.id!r}; remove it')
+                raise DataError(f'{where}: there is no question {each.id!r}; remove it')
             if answers.setdefault(each.id, each) != each:
-                raise BenchmarkError(
+                raise DataError(
                     f'{where}: question {each.id!r} has another answer before; remove one'
                 )
     return answers
@@ -86,14 +88,14 @@ class AnswersFile:
         """
         Open the shard's file behind its last whole line.
 
-        Raises BenchmarkError while another process adds to it.
+        Raises DataError while another process adds to it.
         """
         name = 'answers.jsonl' if shards == 1 else f'answers-{shard}-of-{shards}.jsonl'
         path = folder / name
         try:
             self._file = os.fdopen(open_for_me(path), 'a', encoding='utf-8')
         except BlockingIOError as error:
-            raise BenchmarkError(f'another process is writing {path}; wait for its end') from error
+            raise DataError(f'another process is writing {path}; wait for its end') from error
 
     def add(self, answered: Answered) -> None:
         """Write one answer."""

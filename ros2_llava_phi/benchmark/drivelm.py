@@ -13,19 +13,12 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, StrictInt, StrictStr, TypeAdapter
 
+from ros2_llava_phi.errors import DataError
+from ros2_llava_phi.scoring.language import bleu, cider, rouge_l
+from ros2_llava_phi.scoring.ptb import tokenise
+
 from .benchmark import Benchmark, Item
-from .files import (
-    BenchmarkError,
-    PathWithin,
-    Text,
-    by_id,
-    check_same_ids,
-    find_file,
-    read_json,
-    write_json,
-)
-from .language import bleu, cider, rouge_l
-from .ptb import tokenise
+from .files import PathWithin, Text, by_id, check_same_ids, find_file, read_json, write_json
 from .scores import Metric, Scores
 
 STEPS = ('perception', 'prediction', 'planning', 'behavior')
@@ -148,7 +141,7 @@ def _questions(data: Path) -> list[tuple[str, _Asked, _Frame]]:
             for number, each in enumerate(asked):
                 found.append((f'{scene}_{token}_{number}', each, frame))
     if not found:
-        raise BenchmarkError(f'{path} holds no question')
+        raise DataError(f'{path} holds no question')
     return found
 
 
@@ -164,7 +157,7 @@ def _picture(frame: _Frame, question: str, where: str) -> str:
     camera = named[1] if named and named[1] in frame.image_paths else FRONT
     if camera not in frame.image_paths:
         names = ', '.join(frame.image_paths) or 'nothing'
-        raise BenchmarkError(
+        raise DataError(
             f"question {where}, field 'image_paths': there is no picture of {camera}, "
             f'only of {names}'
         )
@@ -187,7 +180,7 @@ def _counting(data: Path, answers: Mapping[str, str]) -> list[_Pair]:
 def _points(text: str, where: str) -> list[Point]:
     numbers = [float(each) for each in DECIMAL.findall(text)]
     if len(numbers) % 2:
-        raise BenchmarkError(f'question {where} has {len(numbers)} decimals, which are no points')
+        raise DataError(f'question {where} has {len(numbers)} decimals, which are no points')
     return list(zip(numbers[::2], numbers[1::2], strict=True))
 
 

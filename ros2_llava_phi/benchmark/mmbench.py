@@ -14,9 +14,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, StrictInt, StrictStr, TypeAdapter
 
+from ros2_llava_phi.errors import DataError
+from ros2_llava_phi.scoring.option_matching import matched_option
+
 from .benchmark import LONG, OPTION_LETTER, Benchmark, Item
-from .files import BenchmarkError, by_id, check_same_ids, find_file, read_json_lines
-from .option_matching import matched_option
+from .files import by_id, check_same_ids, find_file, read_json_lines
 from .scores import Metric, Scores
 from .workbook import read_workbook, write_workbook
 
@@ -78,9 +80,7 @@ def read(data: Path) -> list[Item]:
         picture = each.cells['image']
         if len(picture) <= LONGEST_INDEX:
             if not picture.isdecimal() or int(picture) not in pictures:
-                raise BenchmarkError(
-                    f'{path}, index {each.index}: image {picture!r} is no picture'
-                )
+                raise DataError(f'{path}, index {each.index}: image {picture!r} is no picture')
             picture = pictures[int(picture)]
         hint = each.cells.get('hint', 'none')
         lines = [] if hint.lower() in ('nan', 'none') else [hint]
@@ -154,12 +154,12 @@ def _table(data: Path) -> tuple[Path, list[str], list[_Row]]:
             columns = list(reader.fieldnames or ())
             cells = list(reader)
     except (csv.Error, UnicodeDecodeError) as error:
-        raise BenchmarkError(f'{path} is no TSV file in UTF-8: {error}') from None
+        raise DataError(f'{path} is no TSV file in UTF-8: {error}') from None
     if missing := [name for name in COLUMNS if name not in columns]:
-        raise BenchmarkError(f'{path} has no column {missing[0]!r}')
+        raise DataError(f'{path} has no column {missing[0]!r}')
     rows = [_row(path, number, each) for number, each in enumerate(cells, 1)]
     if not any(each.index < ROTATION for each in rows):
-        raise BenchmarkError(f'{path} holds no question with an index below {ROTATION}')
+        raise DataError(f'{path} holds no question with an index below {ROTATION}')
     by_id(rows, (each.index for each in rows), path)
     return path, columns, rows
 
@@ -168,12 +168,12 @@ def _row(path: Path, number: int, cells: Mapping[str | None, str | None]) -> _Ro
     kept = {key: text for key, text in cells.items() if key and text and text not in EMPTY}
     where = f'{path}, record {number}'
     if None in cells or None in cells.values():
-        raise BenchmarkError(f'{where} has not as many fields as there are columns')
+        raise DataError(f'{where} has not as many fields as there are columns')
     for name in ('index', 'question', 'image'):
         if name not in kept:
-            raise BenchmarkError(f'{where}, field {name!r} is empty')
+            raise DataError(f'{where}, field {name!r} is empty')
     if not kept['index'].isdecimal() or len(kept['index']) > LONGEST_INDEX:
-        raise BenchmarkError(
+        raise DataError(
             f"{where}, field 'index': {kept['index'][:LONGEST_INDEX]!r} is no whole number"
         )
     return _Row(int(kept['index']), kept)
@@ -192,9 +192,9 @@ def _answers(predictions: Path) -> dict[int, str]:
     for number, row in enumerate(read_workbook(predictions, ('index', PREDICTION)), 1):
         where = f'{predictions}, record {number}'
         if not isinstance(row['index'], int):
-            raise BenchmarkError(f"{where}, field 'index': {row['index']!r} is no whole number")
+            raise DataError(f"{where}, field 'index': {row['index']!r} is no whole number")
         if row['index'] in answers:
-            raise BenchmarkError(f'{where}: {row["index"]} stands there twice')
+            raise DataError(f'{where}: {row["index"]} stands there twice')
         text = '' if row[PREDICTION] is None else str(row[PREDICTION])
         # The official tool reads an empty cell as the word nan.
         answers[row['index']] = 'nan' if not text or text in EMPTY else text

@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ros2_llava_phi.errors import DataError
+
 from .benchmark import SHORT_ANSWER, Benchmark, Item
-from .files import BenchmarkError, checked_path, read_lines
+from .files import checked_path, read_lines
 from .scores import Metric, Scores
 
 PARTS = {
@@ -109,29 +111,27 @@ def _lines(path: Path, fields: int) -> list[_Line]:
         # The line's end belongs to the last field, as in the official tool.
         row = text.split('\t') if fields > 3 else text.rstrip('\n').split('\t')
         if len(row) != fields:
-            raise BenchmarkError(
+            raise DataError(
                 f'{path}, line {number} has {len(row)} fields, divided by tabs; it needs {fields}'
             )
         if row[2].lower() not in ('yes', 'no'):
-            raise BenchmarkError(f'{path}, line {number}, field 3: {row[2]!r} is no Yes or No')
+            raise DataError(f'{path}, line {number}, field 3: {row[2]!r} is no Yes or No')
         try:
             checked_path(row[0])
         except ValueError as error:
-            raise BenchmarkError(f'{path}, line {number}, field 1: {error}') from None
+            raise DataError(f'{path}, line {number}, field 1: {error}') from None
         lines.append(_Line(*row))
     if not lines or len(lines) % 2:
-        raise BenchmarkError(f'{path} has {len(lines)} lines; each picture needs two')
+        raise DataError(f'{path} has {len(lines)} lines; each picture needs two')
     return lines
 
 
 def _check_same_questions(lines: list[_Line], questions: list[_Line], path: Path) -> None:
     if len(lines) != len(questions):
-        raise BenchmarkError(
-            f'{path} has {len(lines)} lines; there are {len(questions)} questions'
-        )
+        raise DataError(f'{path} has {len(lines)} lines; there are {len(questions)} questions')
     for number, (line, question) in enumerate(zip(lines, questions, strict=True), 1):
         if (line.picture, line.truth.lower()) != (question.picture, question.truth.lower()):
-            raise BenchmarkError(
+            raise DataError(
                 f'{path}, line {number} is about {line.picture} ({line.truth}); '
                 f'it is {question.picture} ({question.truth}) that is asked about there'
             )

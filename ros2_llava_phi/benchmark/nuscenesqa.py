@@ -14,8 +14,10 @@ from typing import Any
 
 from pydantic import BaseModel, StrictInt, TypeAdapter
 
+from ros2_llava_phi.errors import DataError
+
 from .benchmark import SHORT_ANSWER, Benchmark, Item
-from .files import BenchmarkError, Text, checked_path, find_file, read_json, read_lines
+from .files import Text, checked_path, find_file, read_json, read_lines
 from .scores import Metric, Scores
 
 QUESTIONS = 'NuScenes_*questions.json'
@@ -64,7 +66,7 @@ def score(data: Path, predictions: Path) -> Scores:
     questions = _questions(data)
     lines = read_lines(predictions)
     if len(lines) != len(questions):
-        raise BenchmarkError(
+        raise DataError(
             f'{predictions} has {len(lines)} lines; there are {len(questions)} questions, and '
             'each must have its line'
         )
@@ -73,7 +75,7 @@ def score(data: Path, predictions: Path) -> Scores:
         tail = f'{BETWEEN}{each.answer}'
         line = line.removesuffix('\n')
         if not (line.startswith(head) and line.endswith(tail) and len(head + tail) <= len(line)):
-            raise BenchmarkError(
+            raise DataError(
                 f'{predictions}, line {number} must read {head!r}, the prediction, {tail!r}'
             )
         same = line[len(head) : len(line) - len(tail)] == str(each.answer)
@@ -90,7 +92,7 @@ def _questions(data: Path) -> list[_Question]:
     path = find_file(data, 'NuScenes_val_questions.json', QUESTIONS)
     questions = read_json(path, TypeAdapter(_Questions)).questions
     if not questions:
-        raise BenchmarkError(f'{path} holds no question')
+        raise DataError(f'{path} holds no question')
     return questions
 
 
@@ -105,18 +107,16 @@ def _pictures(data: Path, samples: set[str]) -> dict[str, Path]:
     for number, record in enumerate(_records(path), 1):
         name, sample = record.get('filename'), record.get('sample_token')
         if not (isinstance(name, str) and isinstance(sample, str)):
-            raise BenchmarkError(
+            raise DataError(
                 f"{path}, record {number}: 'filename' and 'sample_token' must be texts"
             )
         if name.startswith(start) and sample in samples:
             try:
                 found[sample] = data / checked_path(name)
             except ValueError as error:
-                raise BenchmarkError(
-                    f"{path}, record {number}, field 'filename': {error}"
-                ) from None
+                raise DataError(f"{path}, record {number}, field 'filename': {error}") from None
     if missing := samples - found.keys():
-        raise BenchmarkError(f'{path} has no picture of {CAMERA} for sample {min(missing)!r}')
+        raise DataError(f'{path} has no picture of {CAMERA} for sample {min(missing)!r}')
     return found
 
 
@@ -132,13 +132,13 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
                 except (ValueError, RecursionError):
                     # It goes on in the next chunk; none is longer than one.
                     if len(text) - start > CHUNK:
-                        raise BenchmarkError(
+                        raise DataError(
                             f'{path} holds a record that is no JSON: {text[start : start + 60]!r}'
                         ) from None
                     break
                 yield record
     if text.find('{', done) >= 0:
-        raise BenchmarkError(f'{path} ends within a record; copy it anew')
+        raise DataError(f'{path} ends within a record; copy it anew')
 
 
 NUSCENESQA = Benchmark('nuscenesqa', 'NuScenes-QA', read, write, score)

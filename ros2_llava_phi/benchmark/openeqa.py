@@ -13,9 +13,10 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BaseModel, Field, StrictStr, TypeAdapter
 
+from ros2_llava_phi.errors import DataError
+
 from .benchmark import SHORT, Benchmark, Item
 from .files import (
-    BenchmarkError,
     PathWithin,
     Text,
     by_id,
@@ -76,7 +77,7 @@ def score(data: Path, predictions: Path) -> Scores:
     marks = read_json(predictions, TypeAdapter(dict[str, float]))
     check_known(marks, questions, predictions)
     if not marks:
-        raise BenchmarkError(f'{predictions} holds no mark')
+        raise DataError(f'{predictions} holds no mark')
     groups = {'LLM-Match': list(marks)}
     for key in marks:
         groups.setdefault(questions[key].category, []).append(key)
@@ -99,7 +100,7 @@ def _questions(data: Path) -> dict[str, _Question]:
 def _middle(episode: Path) -> Path:
     pictures = sorted(episode.glob('*-rgb.png'))
     if not pictures:
-        raise BenchmarkError(f'{episode} holds no picture *-rgb.png; extract the episode there')
+        raise DataError(f'{episode} holds no picture *-rgb.png; extract the episode there')
     return pictures[(len(pictures) - 1) // 2]
 
 

@@ -11,8 +11,10 @@ from typing import Literal
 
 from pydantic import BaseModel, StrictStr, TypeAdapter
 
+from ros2_llava_phi.errors import DataError
+
 from .benchmark import SHORT_ANSWER, Benchmark, Item
-from .files import BenchmarkError, PathWithin, Text, read_json_lines, write_json_lines
+from .files import PathWithin, Text, read_json_lines, write_json_lines
 from .scores import Metric, Scores
 
 CATEGORIES = ('random', 'popular', 'adversarial')
@@ -77,7 +79,7 @@ def score(data: Path, predictions: Path) -> Scores:
     metrics, f1s, notes = [], [], []
     for category, given in answers.items():
         if category not in questions:
-            raise BenchmarkError(f'{data} holds no coco_pope_{category}.json for {predictions}')
+            raise DataError(f'{data} holds no coco_pope_{category}.json for {predictions}')
         asked = questions[category]
         _check(given, asked, f'{predictions}, category {category}')
         if len(given) < len(asked):
@@ -102,7 +104,7 @@ def _questions(data: Path) -> dict[str, list[_Question]]:
         if path.is_file()
     }
     if not found:
-        raise BenchmarkError(f'{data} holds none of {", ".join(p.name for p in paths.values())}')
+        raise DataError(f'{data} holds none of {", ".join(p.name for p in paths.values())}')
     return found
 
 
@@ -114,37 +116,37 @@ def _answers(predictions: Path) -> dict[str, list[_Prediction]]:
             files = sorted(predictions.glob(f'*{sort}*'))
             if len(files) > 1:
                 names = ' and '.join(file.name for file in files)
-                raise BenchmarkError(f'{predictions} holds {names} for {sort}; leave one')
+                raise DataError(f'{predictions} holds {names} for {sort}; leave one')
             if files:
                 found[sort] = read_json_lines(files[0], TypeAdapter(_Prediction))
         if not found:
-            raise BenchmarkError(f'{predictions} holds no file for any of {", ".join(CATEGORIES)}')
+            raise DataError(f'{predictions} holds no file for any of {", ".join(CATEGORIES)}')
         return found
     answers: dict[str, list[_Prediction]] = {}
     named = next((each for each in CATEGORIES if each in predictions.name), None)
     for number, each in enumerate(read_json_lines(predictions, TypeAdapter(_Prediction)), 1):
         category = each.category or named
         if category not in CATEGORIES:
-            raise BenchmarkError(
+            raise DataError(
                 f"{predictions}, record {number}, field 'category': which of "
                 f'{", ".join(CATEGORIES)} must stand there or in the name of the file'
             )
         answers.setdefault(category, []).append(each)
     if not answers:
-        raise BenchmarkError(f'{predictions} holds no answer')
+        raise DataError(f'{predictions} holds no answer')
     return answers
 
 
 def _check(given: Sequence[_Prediction], asked: Sequence[_Question], where: str) -> None:
     if not given:
-        raise BenchmarkError(f'{where} has no answer')
+        raise DataError(f'{where} has no answer')
     if len(given) > len(asked):
-        raise BenchmarkError(f'{where} has {len(given)} answers to {len(asked)} questions')
+        raise DataError(f'{where} has {len(given)} answers to {len(asked)} questions')
     for number, (each, question) in enumerate(zip(given, asked, strict=False), 1):
         if each.said is None:
-            raise BenchmarkError(f"{where}, record {number}: the field 'answer' is missing")
+            raise DataError(f"{where}, record {number}: the field 'answer' is missing")
         if each.question not in (None, question.text):
-            raise BenchmarkError(
+            raise DataError(
                 f"{where}, record {number}, field 'question': it is {question.text!r} that is "
                 'asked there; answers stand in the order of the questions'
             )

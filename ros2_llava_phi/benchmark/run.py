@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..assistant.assistant import Assistant
-from ..assistant.frame import Frame
-from ..assistant.question import Question, QuestionError
-from ..assistant.view import View
+from ros2_llava_phi.assistant.assistant import Assistant
+from ros2_llava_phi.assistant.frame import Frame
+from ros2_llava_phi.assistant.question import Question
+from ros2_llava_phi.assistant.view import View
+from ros2_llava_phi.errors import DataError, QuestionError
+
 from .answers_file import Answered, AnswersFile, Run, open_run, read_answers
 from .benchmark import Benchmark, Item
-from .files import BenchmarkError
 
 # No benchmark's question is longer; whether it fits, the model's context decides.
 LONGEST_PROMPT = 100_000
@@ -38,7 +39,7 @@ def ask_all(
     shard: which of how many; each takes a stretch of the questions, as LLaVA's scripts do.
     on_answer: hears how many of how many questions of the shard are answered.
 
-    Raises BenchmarkError if a question cannot be asked, a picture is missing or damaged, or the
+    Raises DataError if a question cannot be asked, a picture is missing or damaged, or the
     folder holds another run.
     """
     for item in items:
@@ -89,7 +90,7 @@ def _question(item: Item) -> Question:
     try:
         return Question(item.prompt, max_tokens=item.max_tokens, longest=LONGEST_PROMPT)
     except QuestionError as error:
-        raise BenchmarkError(f'question {item.id!r} cannot be asked: {error}') from error
+        raise DataError(f'question {item.id!r} cannot be asked: {error}') from error
 
 
 def _shard(items: Sequence[Item], shard: int, shards: int) -> Sequence[Item]:
@@ -109,7 +110,7 @@ def _check_pictures(items: Sequence[Item]) -> None:
         item for item in items if isinstance(item.picture, Path) and not item.picture.is_file()
     ]
     if absent:
-        raise BenchmarkError(
+        raise DataError(
             f'question {absent[0].id!r}: there is no picture {absent[0].picture} '
             f'({len(absent)} of {len(items)} questions lack theirs)'
         )
@@ -132,6 +133,6 @@ def _picture(item: Item) -> NDArray[np.uint8]:
         Image.DecompressionBombError,
     ) as error:
         named = item.picture if isinstance(item.picture, Path) else 'in base64'
-        raise BenchmarkError(
+        raise DataError(
             f'question {item.id!r}: the picture {named} cannot be read: {error}'
         ) from error

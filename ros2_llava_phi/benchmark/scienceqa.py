@@ -10,9 +10,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, StrictInt, StrictStr, TypeAdapter
 
+from ros2_llava_phi.errors import DataError
+
 from .benchmark import LONG, OPTION_LETTER, Benchmark, Item
 from .files import (
-    BenchmarkError,
     PathWithin,
     Text,
     by_id,
@@ -79,7 +80,7 @@ def score(data: Path, predictions: Path) -> Scores:
     }
     with_picture = [key for key, each in predicted.items() if WITH_PICTURE in each.prompt]
     if not with_picture:
-        raise BenchmarkError(f'{predictions} has no prompt with {WITH_PICTURE}; nothing to score')
+        raise DataError(f'{predictions} has no prompt with {WITH_PICTURE}; nothing to score')
     of_pictures = sum(right[key] for key in with_picture) / len(with_picture) * 100
     first = Metric(name='IMG-Accuracy', value=of_pictures, digits=2)
     overall = Metric(name='Accuracy', value=sum(right.values()) / len(problems) * 100, digits=2)
@@ -92,19 +93,19 @@ def _problems(data: Path) -> dict[str, _Problem]:
     path = data / 'pid_splits.json'
     splits = read_json(path, TypeAdapter(dict[str, list[PathWithin]]))
     if SPLIT not in splits:
-        raise BenchmarkError(f'{path} has no split {SPLIT!r}')
+        raise DataError(f'{path} has no split {SPLIT!r}')
     known = read_json(data / 'problems.json', TypeAdapter(dict[str, _Problem]))
     for key in splits[SPLIT]:
         if key not in known:
-            raise BenchmarkError(f'{data / "problems.json"} has no problem {key!r} of {path.name}')
+            raise DataError(f'{data / "problems.json"} has no problem {key!r} of {path.name}')
         if not 0 <= known[key].answer < len(LETTERS):
-            raise BenchmarkError(
+            raise DataError(
                 f"{data / 'problems.json'}, problem {key!r}, field 'answer': "
                 f'{known[key].answer} is no choice'
             )
     problems = {key: known[key] for key in splits[SPLIT]}
     if all(each.image is None for each in problems.values()):
-        raise BenchmarkError(f'{path}: the split {SPLIT!r} has no question with a picture')
+        raise DataError(f'{path}: the split {SPLIT!r} has no question with a picture')
     return problems
 
 

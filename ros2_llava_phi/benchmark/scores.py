@@ -4,8 +4,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ..model.config import first_problem
-from .files import BenchmarkError
+from ros2_llava_phi.errors import DataError
+from ros2_llava_phi.files.settings import first_problem
 
 SCORES_FILE = 'scores.json'
 
@@ -57,11 +57,11 @@ def write_scores(folder: Path, benchmark: str, model: str, scores: Scores) -> No
 
 
 def read_scores(folder: Path) -> ScoresFile:
-    """Read the scores.json in a folder; raises BenchmarkError if it cannot be."""
+    """Read the scores.json in a folder; raises DataError if it cannot be."""
     path = folder / SCORES_FILE
     if not path.is_file():
-        raise BenchmarkError(f'{folder} holds no {SCORES_FILE}; run a benchmark into it first')
+        raise DataError(f'{folder} holds no {SCORES_FILE}; run a benchmark into it first')
     try:
         return ScoresFile.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        raise BenchmarkError(f'{path} is no file of scores: {first_problem(error)}') from None
+        raise DataError(f'{path} is no file of scores: {first_problem(error)}') from None

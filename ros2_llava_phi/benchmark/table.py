@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..templates import templates_in
+from ros2_llava_phi.files.templates import templates_in
+
 from .benchmarks import BENCHMARKS
 from .published import PUBLISHED
 from .scores import ScoresFile

@@ -13,20 +13,13 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, StrictInt, StrictStr, TypeAdapter
 
+from ros2_llava_phi.errors import DataError
+from ros2_llava_phi.scoring.normalise import normalise_for_submission
+from ros2_llava_phi.scoring.soft_accuracy import soft_accuracy
+
 from .benchmark import SHORT_ANSWER, Benchmark, Item
-from .files import (
-    BenchmarkError,
-    PathWithin,
-    Text,
-    by_id,
-    find_file,
-    read_json,
-    read_json_lines,
-    write_json_lines,
-)
-from .normalise import normalise_for_submission
+from .files import PathWithin, Text, by_id, find_file, read_json, read_json_lines, write_json_lines
 from .scores import Metric, Scores
-from .soft_accuracy import soft_accuracy
 
 QUESTIONS, WORDS = 'TextVQA_*_val.json', 'TextVQA_Rosetta_OCR_*_val.json'
 OCR = 'Reference OCR token: '
@@ -104,9 +97,7 @@ def score(data: Path, predictions: Path) -> Scores:
     for number, (record, key) in enumerate(zip(records, asked, strict=True), 1):
         if not unanswered[key]:
             what = 'stands there twice' if key in humans else 'is no question of the benchmark'
-            raise BenchmarkError(
-                f'{predictions}, record {number}: {key[1]!r} about {key[0]!r} {what}'
-            )
+            raise DataError(f'{predictions}, record {number}: {key[1]!r} about {key[0]!r} {what}')
         unanswered[key] -= 1
         answer = normalise_for_submission(record.text)
         said = [normalise_for_submission(each) for each in humans[key]]
@@ -149,7 +140,7 @@ def _question_of(prompt: str, where: str) -> str:
     elif len(lines) == 2 or (len(lines) == 3 and OCR in prompt):
         second = len(lines) == 3 and prompt.startswith(OCR.strip())
         return lines[1 if second else 0].lower()
-    raise BenchmarkError(
+    raise DataError(
         f"{where}, field 'prompt': the question, a line {OCR.strip()!r} if need be and the "
         'instruction must stand on lines of their own'
     )

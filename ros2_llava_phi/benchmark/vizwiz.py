@@ -12,11 +12,18 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, StrictStr, TypeAdapter
 
+from ros2_llava_phi.scoring.normalise import (
+    CONTRACTED,
+    normalise,
+    normalise_for_submission,
+    restoring,
+    tidy,
+)
+from ros2_llava_phi.scoring.soft_accuracy import percent, soft_accuracy
+
 from .benchmark import SHORT_ANSWER, Benchmark, Item
 from .files import PathWithin, Text, by_id, check_same_ids, find_file, read_json, write_json
-from .normalise import CONTRACTED, normalise, normalise_for_submission, restoring, tidy
 from .scores import Metric, Scores
-from .soft_accuracy import percent, soft_accuracy
 
 UNANSWERABLE = "When the provided information is insufficient, respond with 'Unanswerable'."
 # The official table was typed with curly apostrophes, but for these.

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..assistant.question import Kind, Question, QuestionError, Sampling
+from ros2_llava_phi.assistant.question import Kind, Question, Sampling
+from ros2_llava_phi.errors import QuestionError
+
 from . import options
 from .finite import finite
 
 if TYPE_CHECKING:
-    from ..assistant.answer import Answer
+    from ros2_llava_phi.assistant.answer import Answer
 
 
 def ask(
@@ -54,13 +56,14 @@ def ask(
     kind, allowed = _kind(yes_no, number, choices)
     sampling = Sampling(temperature, top_p, seed) if temperature else None
     asked = Question(question, kind, allowed, max_tokens, sampling)
-    from ..assistant.frame import Frame
-    from .picture import read_picture
+    from ros2_llava_phi.assistant.frame import Frame
+    from ros2_llava_phi.imaging.picture_file import read_picture
+
     from .progress import shown_progress
 
     frame = Frame(read_picture(image))
-    from ..assistant.load import load_assistant
-    from ..assistant.reply import OutOfTimeError
+    from ros2_llava_phi.assistant.load import load_assistant
+    from ros2_llava_phi.errors import OutOfTimeError
 
     with shown_progress() as progress:
         task = progress.add_task('loading', total=None)

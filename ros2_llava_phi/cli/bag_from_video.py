@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..replay.bag import Storage, Transport
+from ros2_llava_phi.bags.bag import Storage, Transport
 
 if TYPE_CHECKING:
-    from ..assistant.frame import Frame
-    from ..replay.video import Video
+    from ros2_llava_phi.assistant.frame import Frame
+    from ros2_llava_phi.bags.video import Video
 
 
 def bag_from_video(
@@ -54,8 +54,8 @@ def bag_from_video(
     zstd: Annotated[bool, typer.Option('--zstd', help='Compress the bag with zstd.')] = False,
 ) -> None:
     """Make a rosbag2 of a video file, as if a camera had been recorded."""
-    from ..replay.bag_writer import write_bag
-    from ..replay.video import open_video
+    from ros2_llava_phi.bags.bag_writer import write_bag
+    from ros2_llava_phi.bags.video import open_video
 
     opened = open_video(video)
     transport = Transport.COMPRESSED if compressed else Transport.RAW
@@ -76,7 +76,7 @@ def _frames(video: 'Video', start_ns: int, rate_hz: float, frame_id: str) -> Ite
     from rich.console import Console
     from rich.progress import track
 
-    from ..assistant.frame import Frame
+    from ros2_llava_phi.assistant.frame import Frame
 
     console = Console(stderr=True)
     pictures = track(

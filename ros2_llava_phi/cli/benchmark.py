@@ -9,8 +9,8 @@ import typer
 from . import options
 
 if TYPE_CHECKING:
-    from ..assistant.assistant import Assistant
-    from ..benchmark.benchmark import Benchmark, Item
+    from ros2_llava_phi.assistant.assistant import Assistant
+    from ros2_llava_phi.benchmark.benchmark import Benchmark, Item
 
 NAMES = (
     'vqav2, vizwiz, scienceqa, textvqa, pope, mme, mmbench, mmvet, drivelm, nuscenesqa or openeqa'
@@ -55,13 +55,13 @@ def benchmark(
     part = _part(shard)
     if len(names) != 1:
         raise typer.BadParameter(f'One benchmark at a time, not {" ".join(names)}.')
-    from ..benchmark.benchmarks import BENCHMARKS
+    from ros2_llava_phi.benchmark.benchmarks import BENCHMARKS
 
     if names[0] not in BENCHMARKS:
         raise typer.BadParameter(f'There is no benchmark {names[0]!r}; benchmarks: {NAMES}.')
     if data is None:
         raise typer.BadParameter('--data is missing: the folder with the official files.')
-    from ..benchmark.files import check_folder
+    from ros2_llava_phi.benchmark.files import check_folder
 
     check_folder(data)
     chosen = BENCHMARKS[names[0]]
@@ -70,7 +70,7 @@ def benchmark(
         return
     if out is None:
         raise typer.BadParameter('--out is missing: the folder to write answers and scores to.')
-    from ..assistant.load import load_assistant
+    from ros2_llava_phi.assistant.load import load_assistant
 
     items = chosen.read(data)
     if part[1] > len(items):
@@ -92,7 +92,8 @@ def _ask(
     part: tuple[int, int],
 ) -> Path | None:
     """Ask the questions of a part; return the predictions if those of all parts are there."""
-    from ..benchmark.run import ask_all
+    from ros2_llava_phi.benchmark.run import ask_all
+
     from .progress import shown_progress
 
     with shown_progress() as progress:
@@ -123,8 +124,8 @@ def _part(shard: str) -> tuple[int, int]:
 def _score(
     chosen: 'Benchmark', data: Path, predictions: Path, model: str, out: Path | None
 ) -> None:
-    from ..benchmark.files import make_folder
-    from ..benchmark.scores import write_scores
+    from ros2_llava_phi.benchmark.files import make_folder
+    from ros2_llava_phi.benchmark.scores import write_scores
 
     scores = chosen.score(data, predictions)
     width = max((len(each.name) for each in scores.metrics), default=0)
@@ -140,9 +141,9 @@ def _score(
 
 
 def _show_table(folders: list[Path], out: Path | None) -> None:
-    from ..benchmark.files import make_folder
-    from ..benchmark.scores import read_scores
-    from ..benchmark.table import as_html, as_markdown, result_table
+    from ros2_llava_phi.benchmark.files import make_folder
+    from ros2_llava_phi.benchmark.scores import read_scores
+    from ros2_llava_phi.benchmark.table import as_html, as_markdown, result_table
 
     table = result_table([read_scores(folder) for folder in folders])
     markdown = as_markdown(table)

@@ -40,11 +40,12 @@ def build(
     ] = '',
 ) -> None:
     """Compile a model for a GPU with TensorRT; takes minutes, once for each machine."""
-    from ..assistant.load import find_checkpoint, find_model
-    from ..engine.exported import is_exported, read_manifest
-    from ..engine.plans import read_plan_manifest
-    from ..engine.tensorrt_build import build as write
-    from ..model.config import ModelError
+    from ros2_llava_phi.assistant.load import find_checkpoint, find_model
+    from ros2_llava_phi.engine.exported import is_exported, read_manifest
+    from ros2_llava_phi.engine.plans import read_plan_manifest
+    from ros2_llava_phi.engine.tensorrt_build import build as write
+    from ros2_llava_phi.errors import ModelError
+
     from .progress import shown_progress
 
     folder = find_model(model)
@@ -74,11 +75,11 @@ def build_checkpoint(
     folder: Path, out: Path, precision: str, target: str, show: Callable[[str, int, int], None]
 ) -> None:
     """Export a checkpoint and build plans of it; its graphs stay for only as long as needed."""
-    from ..assistant.load import model_name
-    from ..engine.export import export
-    from ..engine.tensorrt_build import build_into, check_machine
-    from ..model.checkpoint import open_checkpoint
-    from ..model.new_folder import new_folder
+    from ros2_llava_phi.assistant.load import model_name
+    from ros2_llava_phi.engine.export import export
+    from ros2_llava_phi.engine.tensorrt_build import build_into, check_machine
+    from ros2_llava_phi.files.new_folder import new_folder
+    from ros2_llava_phi.model.checkpoint import open_checkpoint
 
     with new_folder(out) as unfinished:
         check_machine(target)

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
-from ..assistant.question import Kind, Question, QuestionError
-from ..assistant.request import request_text
-from ..engine.calibration import LEAST_PROMPTS, Prompt
-from ..model.config import ModelConfig, ModelError
-from ..model.image import preprocess
-from ..model.prompt import after_picture
-from .picture import read_picture
+from ros2_llava_phi.assistant.question import Kind, Question
+from ros2_llava_phi.assistant.request import request_text
+from ros2_llava_phi.engine.calibration import LEAST_PROMPTS, Prompt
+from ros2_llava_phi.errors import ModelError, QuestionError
+from ros2_llava_phi.imaging.picture_file import read_picture
+from ros2_llava_phi.model.config import ModelConfig
+from ros2_llava_phi.model.image import preprocess
+from ros2_llava_phi.model.prompt import after_picture
 
 PICTURES = ('.jpg', '.jpeg', '.png')
 QUESTIONS_FILE = 'questions.txt'

@@ -36,9 +36,9 @@ def convert(
     vision_tower: Annotated[Path | None, VISION_TOWER] = None,
 ) -> None:
     """Write a model in another layout; no number changes, and adapters are merged."""
-    from ..assistant.load import find_model
-    from ..model.checkpoint import open_checkpoint
-    from ..model.convert import convert as write
+    from ros2_llava_phi.assistant.load import find_model
+    from ros2_llava_phi.model.checkpoint import open_checkpoint
+    from ros2_llava_phi.model.convert import convert as write
 
     base = base and find_model(str(base))
     checkpoint = open_checkpoint(find_model(str(source)), base, vision_tower)

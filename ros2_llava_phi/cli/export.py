@@ -52,9 +52,10 @@ def export(
         raise typer.BadParameter(
             f'--calibrate is for --precision int4 or mixed, not {precision.value}.'
         )
-    from ..assistant.load import find_checkpoint, model_name
-    from ..engine.export import export as write
-    from ..model.checkpoint import open_checkpoint
+    from ros2_llava_phi.assistant.load import find_checkpoint, model_name
+    from ros2_llava_phi.engine.export import export as write
+    from ros2_llava_phi.model.checkpoint import open_checkpoint
+
     from .calibration_folder import folder_prompts
     from .progress import shown_progress
 

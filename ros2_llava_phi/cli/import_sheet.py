@@ -15,10 +15,11 @@ def import_sheet(
     """Make LLaVA JSON of a questions sheet that was filled in."""
     from rich.console import Console
 
-    from ..training.data.check import dropped_table
-    from ..training.data.conversation import DataError
-    from ..training.data.data_set import DataSet, Format, read_data_set
-    from ..training.data.llava import write_llava
+    from ros2_llava_phi.datasets.check import dropped_table
+    from ros2_llava_phi.datasets.data_set import DataSet, Format, read_data_set
+    from ros2_llava_phi.datasets.llava import write_llava
+    from ros2_llava_phi.errors import DataError
+
     from .progress import shown_progress
 
     if out.exists():

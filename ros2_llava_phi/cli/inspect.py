@@ -18,9 +18,9 @@ def inspect(
     from rich.markup import escape
     from rich.table import Table
 
-    from ..assistant.load import find_model, load_assistant
-    from ..engine.exported import check_files, is_exported, read_manifest
-    from ..engine.plans import holds_plans, read_plan_manifest
+    from ros2_llava_phi.assistant.load import find_model, load_assistant
+    from ros2_llava_phi.engine.exported import check_files, is_exported, read_manifest
+    from ros2_llava_phi.engine.plans import holds_plans, read_plan_manifest
 
     found = find_model(str(folder))
     table = Table(show_header=False, box=None, pad_edge=False)
@@ -48,7 +48,7 @@ def inspect(
         table.add_row('GPU', escape(plans.gpu))
         console.print(table)
         return
-    from ..model.inspection import inspect as look
+    from ros2_llava_phi.model.inspection import inspect as look
 
     inspection = look(found, base, vision_tower)
     for name, value in inspection.facts:

@@ -6,7 +6,9 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from .. import __version__
+from ros2_llava_phi import __version__
+from ros2_llava_phi.errors import LlavaPhiError
+
 from .ask import ask
 from .bag_from_video import bag_from_video
 from .benchmark import benchmark
@@ -89,9 +91,7 @@ def main() -> None:
             f'{error.name} is missing: checkpoints, export and training need '
             "`pip install '.[train]'`"
         )
-    except (ValueError, OSError, RuntimeError) as error:
-        if not _is_for_the_user(error):
-            raise
+    except (LlavaPhiError, OSError) as error:
         _complain(_sentence(error))
 
 
@@ -110,11 +110,6 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror is not None:
         return f'{error.filename}: {error.strerror}' if error.filename else error.strerror
     return str(error)
-
-
-def _is_for_the_user(error: Exception) -> bool:
-    # This package's own errors are written for the user; any other is a fault of ours.
-    return isinstance(error, OSError) or type(error).__module__.startswith('ros2_llava_phi.')
 
 
 if __name__ == '__main__':  # for torchrun

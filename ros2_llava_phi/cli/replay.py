@@ -12,14 +12,14 @@ from .finite import finite
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..replay.asking import Asking
-    from ..replay.replay import OnFrame
-    from ..replay.summary import RecordingNotes
+    from ros2_llava_phi.replay.asking import Asking
+    from ros2_llava_phi.replay.replay import OnFrame
+    from ros2_llava_phi.replay.summary import RecordingNotes
 
 
 def _show_schema(wanted: bool) -> None:
     if wanted:
-        from ..replay.questions import QuestionsFile
+        from ros2_llava_phi.replay.questions import QuestionsFile
 
         typer.echo(json.dumps(QuestionsFile.model_json_schema(), indent=2))
         raise typer.Exit
@@ -78,9 +78,10 @@ def replay(
     ] = False,
 ) -> None:
     """Ask about recordings; results.jsonl, summary.json and report.html go into a folder."""
-    from ..replay.comparison import check_baseline
-    from ..replay.questions_file import read_questions
-    from ..replay.replay import conclude, open_recordings, run_offline
+    from ros2_llava_phi.replay.comparison import check_baseline
+    from ros2_llava_phi.replay.questions_file import read_questions
+    from ros2_llava_phi.replay.replay import conclude, open_recordings, run_offline
+
     from .progress import shown_progress
 
     if live and (blank or ray):
@@ -95,14 +96,14 @@ def replay(
             progress.update(task, description=f'{name}, {at_s:.0f} s')
 
         if ray:
-            from ..replay.on_ray import ModelChoice, run_on_ray
+            from ros2_llava_phi.replay.on_ray import ModelChoice, run_on_ray
 
             choice = ModelChoice(model, engine, device, precision)
             notes = run_on_ray(askings, choice, out, blank)
         elif live:
             notes = _live(askings, node, out, rate if play else None, on_frame)
         else:
-            from ..assistant.load import load_assistant
+            from ros2_llava_phi.assistant.load import load_assistant
 
             assistant = load_assistant(model, engine, device, precision)
             notes = run_offline(askings, assistant, out, blank, on_frame)
@@ -110,7 +111,7 @@ def replay(
     for recording in summary.recordings:
         for note in recording.notes:
             typer.echo(f'{recording.name}: {note}', err=True)
-    from ..replay.headline import headline
+    from ros2_llava_phi.replay.headline import headline
 
     typer.echo(headline(summary))
     typer.echo(f'The report: {out / "report.html"}')
@@ -120,12 +121,12 @@ def _live(
     askings: 'Sequence[Asking]', node: str, out: Path, rate: float | None, on_frame: 'OnFrame'
 ) -> 'list[RecordingNotes]':
     try:
-        from ..demo.robot import START_PATIENCE_S, NodeUnderTest
+        from ros2_llava_phi.client.robot import START_PATIENCE_S, NodeUnderTest
     except ModuleNotFoundError as error:
         raise typer.BadParameter(
             f'--live needs ROS 2 and this package built and sourced ({error.name} is missing).'
         ) from error
-    from ..replay.replay import run_live
+    from ros2_llava_phi.replay.replay import run_live
 
     topics = {
         topic: each.recording.topics[topic].type

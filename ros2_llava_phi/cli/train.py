@@ -17,15 +17,15 @@ def train(
     ] = False,
 ) -> None:
     """Train a model, or go on where an interrupted training of the same recipe was saved."""
-    from ..training.recipe import read_recipe
+    from ros2_llava_phi.training.recipe import read_recipe
 
     settings = read_recipe(recipe)
     console = Console(stderr=True)
     if dry_run:
-        from ..training.dry_run import dry_run as look
+        from ros2_llava_phi.training.dry_run import dry_run as look
 
         look(settings, Console())
         return
-    from ..training.run import train as run
+    from ros2_llava_phi.training.run import train as run
 
     run(settings, console)

@@ -7,12 +7,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ..replay.bag import BagError
-from ..replay.ground_truth import GroundTruthError, read_ground_truth
-from .client import NoResponseError
+from ros2_llava_phi.bags.ground_truth import read_ground_truth
+from ros2_llava_phi.errors import BagError, ClientError, DataError, NoResponseError
+
 from .demonstration import Show, demonstrate
 from .drive import MOMENTS
-from .process import StartError
 
 DATA = Path(__file__).resolve().parent.parent / 'data'
 
@@ -39,7 +38,7 @@ def main() -> int:
     except KeyboardInterrupt:
         print('stopped', file=sys.stderr)
         return 130
-    except (BagError, GroundTruthError, NoResponseError, StartError) as error:
+    except (BagError, DataError, NoResponseError, ClientError) as error:
         print(f'demo: {error}', file=sys.stderr)
         return 2
     return 0

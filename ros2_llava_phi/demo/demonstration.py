@@ -11,12 +11,14 @@ from llava_phi.msg import ModelInfo
 from numpy.typing import NDArray
 from rich.console import Console
 
-from ..replay.bag_reader import camera_topics, picture, read_camera_messages
-from ..replay.ground_truth import GroundTruth
-from .client import AskClient, NoResponseError, make_request
+from ros2_llava_phi.bags.bag_reader import camera_topics, picture, read_camera_messages
+from ros2_llava_phi.bags.ground_truth import GroundTruth
+from ros2_llava_phi.client.ask_client import AskClient, make_request
+from ros2_llava_phi.client.process import camera_parameters, running_node, running_player
+from ros2_llava_phi.errors import ClientError, NoResponseError
+
 from .exchange import Exchange, make_exchange
 from .moment import Moment
-from .process import StartError, camera_parameters, running_node, running_player
 from .report import tally, write_report
 from .table import LEGEND, header, row
 
@@ -51,7 +53,7 @@ def demonstrate(
     page: the HTML file to write; what the node and the player print goes to `.log` beside it.
     command: the node's program; empty for the installed one.
 
-    Raises BagError, StartError and NoResponseError, each with a sentence.
+    Raises BagError, ClientError and NoResponseError, each with a sentence.
     """
     topics = {topic.split('/')[1]: topic for topic in sorted(camera_topics(show.bag))}
     page.parent.mkdir(parents=True, exist_ok=True)
@@ -80,7 +82,7 @@ def _wait_for_node(client: AskClient, node: 'subprocess.Popen[str]', log: Path) 
             return client.model_info(START_PATIENCE_S)
         except NoResponseError:
             if node.poll() is not None:
-                raise StartError(
+                raise ClientError(
                     f'the node left with exit code {node.returncode}; {log} says why'
                 ) from None
             if time.monotonic() > deadline:

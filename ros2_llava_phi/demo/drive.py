@@ -1,6 +1,7 @@
 """What is asked about the packaged drive, and when."""
 
-from ..assistant.question import Kind
+from ros2_llava_phi.assistant.question import Kind
+
 from .moment import Moment
 
 ACTIONS = ('stop', 'slow down', 'drive on')

@@ -5,26 +5,11 @@ from dataclasses import dataclass
 from llava_phi.srv import Ask
 from rclpy.time import Time
 
-from ..assistant.answer import Timings
-from ..replay.ground_truth import CANNOT_TELL, GroundTruth
-from .client import to_seconds
-from .moment import Moment
+from ros2_llava_phi.assistant.answer import CANNOT_TELL, Timings
+from ros2_llava_phi.bags.ground_truth import GroundTruth
+from ros2_llava_phi.client.ask_client import error_name, to_seconds
 
-ERROR_NAMES = {
-    getattr(Ask.Response, name): name
-    for name in (
-        'INTERNAL_ERROR',
-        'NOT_ACTIVE',
-        'QUEUE_FULL',
-        'UNKNOWN_CAMERA',
-        'NO_FRAME',
-        'STALE_FRAME',
-        'BAD_FRAME',
-        'INVALID_QUESTION',
-        'TIMEOUT',
-        'NO_CLOCK',
-    )
-}
+from .moment import Moment
 
 
 @dataclass(frozen=True)
@@ -102,8 +87,3 @@ def make_exchange(
         round_trip_s=round_trip_s,
         truth=truth.answer(answer.camera, bag_stamp_ns, moment.question),
     )
-
-
-def error_name(code: int) -> str:
-    """Return the name of an error code; empty for none."""
-    return '' if code == Ask.Response.NONE else ERROR_NAMES.get(code, f'error {code}')

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..assistant.question import Kind
+from ros2_llava_phi.assistant.question import Kind
 
 
 @dataclass(frozen=True)

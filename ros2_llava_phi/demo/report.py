@@ -9,8 +9,9 @@ import numpy as np
 from llava_phi.msg import ModelInfo
 from numpy.typing import NDArray
 
-from ..assistant.question import Kind
-from ..templates import templates_in
+from ros2_llava_phi.assistant.question import Kind
+from ros2_llava_phi.files.templates import templates_in
+
 from .exchange import Exchange
 from .table import clock, stages
 

@@ -15,7 +15,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from ros2_llava_phi.model.config import ModelError
+from ros2_llava_phi.errors import ModelError
 from ros2_llava_phi.model.network import (
     CachedAttention,
     DecoderLayer,

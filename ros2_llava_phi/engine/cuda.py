@@ -8,11 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ros2_llava_phi.model.config import ModelError
-
-
-class DeviceError(RuntimeError):
-    """CUDA could not do what it was asked for; the text names the call and CUDA's reason."""
+from ros2_llava_phi.errors import DeviceError, ModelError
 
 
 def runtime() -> ModuleType:

@@ -13,10 +13,6 @@ from .branches import Layout
 Floats = NDArray[np.float32]
 
 
-class NumericsError(RuntimeError):
-    """The network computed something that is no number; the text names the layer."""
-
-
 class KVCache(Protocol):
     """Keys and values of the tokens seen so far: `length` of at most `capacity`."""
 

@@ -8,16 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
+from ros2_llava_phi.errors import ModelError
+from ros2_llava_phi.files.hashing import files_hash
+from ros2_llava_phi.files.settings import read_json
 from ros2_llava_phi.model.adapter_base import adapter_base
-from ros2_llava_phi.model.config import (
-    CONFIG_FILE,
-    ModelError,
-    TextConfig,
-    has_own_config,
-    read_config,
-    read_json,
-)
-from ros2_llava_phi.model.files_hash import files_hash
+from ros2_llava_phi.model.config import CONFIG_FILE, TextConfig, has_own_config, read_config
 from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE
 
 from .golden import GOLDEN
@@ -86,7 +81,7 @@ def is_exported(folder: Path) -> bool:
 
 def read_manifest(folder: Path) -> Manifest:
     """Read the manifest of an exported folder; raises ModelError naming file and field."""
-    return read_json(folder / MANIFEST, Manifest)
+    return read_json(folder / MANIFEST, Manifest, ModelError)
 
 
 def check_files(folder: Path, files: dict[str, str], remedy: str) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ros2_llava_phi.model.config import ModelError
+from ros2_llava_phi.errors import ModelError
 
 from .engine import AnyEngine, Floats
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from ros2_llava_phi.model.config import ModelConfig, ModelError, TextConfig, read_config
+from ros2_llava_phi.errors import ModelError, NumericsError
+from ros2_llava_phi.model.config import ModelConfig, TextConfig, read_config
 
 from .branches import Layout, in_a_row
-from .engine import Floats, NumericsError, likeliest
+from .engine import Floats, likeliest
 from .exported import (
     DECODER,
     EMBEDDINGS,

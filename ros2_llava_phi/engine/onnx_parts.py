@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses import FakeTensorMode
 
-from ros2_llava_phi.model.config import ModelConfig, ModelError, TextConfig
+from ros2_llava_phi.errors import ModelError
+from ros2_llava_phi.model.config import ModelConfig, TextConfig
 from ros2_llava_phi.model.network import Decoder, LlavaPhi, pool_patches, rotary, rotate
 
 from .exported import DECODER, PREFILL, VISION, VISION_INTEGERS, WEIGHTS, WITH_INTEGERS

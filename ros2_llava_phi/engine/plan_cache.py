@@ -5,15 +5,15 @@ import logging
 import shutil
 from pathlib import Path
 
-from ros2_llava_phi.model.config import ModelError
-from ros2_llava_phi.model.files_hash import files_hash
+from ros2_llava_phi.errors import ModelError
+from ros2_llava_phi.files.hashing import files_hash
+from ros2_llava_phi.files.user_cache import user_cache
 
 from .cuda import gpu_name
 from .exported import MANIFEST, check_files
 from .plans import holds_plans, mismatch, read_plan_manifest
 from .tensorrt_build import Progress, build
 from .tensorrt_library import library_name, load_tensorrt
-from .user_cache import user_cache
 
 
 def plans_of(export: Path, on_progress: Progress | None) -> Path:

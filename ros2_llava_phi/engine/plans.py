@@ -5,8 +5,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
-from ros2_llava_phi.model.config import CONFIG_FILE, read_json
-from ros2_llava_phi.model.files_hash import files_hash
+from ros2_llava_phi.errors import ModelError
+from ros2_llava_phi.files.hashing import files_hash
+from ros2_llava_phi.files.settings import read_json
+from ros2_llava_phi.model.config import CONFIG_FILE
 from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE
 
 from .exported import EMBEDDINGS, Manifest
@@ -66,7 +68,7 @@ def holds_plans(folder: Path) -> bool:
 
 def read_plan_manifest(folder: Path) -> PlanManifest:
     """Read the manifest of a folder of plans; raises ModelError naming file and field."""
-    return read_json(folder / PLAN_MANIFEST, PlanManifest)
+    return read_json(folder / PLAN_MANIFEST, PlanManifest, ModelError)
 
 
 def mismatch(manifest: PlanManifest, library: str, gpu: str) -> str:

@@ -18,21 +18,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ros2_llava_phi.model.config import CONFIG_FILE, ModelConfig, ModelError, read_config
-from ros2_llava_phi.model.new_folder import new_folder
+from ros2_llava_phi.errors import DeviceError, ModelError, NumericsError
+from ros2_llava_phi.files.new_folder import new_folder
+from ros2_llava_phi.files.user_cache import user_cache
+from ros2_llava_phi.model.config import CONFIG_FILE, ModelConfig, read_config
 from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE
 
 from .branches import MOST_BRANCHES
-from .cuda import DeviceError, gpu_name
-from .engine import NumericsError
-from .exported import (
-    DECODER,
-    EMBEDDINGS,
-    PLAIN_DECODER,
-    VISION,
-    check_files,
-    read_manifest,
-)
+from .cuda import gpu_name
+from .exported import DECODER, EMBEDDINGS, PLAIN_DECODER, VISION, check_files, read_manifest
 from .golden import GOLDEN, check
 from .plans import DECODER_PLAN, VISION_PLAN, read_plan_manifest, write_plan_manifest
 from .tensorrt_engine import TensorrtEngine
@@ -45,7 +39,6 @@ from .tensorrt_library import (
     strongly_typed,
     targets,
 )
-from .user_cache import user_cache
 
 USUAL_QUESTION = 64  # tokens, at most
 Progress = Callable[[str, int, int], None]

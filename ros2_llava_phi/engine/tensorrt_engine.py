@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from ros2_llava_phi.model.config import ModelConfig, ModelError, TextConfig, read_config
+from ros2_llava_phi.errors import DeviceError, ModelError, NumericsError
+from ros2_llava_phi.model.config import ModelConfig, TextConfig, read_config
 
 from .branches import MOST_BRANCHES, Layout, in_a_row
-from .cuda import DeviceError, DeviceMemory, Graph, Stream, gpu_name, scatter, zero
-from .engine import Floats, NumericsError
+from .cuda import DeviceMemory, Graph, Stream, gpu_name, scatter, zero
+from .engine import Floats
 from .exported import EMBEDDINGS, check_files, read_embeddings
 from .halves import from_half, to_half
 from .plans import DECODER_PLAN, VISION_PLAN, PlanManifest, mismatch

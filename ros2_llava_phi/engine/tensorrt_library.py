@@ -4,7 +4,7 @@ import importlib
 import re
 from types import ModuleType
 
-from ros2_llava_phi.model.config import ModelError
+from ros2_llava_phi.errors import ModelError
 
 MODULES = ('tensorrt', 'tensorrt_rtx')
 # Compute capability of the first GPUs with bf16, which all plans compute attention in.

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses import FakeTensorMode
 
-from ros2_llava_phi.model.config import ModelConfig, ModelError, TextConfig
+from ros2_llava_phi.errors import ModelError
+from ros2_llava_phi.model.config import ModelConfig, TextConfig
 from ros2_llava_phi.model.network import (
     Attention,
     Decoder,

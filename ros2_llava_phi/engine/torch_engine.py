@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ros2_llava_phi.model.config import ModelError
+from ros2_llava_phi.errors import ModelError, NumericsError
 from ros2_llava_phi.model.network import KVCache, LlavaPhi
 
 from .branches import Layout, in_a_row
-from .engine import Floats, NumericsError, likeliest
+from .engine import Floats, likeliest
 from .torch_graph import DecodeGraph, GraphedCache
 
 PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from .config import read_settings
+from ros2_llava_phi.errors import ModelError
+from ros2_llava_phi.files.settings import read_settings
 
 ADAPTER_CONFIG = 'adapter_config.json'
 
@@ -14,5 +15,7 @@ def adapter_base(folder: Path) -> Path | None:
     Raises ModelError if adapter_config.json is there and cannot be read. Source: PEFT's format.
     """
     path = folder / ADAPTER_CONFIG
-    named = read_settings(path).get('base_model_name_or_path') if path.is_file() else None
+    named = (
+        read_settings(path, ModelError).get('base_model_name_or_path') if path.is_file() else None
+    )
     return Path(named) if isinstance(named, str) and named and Path(named).is_dir() else None

@@ -5,15 +5,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ros2_llava_phi.errors import ModelError
+from ros2_llava_phi.files.settings import read_settings
+
 from .checkpoint import tower_tensors, with_end_of_text
-from .config import (
-    CONFIG_FILE,
-    ModelConfig,
-    ModelError,
-    VisionConfig,
-    errors_that_name,
-    read_settings,
-)
+from .config import CONFIG_FILE, ModelConfig, VisionConfig, errors_that_name
 from .layout import UNUSED, Layout, layout_of_parts
 from .network import Projector, VisionTower
 from .picture_settings import read_picture_settings, with_colours
@@ -54,10 +50,12 @@ def assemble(vision_tower: Path, decoder: Path, seed: int = 0, pool: int = 1) ->
 
 def _config(vision_tower: Path, decoder: Path, pool: int) -> ModelConfig:
     tower_file, phi_file = vision_tower / CONFIG_FILE, decoder / CONFIG_FILE
-    vision = encoder_config(read_settings(tower_file), str(tower_file))
+    vision = encoder_config(read_settings(tower_file, ModelError), str(tower_file))
     where, pictures = read_picture_settings(vision_tower)
     vision = with_colours(vision, pictures, str(where))
-    text = with_end_of_text(phi_config(read_settings(phi_file), str(phi_file)), decoder)
+    text = with_end_of_text(
+        phi_config(read_settings(phi_file, ModelError), str(phi_file)), decoder
+    )
     with errors_that_name(str(vision_tower)):
         return ModelConfig(vision=vision, text=text, fit='pad', pool=pool)
 

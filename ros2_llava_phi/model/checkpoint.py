@@ -10,17 +10,11 @@ from pathlib import Path
 
 import torch
 
+from ros2_llava_phi.errors import ModelError
+from ros2_llava_phi.files.settings import Settings, read_settings
+
 from .adapter_base import adapter_base
-from .config import (
-    CONFIG_FILE,
-    ModelConfig,
-    ModelError,
-    Settings,
-    TextConfig,
-    has_own_config,
-    read_config,
-    read_settings,
-)
+from .config import CONFIG_FILE, ModelConfig, TextConfig, has_own_config, read_config
 from .layout import PATCH_EMBEDDING, find_layout
 from .lora import PEFT_PREFIX, Adapter, read_adapter
 from .network import LlavaPhi
@@ -134,10 +128,10 @@ def _published_config(
     folder: Path, vision_tower: Path | None, shapes: dict[str, tuple[int, ...]]
 ) -> ModelConfig:
     path = folder / CONFIG_FILE
-    settings = read_settings(path)
+    settings = read_settings(path, ModelError)
     tower = None
     if vision_tower is not None:
-        tower = read_settings(vision_tower / CONFIG_FILE)
+        tower = read_settings(vision_tower / CONFIG_FILE, ModelError)
     elif 'vision_config' not in settings and 'text_config' not in settings:
         tower = _clip_by_its_tensors(shapes, path)
     config = from_published(settings, tower, str(path))

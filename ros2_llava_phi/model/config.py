@@ -1,7 +1,5 @@
 """Sizes and settings of one LLaVA-Phi model, as its config.json holds them."""
 
-import difflib
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,11 +7,18 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     model_validator,
+)
+
+from ros2_llava_phi.errors import ModelError
+from ros2_llava_phi.files.settings import (
+    Number,
+    StrictSettings,
+    first_problem,
+    read_json,
+    read_settings,
 )
 
 CONFIG_FILE = 'config.json'
@@ -22,16 +27,11 @@ Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Spread = Annotated[float, Field(gt=0, le=1)]
 Colour = tuple[Share, Share, Share]  # red, green, blue
-Settings = dict[str, Any]
 Activation = Literal['quick_gelu', 'gelu', 'gelu_tanh']
 Fit = Literal['pad', 'crop', 'stretch']
 # Words and stops of the template around a picture, which no tokenizer joins.
 LEAST_PROMPT = 32
 Content = TypeVar('Content', bound=BaseModel)
-
-
-class ModelError(ValueError):
-    """A model that cannot be used; the text says what is wrong with it, in one line."""
 
 
 def _no_truth(value: Any) -> Any:
@@ -41,26 +41,6 @@ def _no_truth(value: Any) -> Any:
 
 
 # A float that `yes` is not. Text may be one: YAML reads 1e-3, which has no point, as text.
-Number = Annotated[float, BeforeValidator(_no_truth)]
-
-
-class StrictSettings(BaseModel):
-    """Settings as a file has them: numbers are finite, and an unknown field is refused."""
-
-    # With any constraint, pydantic refuses text that is no Unicode; without one, it does not look.
-    model_config = ConfigDict(frozen=True, extra='forbid', allow_inf_nan=False, str_min_length=0)
-
-    @model_validator(mode='before')
-    @classmethod
-    def _know_every_field(cls, content: Any) -> Any:
-        for name in content if isinstance(content, dict) else ():
-            if name not in cls.model_fields:
-                near = difflib.get_close_matches(str(name), cls.model_fields, 1)
-                right = (
-                    f'did you mean {near[0]}?' if near else f'use {", ".join(cls.model_fields)}'
-                )
-                raise ValueError(f'there is no field {str(name)[:60]!r}; {right}')
-        return content
 
 
 class VisionConfig(StrictSettings):
@@ -186,35 +166,12 @@ class ModelConfig(StrictSettings):
 
 def read_config(folder: Path) -> ModelConfig:
     """Read a model folder's config.json; raises ModelError naming the file and the field."""
-    return read_json(folder / CONFIG_FILE, ModelConfig)
-
-
-def read_json(path: Path, kind: type[Content]) -> Content:
-    """Read a JSON file as a pydantic model; raises ModelError naming the file and the field."""
-    try:
-        return kind.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise ModelError(f'{path} cannot be read: {error.strerror}') from error
-    except ValidationError as error:
-        raise ModelError(f'{path}: {first_problem(error)}') from error
-
-
-def read_settings(path: Path) -> Settings:
-    """Read a JSON file of settings by name; raises ModelError naming the file."""
-    try:
-        settings: Any = json.loads(path.read_bytes())
-    except OSError as error:
-        raise ModelError(f'{path} cannot be read: {error.strerror}') from error
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f'{path} is no JSON: {error}') from error
-    if not isinstance(settings, dict):
-        raise ModelError(f'{path} holds a {type(settings).__name__}, not settings by name')
-    return settings
+    return read_json(folder / CONFIG_FILE, ModelConfig, ModelError)
 
 
 def has_own_config(folder: Path) -> bool:
     """Return whether a folder's config.json is this project's; raises ModelError without one."""
-    return {'vision', 'text'} <= read_settings(folder / CONFIG_FILE).keys()
+    return {'vision', 'text'} <= read_settings(folder / CONFIG_FILE, ModelError).keys()
 
 
 @contextmanager
@@ -226,22 +183,6 @@ def errors_that_name(where: str) -> Iterator[None]:
         raise ModelError(f'{where}: {first_problem(error)}') from error
     except ValueError as error:
         raise ModelError(f'{where}: {error}') from error
-
-
-def first_problem(error: ValidationError) -> str:
-    """Return in one line which field is wrong, and why."""
-    first = error.errors()[0]
-    field = '.'.join(str(part) for part in first['loc'])
-    wrong = first['msg'].removeprefix('Value error, ')
-    given = '' if isinstance(first['input'], dict | bytes) else f', not {shown(first["input"])!r}'
-    return f'{field}: {wrong}{given}' if field else f'{wrong}{given}'
-
-
-def shown(given: Any) -> str:
-    """Return the beginning of what stands in a file, for a message about it."""
-    # Python does not write out numbers of thousands of digits.
-    large = isinstance(given, int) and given.bit_length() > 1000
-    return 'a number of hundreds of digits' if large else str(given)[:60]
 
 
 def write_config(config: ModelConfig, folder: Path) -> None:

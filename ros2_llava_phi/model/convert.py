@@ -11,9 +11,12 @@ from typing import Any
 
 from tokenizers import AddedToken, Tokenizer
 
-from .config import CONFIG_FILE, ModelConfig, ModelError, Settings
+from ros2_llava_phi.errors import ModelError
+from ros2_llava_phi.files.new_folder import new_folder
+from ros2_llava_phi.files.settings import Settings
+
+from .config import CONFIG_FILE, ModelConfig
 from .layout import HF, ORIGINAL, OWN
-from .new_folder import new_folder
 from .picture_settings import PICTURE_FILE, PROCESSOR_FILE, picture_settings
 from .prompt import PICTURE_TEXT
 from .published_config import to_hf, to_original

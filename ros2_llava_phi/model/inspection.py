@@ -7,8 +7,9 @@ from pathlib import Path
 
 import torch
 
+from ros2_llava_phi.errors import ModelError
+
 from .checkpoint import open_checkpoint
-from .config import ModelError
 from .layout import name_of_layout
 from .network import LlavaPhi
 from .prompt import PICTURE_TEXT, turn, v0_prompt

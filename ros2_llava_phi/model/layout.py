@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .config import ModelError
+from ros2_llava_phi.errors import ModelError
 
 FUSED = 'query_key_value'
 PATCH_EMBEDDING = 'embeddings.patch_embedding.weight'

@@ -10,7 +10,10 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from .config import Fit, ModelConfig, Settings, VisionConfig, errors_that_name, read_settings
+from ros2_llava_phi.errors import ModelError
+from ros2_llava_phi.files.settings import Settings, read_settings
+
+from .config import Fit, ModelConfig, VisionConfig, errors_that_name
 
 PICTURE_FILE = 'preprocessor_config.json'
 PROCESSOR_FILE = 'processor_config.json'
@@ -57,7 +60,7 @@ def read_picture_settings(folder: Path) -> tuple[Path, Settings]:
     """
     for name in (PROCESSOR_FILE, PICTURE_FILE):
         if (folder / name).is_file():
-            settings = read_settings(folder / name)
+            settings = read_settings(folder / name, ModelError)
             pictures = settings if name == PICTURE_FILE else settings.get('image_processor')
             if isinstance(pictures, dict):
                 return folder / name, pictures

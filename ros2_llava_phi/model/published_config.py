@@ -11,15 +11,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-from .config import (
-    Activation,
-    ModelConfig,
-    ModelError,
-    Settings,
-    TextConfig,
-    VisionConfig,
-    errors_that_name,
-)
+from ros2_llava_phi.errors import ModelError
+from ros2_llava_phi.files.settings import Settings
+
+from .config import Activation, ModelConfig, TextConfig, VisionConfig, errors_that_name
 
 HALF = (0.5, 0.5, 0.5)  # SigLIP's mean and deviation of all colours
 ACTIVATIONS: dict[str, Activation] = {

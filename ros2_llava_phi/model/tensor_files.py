@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from .config import ModelError
+from ros2_llava_phi.errors import ModelError
 
 SAFETENSORS_FILE = 'model.safetensors'
 WEIGHT_FILES = (SAFETENSORS_FILE, 'pytorch_model.bin')

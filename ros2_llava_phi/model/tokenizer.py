@@ -13,7 +13,7 @@ from pathlib import Path
 from tokenizers import AddedToken, Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import BPE
 
-from .config import ModelError
+from ros2_llava_phi.errors import ModelError
 
 TOKENIZER_FILE = 'tokenizer.json'
 OLD_FILES = ('vocab.json', 'merges.txt')

@@ -7,7 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .config import ModelConfig, ModelError, write_config
+from ros2_llava_phi.errors import ModelError
+
+from .config import ModelConfig, write_config
 from .layout import FUSED, LAYOUTS, OWN, UNUSED, Layout
 from .lora import Adapter
 from .network import LlavaPhi

@@ -9,12 +9,12 @@ from std_msgs.msg import Header
 
 from ros2_llava_phi.assistant.assistant import Assistant
 from ros2_llava_phi.assistant.frame import Frame
-from ros2_llava_phi.assistant.question import Kind, QuestionError
-from ros2_llava_phi.assistant.reply import OutOfTimeError
+from ros2_llava_phi.assistant.question import Kind
 from ros2_llava_phi.assistant.view import View
+from ros2_llava_phi.errors import FrameError, OutOfTimeError, QuestionError
+from ros2_llava_phi.imaging.image_conversion import compressed_to_rgb
 
 from .cameras import Camera, CapturedFrame
-from .image_conversion import FrameError, compressed_to_rgb
 from .messages import NS, answer_message
 from .refusal import Reason, RefusalError
 from .ticket import Ticket

@@ -20,8 +20,9 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage, Image
 
 from ros2_llava_phi.assistant.frame import Frame
+from ros2_llava_phi.errors import FrameError
+from ros2_llava_phi.imaging.image_conversion import compressed_to_rgb, image_to_rgb
 
-from .image_conversion import FrameError, compressed_to_rgb, image_to_rgb
 from .messages import NS
 
 # A clock that is this far behind what it said before was set back: a recording started over.

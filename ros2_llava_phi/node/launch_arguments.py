@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from ros2_llava_phi.errors import ParameterError
+
 # The arguments that are parameters of the same name, and what parameters.py says about them.
 DESCRIPTIONS = {
     'model': 'Folder of the model, or name of a packaged model',
@@ -19,10 +21,6 @@ DESCRIPTIONS = {
     'precision': 'Precision of the weights: that of the export, or fp32, bf16, fp16 in torch',
     'autostart': 'Configure and activate without a lifecycle manager when started',
 }
-
-
-class LaunchArgumentError(ValueError):
-    """A launch argument that cannot be; the text says which and why, and what would be right."""
 
 
 def read_defaults(config: Path) -> dict[str, str]:
@@ -39,7 +37,7 @@ def to_parameters(given: Mapping[str, str]) -> dict[str, Any]:
 
     given: only the arguments that somebody gave; what is left out is left to the params file.
 
-    Raises LaunchArgumentError for cameras that are not written `name=topic`, for a transport
+    Raises ParameterError for cameras that are not written `name=topic`, for a transport
     without cameras, and for what is neither true nor false.
     """
     parameters: dict[str, Any] = {name: given[name] for name in DESCRIPTIONS if name in given}
@@ -55,9 +53,7 @@ def to_parameters(given: Mapping[str, str]) -> dict[str, Any]:
             if 'transport' in given:
                 parameters[f'{camera}.transport'] = given['transport']
     elif 'transport' in given:
-        raise LaunchArgumentError(
-            'transport goes with cameras: give both, or say it in a params file'
-        )
+        raise ParameterError('transport goes with cameras: give both, or say it in a params file')
     return parameters
 
 
@@ -65,24 +61,24 @@ def parse_cameras(text: str) -> dict[str, str]:
     """
     Return the topic of every camera named in text such as 'front=/front/image_raw rear'.
 
-    A name alone has the topic ''. Raises LaunchArgumentError if there is no name, or one twice.
+    A name alone has the topic ''. Raises ParameterError if there is no name, or one twice.
     """
     topics: dict[str, str] = {}
     for part in text.split():
         name, _, topic = part.partition('=')
         if not name or name in topics:
-            raise LaunchArgumentError(
+            raise ParameterError(
                 f"the cameras {text!r} are not written like 'front=/front/image_raw rear=/r/image'"
             )
         topics[name] = topic
     if not topics:
-        raise LaunchArgumentError("cameras is empty; write it like 'front=/front/image_raw'")
+        raise ParameterError("cameras is empty; write it like 'front=/front/image_raw'")
     return topics
 
 
 def parse_bool(name: str, text: str) -> bool:
-    """Return whether text says true; raises LaunchArgumentError if neither true nor false."""
+    """Return whether text says true; raises ParameterError if neither true nor false."""
     known = {'true': True, '1': True, 'false': False, '0': False}
     if text.lower() not in known:
-        raise LaunchArgumentError(f'{name} is {text!r}; it must be true or false')
+        raise ParameterError(f'{name} is {text!r}; it must be true or false')
     return known[text.lower()]

@@ -12,8 +12,8 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from ros2_llava_phi.assistant.assistant import Assistant
+from ros2_llava_phi.errors import ParameterError
 
-from .parameters import ParameterError
 from .vqa_node import Load, OnBuild, VqaNode
 
 # How long the last responses may take to be sent, in seconds.

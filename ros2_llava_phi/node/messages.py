@@ -11,7 +11,8 @@ from llava_phi.srv import Ask
 from std_msgs.msg import Header
 
 from ros2_llava_phi.assistant.answer import Answer, ModelIdentity
-from ros2_llava_phi.assistant.question import Kind, Question, QuestionError, parse_kind
+from ros2_llava_phi.assistant.question import Kind, Question, parse_kind
+from ros2_llava_phi.errors import QuestionError
 
 NS = 1_000_000_000
 

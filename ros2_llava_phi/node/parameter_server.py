@@ -15,15 +15,9 @@ from rcl_interfaces.msg import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from .parameters import (
-    CameraParameters,
-    ParameterError,
-    Parameters,
-    flat,
-    is_live,
-    unknown,
-    validate,
-)
+from ros2_llava_phi.errors import ParameterError
+
+from .parameters import CameraParameters, Parameters, flat, is_live, unknown, validate
 
 
 class ParameterServer:

@@ -6,12 +6,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic.types import StringConstraints
 
+from ros2_llava_phi.errors import ParameterError
+
 # A camera's name is part of parameter and topic names.
 CameraName = Annotated[str, StringConstraints(pattern=r'^[A-Za-z][A-Za-z0-9_]*$', max_length=64)]
-
-
-class ParameterError(ValueError):
-    """A parameter that cannot be; the text says which and why, and what would be right."""
 
 
 def fixed(default: Any, description: str, **limits: Any) -> Any:

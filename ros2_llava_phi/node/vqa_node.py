@@ -20,16 +20,14 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.task import Future
 
 from ros2_llava_phi.assistant.assistant import Assistant
-from ros2_llava_phi.assistant.question import QuestionError
-from ros2_llava_phi.model.config import ModelError
+from ros2_llava_phi.errors import ModelError, ParameterError, QuestionError
+from ros2_llava_phi.imaging.cv_bridge_seam import find_cv_bridge
 
 from .answering import Answering
 from .cameras import Camera
-from .cv_bridge_seam import find_cv_bridge
 from .diagnostics import PERIOD, Diagnostics
 from .messages import model_info_message, read_request, refused, safe_text
 from .parameter_server import ParameterServer
-from .parameters import ParameterError
 from .refusal import Reason, RefusalError
 from .ticket import Ticket
 from .worker import Worker

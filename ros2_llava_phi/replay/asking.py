@@ -1,18 +1,20 @@
 """What is asked about each frame of a recording, with what is true: offline and live alike."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..assistant.frame import Frame
-from .bag import BagError
-from .bag_reader import picture
-from .frames import RecordedFrame, find_cameras, recorded_frames
+from ros2_llava_phi.assistant.frame import Frame
+from ros2_llava_phi.bags.bag_reader import picture
+from ros2_llava_phi.bags.frames import RecordedFrame, recorded_frames
+from ros2_llava_phi.bags.recording import Recording
+from ros2_llava_phi.errors import BagError, QuestionsFileError
+
 from .questions import QuestionsFile
 from .record import Record, kind_name
-from .recording import Recording
 from .schedule import Schedule
 from .truth import Truths
 
@@ -72,3 +74,42 @@ class Asking:
             choices=question.choices,
             truth=self._truths.answers(index, frame),
         )
+
+
+def find_cameras(
+    questions: QuestionsFile, topics: Mapping[str, str], path: Path
+) -> tuple[dict[str, str], list[str]]:
+    """
+    Return the topic of each camera that is asked about, and the camera of each question.
+
+    topics: those of the recording that carry pictures.
+
+    Raises QuestionsFileError for a camera that the recording does not have.
+    """
+    asked_of: list[str] = []
+    cameras: dict[str, str] = {}
+    for number, question in enumerate(questions.questions, 1):
+        name = question.camera or next(iter(questions.cameras), '')
+        topic = _find_topic(name, questions.cameras, topics)
+        if topic is None:
+            wanted = f'no camera {name!r}' if name else 'more than one camera'
+            if name in questions.cameras:
+                wanted += f' (topic {questions.cameras[name]})'
+            raise QuestionsFileError(
+                f'{path} has {wanted} for question {number}; it has pictures on '
+                f'{", ".join(topics)}'
+            )
+        name = name or topic
+        cameras[name] = topic
+        asked_of.append(name)
+    return cameras, asked_of
+
+
+def _find_topic(name: str, cameras: Mapping[str, str], topics: Mapping[str, str]) -> str | None:
+    if not name:
+        return next(iter(topics)) if len(topics) == 1 else None
+    name = cameras.get(name, name)
+    if name in topics:
+        return name
+    beginning = [topic for topic in topics if topic.strip('/').split('/')[0] == name]
+    return beginning[0] if len(beginning) == 1 else None

@@ -4,11 +4,11 @@ from functools import cache
 
 import numpy as np
 
-from ..assistant.answer import Answer
-from ..assistant.assistant import Assistant
-from ..assistant.frame import Frame
-from ..assistant.question import Question
-from ..assistant.view import View
+from ros2_llava_phi.assistant.answer import Answer
+from ros2_llava_phi.assistant.assistant import Assistant
+from ros2_llava_phi.assistant.frame import Frame
+from ros2_llava_phi.assistant.question import Question
+from ros2_llava_phi.assistant.view import View
 
 GREY = 128
 Shape = tuple[int, ...]

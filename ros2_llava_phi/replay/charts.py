@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from markupsafe import Markup, escape
 
-from .confidence_scores import Bin
-from .latency import Latency
+from ros2_llava_phi.scoring.confidence import Bin
+from ros2_llava_phi.scoring.latency import Latency
 
 SIDE = 320
 LEFT, RIGHT, TOP, BOTTOM = 56, 14, 12, 36

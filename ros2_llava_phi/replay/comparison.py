@@ -8,10 +8,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from ros2_llava_phi.errors import ResultsError
+
 from .asking import Asking
 from .marking import is_right, is_scored, said
 from .record import KindName, Record, kind_name
-from .results import ResultsError, read_results
+from .results import read_results
 
 Change = Literal['better', 'worse', 'other']
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict
 
-from .ground_truth import CANNOT_TELL
+from ros2_llava_phi.assistant.answer import CANNOT_TELL
+
 from .marking import is_scored, said
 from .record import Record
 

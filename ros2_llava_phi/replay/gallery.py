@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ros2_llava_phi.bags.frames import recorded_frames
+
 from .asking import Asking, Decoded
-from .frames import recorded_frames
 from .marking import is_right, is_scored
 from .record import Record
 

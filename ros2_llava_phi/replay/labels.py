@@ -4,13 +4,14 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from typing import Any
 
-from ..assistant.question import Kind
-from .bag import BagError
-from .field_path import read_field
-from .frames import RecordedFrame
-from .message_types import MessageTypes
+from ros2_llava_phi.assistant.question import Kind
+from ros2_llava_phi.bags.field_path import read_field
+from ros2_llava_phi.bags.frames import RecordedFrame
+from ros2_llava_phi.bags.message_types import MessageTypes
+from ros2_llava_phi.bags.recording import Recording
+from ros2_llava_phi.errors import BagError
+
 from .questions import Labels, as_answer
-from .recording import Recording
 
 # Where the header of a message stands, if it has one.
 HEADER = 'header'

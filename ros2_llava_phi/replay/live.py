@@ -6,10 +6,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from ..assistant.question import Question
+from ros2_llava_phi.assistant.question import Question
+from ros2_llava_phi.bags.bag_reader import CameraMessage
+from ros2_llava_phi.bags.frames import RecordedFrame
+
 from .asking import Asking
-from .bag_reader import CameraMessage
-from .frames import RecordedFrame
 from .offline import refused
 from .record import Key, Live, Record
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-from ..benchmark.normalise import normalise
-from ..benchmark.soft_accuracy import soft_accuracy
-from .ground_truth import CANNOT_TELL
-from .possible import as_number
+from ros2_llava_phi.assistant.answer import CANNOT_TELL
+from ros2_llava_phi.scoring.normalise import normalise
+from ros2_llava_phi.scoring.possible import as_number
+from ros2_llava_phi.scoring.soft_accuracy import soft_accuracy
+
 from .record import Record
 
 # VQA's rule is about the answers of ten people (Antol et al. 2015).

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 
-from ..assistant.assistant import Assistant
-from ..assistant.question import QuestionError
+from ros2_llava_phi.assistant.assistant import Assistant
+from ros2_llava_phi.bags.frames import RecordedFrame
+from ros2_llava_phi.errors import BagError, QuestionError
+
 from .asking import Asking, Decoded
-from .bag import BagError
 from .blank import BlankPicture
-from .frames import RecordedFrame
 from .record import Key, Record, answered
 
 

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ros2_llava_phi.errors import ResultsError
+
 from .asking import Asking
 from .questions import QuestionsFile
-from .results import RESULTS_FILE, ResultsError, ResultsFile, read_results
+from .results import RESULTS_FILE, ResultsFile, read_results
 from .run_folder import RUN_FILE, describe_run, open_run, read_run
 from .summary import RecordingNotes
 
@@ -74,7 +76,8 @@ def _check_folder(askings: Sequence[Asking], out: Path, with_blank: bool) -> Non
 def _replay_one(
     bag: Path, questions: QuestionsFile, choice: ModelChoice, folder: Path, with_blank: bool
 ) -> RecordingNotes:
-    from ..assistant.load import load_assistant
+    from ros2_llava_phi.assistant.load import load_assistant
+
     from .replay import open_recordings, run_offline
 
     assistant = load_assistant(choice.model, choice.engine, choice.device, choice.precision)

@@ -5,10 +5,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from ..assistant.question import Kind, Question
-from ..model.config import Number, StrictSettings
-from .field_path import parse_field_path
-from .possible import is_possible
+from ros2_llava_phi.assistant.question import Kind, Question
+from ros2_llava_phi.bags.field_path import parse_field_path
+from ros2_llava_phi.files.settings import Number, StrictSettings
+from ros2_llava_phi.scoring.possible import is_possible
 
 KINDS = {
     'text': Kind.FREE_TEXT,
@@ -22,10 +22,6 @@ EXPECTED = {
     Kind.CHOICE: 'use one of its choices, or `cannot tell`',
     Kind.NUMBER: 'use a number, or `cannot tell`',
 }
-
-
-class QuestionsError(ValueError):
-    """A questions file that cannot be used; the text names file, question and field."""
 
 
 def as_answer(value: Any) -> Any:

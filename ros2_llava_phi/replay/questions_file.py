@@ -5,11 +5,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ..model.config import shown
-from ..training.data.conversation import DataError
-from ..training.data.csv_file import csv_records
-from ..yaml_file import YamlError, read_yaml
-from .questions import QuestionsError, QuestionsFile
+from ros2_llava_phi.datasets.csv_file import csv_records
+from ros2_llava_phi.errors import DataError, FileError, QuestionsFileError
+from ros2_llava_phi.files.settings import shown
+from ros2_llava_phi.files.yaml_file import read_yaml
+
+from .questions import QuestionsFile
 
 # The columns of a CSV file, and where each belongs in a question; `|` parts several values.
 COLUMNS = {
@@ -32,17 +33,19 @@ LISTS = ('choices', 'at_s', 'at_stamps_ns', 'answers')
 
 
 def read_questions(path: Path) -> QuestionsFile:
-    """Read a questions file; raises QuestionsError that names file, question and field."""
+    """Read a questions file; raises QuestionsFileError that names file, question and field."""
     if path.suffix.lower() == '.csv':
         return _checked(path, {'questions': _csv_questions(path)})
     try:
         content = read_yaml(path)
-    except YamlError as error:
-        raise QuestionsError(str(error)) from error
+    except FileError as error:
+        raise QuestionsFileError(str(error)) from error
     if isinstance(content, list):
         content = {'questions': content}
     if not isinstance(content, dict):
-        raise QuestionsError(f'{path} holds no questions; it must have `questions:` and a list')
+        raise QuestionsFileError(
+            f'{path} holds no questions; it must have `questions:` and a list'
+        )
     return _checked(path, content)
 
 
@@ -50,12 +53,12 @@ def _checked(path: Path, content: dict[str, Any]) -> QuestionsFile:
     try:
         file = QuestionsFile.model_validate(content)
     except ValidationError as error:
-        raise QuestionsError(f'{path}: {_problem(error)}') from error
+        raise QuestionsFileError(f'{path}: {_problem(error)}') from error
     if file.ground_truth is not None:
         try:
             beside = path.resolve().parent / file.ground_truth.expanduser()
         except RuntimeError as error:
-            raise QuestionsError(
+            raise QuestionsFileError(
                 f'{path}: field ground_truth: nobody has the home in {file.ground_truth}; '
                 "give a path from this file's folder, or a whole one"
             ) from error
@@ -85,13 +88,13 @@ def _csv_questions(path: Path) -> list[dict[str, Any]]:
     try:
         rows = list(csv_records(path, ('question',)))
     except DataError as error:
-        raise QuestionsError(str(error)) from error
+        raise QuestionsFileError(str(error)) from error
     questions = []
     for place, row in rows:
         if not isinstance(row, dict):
-            raise QuestionsError(f'{path}, {place}: {row.reason}')
+            raise QuestionsFileError(f'{path}, {place}: {row.reason}')
         if unknown := [name for name in row if name not in COLUMNS]:
-            raise QuestionsError(
+            raise QuestionsFileError(
                 f'{path}, line 1: there is no column {unknown[0]!r}; columns: {", ".join(COLUMNS)}'
             )
         questions.append(_nested(row))

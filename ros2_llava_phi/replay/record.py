@@ -4,8 +4,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from ..assistant.answer import Answer
-from ..assistant.question import Kind
+from ros2_llava_phi.assistant.answer import Answer
+from ros2_llava_phi.assistant.question import Kind
+
 from .questions import KIND_NAMES
 
 # Recording, camera, the frame's place, and the question's place in its file.

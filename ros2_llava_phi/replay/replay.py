@@ -3,20 +3,22 @@
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from ..assistant.answer import ModelIdentity
-from ..assistant.assistant import Assistant
+from ros2_llava_phi.assistant.answer import ModelIdentity
+from ros2_llava_phi.assistant.assistant import Assistant
+from ros2_llava_phi.bags.frames import RecordedFrame
+from ros2_llava_phi.bags.recording import Recording
+from ros2_llava_phi.errors import ResultsError
+
 from .asking import Asking
 from .blank import BlankPicture
 from .comparison import compare
-from .frames import RecordedFrame
 from .gallery import gallery
 from .live import Robot, replay_live
 from .offline import replay_offline
 from .questions import QuestionsFile
 from .record import Key, Record
-from .recording import Recording
 from .report import REPORT_FILE, report
-from .results import RESULTS_FILE, ResultsError, ResultsFile, read_results
+from .results import RESULTS_FILE, ResultsFile, read_results
 from .run_folder import Run, describe_run, environment, open_run, read_run, write_whole
 from .summary import SUMMARY_FILE, RecordingNotes, Summary, summarise
 from .watch import Watch
@@ -26,10 +28,6 @@ OnFrame = Callable[[str, float], None]
 See = Callable[[RecordedFrame, list[int]], None]
 # Records in the groups in which they are written: whole, or not at all.
 Records = Callable[[Asking, set[Key], See], Iterator[list[Record]]]
-
-
-class NothingAskedError(ValueError):
-    """No question fits any frame; the text says so."""
 
 
 def open_recordings(bags: Sequence[Path], questions: QuestionsFile) -> list[Asking]:
@@ -121,12 +119,12 @@ def conclude(
     """
     Score what is in a run's folder, and write summary.json and report.html.
 
-    Raises ResultsError and NothingAskedError.
+    Raises ResultsError and ResultsError.
     """
     records = read_results(out / RESULTS_FILE)
     if not records:
         reasons = ' '.join(note for each in notes for note in each.notes)
-        raise NothingAskedError(f'no question fits any frame. {reasons}')
+        raise ResultsError(f'no question fits any frame. {reasons}')
     comparison = None
     if baseline is not None:
         comparison = compare(str(baseline), read_results(baseline), records)

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..templates import templates_in
+from ros2_llava_phi.files.templates import templates_in
+
 from .charts import latency_chart, milliseconds, reliability_chart, risk_coverage_chart
 from .gallery import Mistake
 from .headline import headline, why_not_compared

@@ -7,15 +7,13 @@ from types import TracebackType
 
 from pydantic import ValidationError
 
-from ..json_lines import open_for_me, whole_lines
-from ..model.config import first_problem
+from ros2_llava_phi.errors import ResultsError
+from ros2_llava_phi.files.json_lines import open_for_me, whole_lines
+from ros2_llava_phi.files.settings import first_problem
+
 from .record import Key, Record
 
 RESULTS_FILE = 'results.jsonl'
-
-
-class ResultsError(ValueError):
-    """Results that cannot be read or written; the text says why."""
 
 
 def read_results(path: Path) -> list[Record]:

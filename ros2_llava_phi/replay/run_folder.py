@@ -8,11 +8,12 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from .. import __version__
-from ..assistant.answer import ModelIdentity
+from ros2_llava_phi import __version__
+from ros2_llava_phi.assistant.answer import ModelIdentity
+from ros2_llava_phi.errors import ResultsError
+
 from .asking import Asking
 from .questions import QuestionsFile
-from .results import ResultsError
 
 RUN_FILE = 'run.json'
 

@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from .frame_choice import FrameChoice
-from .frames import RecordedFrame
+from ros2_llava_phi.bags.frames import RecordedFrame
+from ros2_llava_phi.imaging.frame_choice import FrameChoice
+
 from .questions import When
 
 Picture = Callable[[], NDArray[np.uint8] | None]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from .confidence_scores import (
+from ros2_llava_phi.scoring.confidence import (
     Bin,
     area_under_risk_coverage,
     brier_score,
@@ -14,20 +14,14 @@ from .confidence_scores import (
     reliability,
     risk_coverage,
 )
-from .flips import Flips, count_flips
-from .latency import Latency, latency
-from .marking import (
-    exact_match,
-    is_right,
-    is_scored,
-    right_when_blank,
-    said,
-    score,
-)
-from .possible import as_number
-from .proportion import Proportion, proportion
+from ros2_llava_phi.scoring.flips import Flips, count_flips
+from ros2_llava_phi.scoring.latency import Latency, latency
+from ros2_llava_phi.scoring.possible import as_number
+from ros2_llava_phi.scoring.proportion import Proportion, proportion
+from ros2_llava_phi.scoring.yes_no import YesNoScores, yes_no_scores
+
+from .marking import exact_match, is_right, is_scored, right_when_blank, said, score
 from .record import Record
-from .yes_no_scores import YesNoScores, yes_no_scores
 
 CLOSED = ('yes_no', 'choice')
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from markupsafe import Markup, escape
 
-from .ground_truth import CANNOT_TELL
+from ros2_llava_phi.assistant.answer import CANNOT_TELL
+
 from .timeline import Lane, Stretch
 
 WIDTH, NAMES, RIGHT = 1040, 236, 12

@@ -1,10 +1,11 @@
 """What is true of a frame: from the questions file, a ground-truth file, or a topic's labels."""
 
-from .frames import RecordedFrame
-from .ground_truth import GroundTruth, read_ground_truth
+from ros2_llava_phi.bags.frames import RecordedFrame
+from ros2_llava_phi.bags.ground_truth import GroundTruth, read_ground_truth
+from ros2_llava_phi.bags.recording import Recording
+
 from .labels import LabelTrack
 from .questions import QuestionsFile
-from .recording import Recording
 
 
 class Truths:

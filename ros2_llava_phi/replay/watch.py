@@ -3,9 +3,10 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from .frames import RecordedFrame
+from ros2_llava_phi.bags.frames import RecordedFrame
+from ros2_llava_phi.bags.recording import Recording
+
 from .questions import AskedQuestion
-from .recording import Recording
 from .summary import RecordingNotes
 
 # A clock may be set back by less without anybody noticing.

@@ -1,0 +1,1 @@
+"""Asking a running node, and playing a recording to it."""

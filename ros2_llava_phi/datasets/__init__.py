@@ -1,0 +1,1 @@
+"""Published data sets and sheets of one's own, each format parsed once."""

@@ -1,0 +1,51 @@
+"""Pictures out of videos and record files: written once as JPEG, beside the data."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from ros2_llava_phi.bags.video import Video, open_video
+from ros2_llava_phi.errors import VideoError
+
+from .files import write_whole
+from .record import RecordError
+
+# Below the folder of the pictures.
+FOLDER = 'frames'
+JPEG_QUALITY = 95
+
+
+def clip_pictures(
+    video: Path, folder: Path, start_s: float, end_s: float, count: int
+) -> list[Path]:
+    """
+    Return pictures of a stretch of a video, evenly spread, each in the middle of its part.
+
+    They are written below frames/ of the folder, unless they are there from an earlier run.
+
+    Raises RecordError if the video is missing, cannot be read, or is too short.
+    """
+    times_s = [start_s + (place + 0.5) * (end_s - start_s) / count for place in range(count)]
+    paths = [folder / FOLDER / video.stem / f'{round(1000 * each)}ms.jpg' for each in times_s]
+    if not all(path.is_file() for path in paths):
+        try:
+            _write_pictures(open_video(video), times_s, paths)
+        except VideoError as error:
+            raise RecordError('video: it cannot be read', str(error)) from error
+    return paths
+
+
+def write_once(path: Path, content: bytes) -> None:
+    """Write a file that other processes may be writing too; afterwards it is there, and whole."""
+    if path.is_file() and path.stat().st_size == len(content):
+        return
+    write_whole(path, content)
+
+
+def _write_pictures(video: Video, times_s: Sequence[float], paths: Sequence[Path]) -> None:
+    for picture, path in zip(video.pictures_at(times_s), paths, strict=True):
+        jpeg = io.BytesIO()
+        Image.fromarray(picture).save(jpeg, 'JPEG', quality=JPEG_QUALITY)
+        write_once(path, jpeg.getvalue())

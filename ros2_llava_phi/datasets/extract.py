@@ -1,0 +1,174 @@
+"""Make a data set of recordings: pictures, and a sheet with the questions to answer."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ros2_llava_phi.bags.bag_reader import CameraMessage, picture
+from ros2_llava_phi.bags.frames import recorded_frames
+from ros2_llava_phi.bags.recording import Recording
+from ros2_llava_phi.errors import BagError, DataError
+from ros2_llava_phi.files.new_folder import new_folder
+from ros2_llava_phi.imaging.frame_choice import FrameChoice
+
+from .sheet import Row, write_sheet
+
+FRAMES, SHEET = 'frames', 'questions.csv'
+JPEG_QUALITY = 95
+NO_QUESTION = (('', '', ''),)
+
+
+@dataclass
+class Extracted:
+    """
+    What became of the frames of the recordings.
+
+    kept, undecodable: how many, by topic. why: what the first that cannot be decoded has.
+    alike: those that looked like one that was kept, or had not changed enough.
+    losses: sentences about what could not be read of recordings that broke off or are damaged.
+    """
+
+    seen: int = 0
+    kept: Counter[str] = field(default_factory=Counter)
+    alike: int = 0
+    undecodable: Counter[str] = field(default_factory=Counter)
+    why: dict[str, str] = field(default_factory=dict)
+    losses: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """
+    How to make a data set of recordings.
+
+    topics: only these; all that carry pictures if there are none.
+    rate_hz: at most so many frames a second and camera; None for no limit.
+    change: the share of the picture, 0..1, that must have changed.
+    scene_s: cut recordings into scenes of so many seconds; None for a scene each.
+    questions: question, kind and choices of the rows of each frame.
+    suffix: '.jpg' or '.png'.
+    """
+
+    topics: Collection[str] = ()
+    rate_hz: float | None = None
+    change: float = 0.0
+    scene_s: float | None = None
+    questions: Sequence[tuple[str, str, str]] = NO_QUESTION
+    suffix: str = '.jpg'
+
+
+def extract(
+    bags: Sequence[Path],
+    out: Path,
+    how: Extraction,
+    seen: Callable[[], object] = lambda: None,
+) -> Extracted:
+    """
+    Write the frames of recordings into a new folder, with a questions sheet.
+
+    seen: called after each camera message.
+
+    Recordings that broke off or are damaged give what is readable of them. Raises BagError for
+    those that are missing, unreadable, or without pictures on the topics; the others are written
+    all the same. Raises DataError if there is no frame at all; nothing is written then.
+    """
+    result = Extracted()
+    rows: list[Row] = []
+    damages: list[BagError] = []
+    choices: dict[str, FrameChoice] = defaultdict(lambda: FrameChoice(how.rate_hz, how.change))
+    with new_folder(out) as folder:
+        for bag in bags:
+            try:
+                for message, scene, pixels in _chosen(bag, how, choices, result, seen):
+                    path = _path(message.topic, result.kept.total(), how.suffix)
+                    _write_picture(folder / path, pixels)
+                    result.kept[message.topic] += 1
+                    rows += _rows(path, message, scene, how.questions)
+            except BagError as error:
+                damages.append(error)
+        if not rows:
+            raise damages[0] if damages else DataError(_why_none(bags, result))
+        write_sheet(folder / SHEET, rows)
+    if damages:
+        problems = '; '.join(map(str, damages))
+        raise BagError(
+            f'{problems}; the {result.kept.total()} frames that could be read are in {out}'
+        )
+    return result
+
+
+def _chosen(
+    bag: Path,
+    how: Extraction,
+    choices: Mapping[str, FrameChoice],
+    result: Extracted,
+    seen: Callable[[], object],
+) -> Iterator[tuple[CameraMessage, str, NDArray[np.uint8]]]:
+    """Yield the frames to keep, each with its scene and its picture."""
+    recording = Recording(bag)
+    name = recording.name if bag.is_dir() else bag.stem
+    for frame in recorded_frames(recording, {each: each for each in _topics(recording, how)}):
+        message = frame.message
+        result.seen += 1
+        seen()
+        if not choices[message.topic].is_due(message.recorded_ns):
+            continue
+        try:
+            pixels = picture(message)
+        except BagError as error:
+            result.undecodable[message.topic] += 1
+            result.why.setdefault(message.topic, str(error))
+            continue
+        if choices[message.topic].is_new(pixels):
+            yield message, _scene(name, frame.at_s, how.scene_s), pixels
+        else:
+            result.alike += 1
+    result.losses += [f'{bag}: {loss}' for loss in recording.losses]
+
+
+def _topics(recording: Recording, how: Extraction) -> Collection[str]:
+    known = recording.image_topics()
+    for topic in how.topics:
+        if topic not in known:
+            raise BagError(
+                f'{recording.path} has no pictures on {topic!r}; it has them on {", ".join(known)}'
+            )
+    return how.topics or known
+
+
+def _scene(recording: str, at_s: float, scene_s: float | None) -> str:
+    if scene_s is None:
+        return recording
+    return f'{recording}-{int(max(0, at_s) / scene_s):04}'
+
+
+def _rows(
+    path: Path, message: CameraMessage, scene: str, questions: Sequence[tuple[str, str, str]]
+) -> Iterator[Row]:
+    seconds, rest_ns = divmod(message.stamp_ns, 10**9)
+    stamp = f'{seconds}.{rest_ns // 10**6:03}'
+    for asked in questions:
+        yield Row(path.as_posix(), scene, message.topic, stamp, *asked)
+
+
+def _path(topic: str, number: int, suffix: str) -> Path:
+    camera = re.sub(r'\W+', '_', topic).strip('_')
+    return Path(FRAMES, camera, f'{number:06}{suffix}')
+
+
+def _write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path, quality=JPEG_QUALITY)
+
+
+def _why_none(bags: Sequence[Path], result: Extracted) -> str:
+    names = ', '.join(str(bag) for bag in bags)
+    if reasons := [*result.why.values(), *result.losses]:
+        return f'{names}: no frame can be decoded; {"; ".join(reasons)}'
+    return f'{names}: there are no frames on the image topics'

@@ -1,0 +1,103 @@
+r"""
+NuScenes-QA (Qian et al., arXiv 2305.14836): short answers about nuScenes' key frames.
+
+    {"questions": [{"sample_token": "...", "question": "...", "answer": "no", "num_hop": 0,
+                    "template_type": "exist"}]}
+
+Which pictures a sample has, and which scene it is of, say nuScenes' own tables.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ros2_llava_phi.assistant.request import SHORT_ANSWER
+from ros2_llava_phi.errors import DataError
+from ros2_llava_phi.model.prompt import Turn
+
+from .conversation import Conversation, Sample
+from .drivelm import below_nuscenes
+from .files import kind_of, list_records, read_json
+from .record import Record, RecordError, samples
+from .views import CAMERAS, about_cameras
+
+
+class _Question(Record):
+    sample_token: str
+    question: str
+    answer: str
+    template_type: str = ''
+
+
+def read_nuscenes_qa(path: Path, pictures: Path) -> Iterator[Sample]:
+    """
+    Read a file of NuScenes-QA; a question is a conversation, about the six cameras.
+
+    Answers are single words, and the requests say so in LLaVA-1.5's words.
+
+    pictures: nuScenes' folder, with samples/ and tables such as v1.0-trainval/ in it. scene:
+    nuScenes' scene token. kind: template_type.
+
+    Raises DataError if the file or a table is missing or damaged.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise DataError(f'{path} holds {kind_of(content)}; NuScenes-QA has an object: questions')
+    scenes, files = _scenes(pictures), _files(pictures)
+
+    def convert(place: str, record: Any) -> Conversation:
+        asked = _Question.model_validate(record)
+        if asked.sample_token not in scenes:
+            raise RecordError("sample_token: nuScenes' tables do not have it", asked.sample_token)
+        names = files.get(asked.sample_token, {})
+        cameras = [camera for camera in CAMERAS if camera in names]
+        if not cameras:
+            raise RecordError('sample_token: it has no pictures', asked.sample_token)
+        request = about_cameras(cameras, f'{asked.question}\n{SHORT_ANSWER}')
+        return Conversation(
+            source=path.stem,
+            record=place,
+            scene=scenes[asked.sample_token],
+            pictures=tuple(below_nuscenes(pictures, names[camera]) for camera in cameras),
+            turns=(Turn(request, asked.answer),),
+            kind=asked.template_type,
+        )
+
+    return samples(path.stem, list_records(content.get('questions'), path), convert)
+
+
+def _scenes(folder: Path) -> dict[str, str]:
+    """Return the scene of each sample."""
+    scenes: dict[str, str] = {}
+    for path in _tables(folder, 'sample.json'):
+        for place, sample in list_records(read_json(path), path):
+            try:
+                scenes[str(sample['token'])] = str(sample['scene_token'])
+            except (KeyError, TypeError) as error:
+                raise DataError(f'{path}, {place}: it must have token, scene_token') from error
+    return scenes
+
+
+def _files(folder: Path) -> dict[str, dict[str, str]]:
+    """Return the file of each camera, by sample."""
+    files: dict[str, dict[str, str]] = {}
+
+    def keep(entry: dict[str, Any]) -> None:
+        # While reading: all of this table, of 2.6 million entries, would not fit into memory.
+        name = str(entry.get('filename'))
+        if entry.get('is_key_frame') and '/CAM_' in name:
+            camera = name.split('/')[-2]
+            files.setdefault(str(entry.get('sample_token')), {})[camera] = name
+
+    for path in _tables(folder, 'sample_data.json'):
+        read_json(path, object_hook=keep)
+    return files
+
+
+def _tables(folder: Path, name: str) -> list[Path]:
+    tables = sorted(folder.glob(f'v1.0-*/{name}'))
+    if not tables:
+        raise DataError(
+            f"{folder} has no v1.0-*/{name}; pictures must be nuScenes' folder, with its tables"
+        )
+    return tables

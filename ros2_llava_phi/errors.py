@@ -1,0 +1,99 @@
+"""
+Everything that this package raises on purpose; each says in a sentence what was wrong.
+
+    LlavaPhiError
+    ├── InputError              what somebody gave cannot be used; it says what would be right
+    │   ├── ModelError          a checkpoint, an export, plans, or what is to run them
+    │   ├── QuestionError       a question
+    │   ├── FrameError          a picture, or a camera's message
+    │   ├── BagError            a recording
+    │   │   └── VideoError      a video file
+    │   ├── QuestionsFileError  a file of questions about recordings
+    │   ├── DataError           a data set, a benchmark's files, a file of truths
+    │   ├── TrainingError       a training's recipe, or its run
+    │   ├── ResultsError        the results of a replay
+    │   ├── ParameterError      a parameter of the node, or an argument of its launch file
+    │   └── FileError           a file that cannot be read or written, whatever it holds
+    ├── OutOfTimeError          the time was up before there was an answer
+    ├── ClientError             a node, or what plays to it, is not there or does not listen
+    │   └── NoResponseError     it did not respond in time
+    └── ComputeError            what runs the network failed
+        ├── NumericsError       NaN or infinity
+        └── DeviceError         CUDA
+"""
+
+
+class LlavaPhiError(Exception):
+    """The root of all errors of this package."""
+
+
+class InputError(LlavaPhiError, ValueError):
+    """What was given cannot be used; the text says what, why, and what would be right."""
+
+
+class ModelError(InputError):
+    """A model that cannot be used; the text says what is wrong with it, in one line."""
+
+
+class QuestionError(InputError):
+    """A question that cannot be asked; the text says why, and what would be right."""
+
+
+class FrameError(InputError):
+    """What cannot be made a picture; the text says why, and what would be right."""
+
+
+class BagError(InputError):
+    """A recording that cannot be read or written; the text says why, and what would be right."""
+
+
+class VideoError(BagError):
+    """A video that cannot be read; the text says why."""
+
+
+class QuestionsFileError(InputError):
+    """A questions file that cannot be used; the text names file, question and field."""
+
+
+class DataError(InputError):
+    """Data that cannot be used; one line that says where, what, and what is right."""
+
+
+class TrainingError(InputError):
+    """A training that cannot start or go on; one line that says why, and what would be right."""
+
+
+class ResultsError(InputError):
+    """Results that cannot be read or written; the text says why."""
+
+
+class ParameterError(InputError):
+    """A parameter that cannot be; the text says which and why, and what would be right."""
+
+
+class FileError(InputError):
+    """A file or folder that cannot be read or written; one line that says where and why."""
+
+
+class OutOfTimeError(LlavaPhiError):
+    """The time ran out before there was an answer."""
+
+
+class ClientError(LlavaPhiError):
+    """A process that is not there, or does not do its part; the text says which, and why."""
+
+
+class NoResponseError(ClientError, TimeoutError):
+    """The node did not respond in time; the text says what was waited for."""
+
+
+class ComputeError(LlavaPhiError, RuntimeError):
+    """What runs the network failed."""
+
+
+class NumericsError(ComputeError):
+    """The network computed something that is no number; the text names the layer."""
+
+
+class DeviceError(ComputeError):
+    """CUDA could not do what it was asked for; the text names the call and CUDA's reason."""

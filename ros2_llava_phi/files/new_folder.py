@@ -1,0 +1,105 @@
+"""A folder that is written whole, or not at all."""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ros2_llava_phi.errors import FileError
+
+# In a folder while it is written, and locked: what is found unlocked was left by a killed process.
+UNFINISHED = '.unfinished'
+# In that, what moves to its place and its marks: what of it has arrived is not whole yet.
+MOVING = '.moving'
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """
+    Yield a folder to write into, what is in which comes to stand in `out` once it is whole.
+
+    What was written last arrives last, so that what says that all is there is not there before.
+    On any exception within, nothing of it stays. What a killed process left unfinished is removed
+    first, and nothing that others may have put there.
+
+    Raises FileError if `out` is not empty or cannot be written, then, too, or if another process
+    is writing it.
+    """
+    unfinished, mine, lock = out / UNFINISHED, list[Path](), None
+    try:
+        check_new(out)
+        mine = [place for place in (unfinished, out, *out.parents) if not place.exists()]
+        unfinished.mkdir(parents=True, exist_ok=True)
+        lock = os.open(unfinished, os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            mine = []  # All that is there is the other's.
+            raise FileError(f'{out} is being written by another process') from error
+        check_new(out)  # again: whoever had it locked may have finished it
+        mine = [unfinished, *mine]
+        _remove([*_arrived(out), *unfinished.iterdir()])
+        yield unfinished
+        _move(unfinished, out)
+    # An interrupt, too, which may come before anything is locked.
+    except BaseException as error:
+        if unfinished in mine:
+            with suppress(OSError):
+                _remove([*_arrived(out), *unfinished.iterdir()])
+        _remove_empty(mine)
+        if isinstance(error, OSError):
+            # NumPy says only how many bytes it could not write.
+            reason = error.strerror or f'{error}; is the disk full?'
+            raise FileError(f'{out} cannot be written: {reason}') from error
+        raise
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def check_new(out: Path) -> None:
+    """Raise FileError if `out` is a file, or holds more than what a killed process left there."""
+    if out.exists() and not out.is_dir():
+        raise FileError(f'{out} is a file; give a new folder')
+    if out.is_dir() and set(out.iterdir()) - {out / UNFINISHED, *_arrived(out)}:
+        raise FileError(f'{out} is not empty; give a new folder')
+
+
+def _move(unfinished: Path, out: Path) -> None:
+    paths = sorted(unfinished.iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    moving = unfinished / MOVING
+    moving.write_text(json.dumps({path.name: _mark(path) for path in paths}))
+    for path in paths:
+        path.rename(out / path.name)
+    moving.unlink()
+    unfinished.rmdir()
+
+
+def _arrived(out: Path) -> list[Path]:
+    """Return what stands in `out` of a move that has not come to its end."""
+    try:
+        moving = json.loads((out / UNFINISHED / MOVING).read_bytes())
+    except (OSError, ValueError):  # no move has begun
+        return []
+    return [path for path in out.iterdir() if moving.get(path.name) == _mark(path)]
+
+
+def _mark(path: Path) -> list[int]:
+    """Return what a rename keeps, and another file of the same name has not."""
+    status = path.lstat()
+    return [status.st_ino, status.st_size, status.st_mtime_ns]
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    """Remove folders, innermost first, in which nobody else has put anything."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()

@@ -1,0 +1,1 @@
+"""From cameras' messages and picture files to RGB."""

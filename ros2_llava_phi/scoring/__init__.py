@@ -1,0 +1,1 @@
+"""What is right, and how sure that is."""

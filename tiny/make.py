@@ -1,0 +1,240 @@
+"""
+Make `llava-phi-tiny` from nothing: scenes, tokenizer, three stages of training, scores, card.
+
+    tower     the vision tower alone predicts what each patch shows
+    align     projector and decoder learn to caption, and a common space of patches and words
+    instruct  everything learns to answer questions, and goes on with what it learned before
+
+LLaVA-Phi starts from a finished CLIP and a finished Phi-2; here both start from random weights,
+so the tower gets a stage of its own and the decoder learns along with the projector. Run again
+after an interruption, it goes on where it was.
+"""
+
+import shutil
+from collections.abc import Iterator
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import torch
+import typer
+from numpy.typing import NDArray
+from rich.console import Console
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from ros2_llava_phi.assistant.answer import CANNOT_TELL
+from ros2_llava_phi.assistant.load import EXPORT_FOLDER, load_assistant
+from ros2_llava_phi.assistant.request import request_text
+from ros2_llava_phi.engine.export import export
+from ros2_llava_phi.model.checkpoint import open_checkpoint
+from ros2_llava_phi.model.config import ModelConfig, TextConfig, VisionConfig, write_config
+from ros2_llava_phi.model.network import DecoderLayer, LlavaPhi, VisionLayer, VisionTower
+from ros2_llava_phi.model.prompt import BEFORE_PICTURE, after_picture, answer_text
+from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE, encode
+from ros2_llava_phi.model.weights import save_network
+from ros2_llava_phi.training.packing import answer_loss, pack
+
+from .evaluate import calibrate, evaluate, print_scores
+from .grounding import attribute_words, word_loss
+from .loop import Stage, run_stage
+from .model_card import SCORES_FILE, write_card
+from .recording import write_recording
+from .scene_shards import SceneShards, batch_rows, draw, make_shards, question_of
+from .scenes import ATTRIBUTES
+from .tokenizer import train_tokenizer
+from .tower import patch_loss, position_waves, rare_weights
+
+DATA = Path(str(files('ros2_llava_phi'))) / 'data'
+Rows = NDArray[np.int64]
+
+SEED = 1
+TRAINING_SCENES = 30_000
+SCENES_PER_SHARD = 500
+TOKENIZER_SCENES = 1_500
+QUESTIONS_PER_PICTURE = 10
+CALIBRATION_SCENES = 300
+EVALUATION_SCENES = 800
+TOKENS = 768
+MADE = (
+    'Trained from random weights, as `make tiny` does it: the tower on what each patch shows,\n'
+    'then projector and decoder on captions, then everything on questions.'
+)
+
+CONFIG = ModelConfig(
+    vision=VisionConfig(
+        image_size=144, patch_size=12, hidden_size=192, intermediate_size=768, layers=5, heads=3
+    ),
+    text=TextConfig(
+        vocab_size=TOKENS + 8,  # as Phi-2 has spare rows, for <image> and padding
+        hidden_size=192,
+        intermediate_size=768,
+        layers=5,
+        heads=3,
+        rotary_dim=32,
+        context_length=512,
+        eos_token_id=0,
+    ),
+    abstain_text=CANNOT_TELL,
+)
+
+TOWER = Stage('tower', 700, 64, {'vision_tower': 3e-3, 'head': 3e-3})
+ALIGN = Stage('align', 150, 32, {'projector': 3e-3, 'decoder': 3e-3})
+INSTRUCT = Stage(
+    'instruct',
+    2000,
+    32,
+    {'vision_tower': 1e-3, 'head': 1e-3, 'projector': 3e-3, 'decoder': 3e-3},
+)
+# Weight in the loss, beside the captions or answers, of what patches show and of its words.
+PATCH_WEIGHT = 4.0
+POSITION_STRENGTH = 0.7
+
+
+class Pupil(nn.Module):
+    """The network's parts, and a linear head that reads off the tower what a patch shows."""
+
+    def __init__(self, network: LlavaPhi, attributes: int) -> None:
+        """Take the parts of a network, and put a head on its tower."""
+        super().__init__()
+        self.vision_tower = network.vision_tower
+        self.projector = network.projector
+        self.decoder = network.decoder
+        self.head = nn.Linear(network.config.vision.hidden_size, attributes)
+
+
+def make_tiny(work: Path, out: Path, recording: Path) -> None:
+    """
+    Train the model with its work files below `work`, and write the model folder `out`.
+
+    The packaged recording goes to the folder `recording`, its ground truth beside it. All of it
+    is meant to take under two hours on two cores.
+    """
+    torch.manual_seed(SEED)
+    write_recording(recording, recording.with_name(f'{recording.name}_ground_truth.json'))
+    tokenizer = _tokenizer(work)
+    paths = make_shards(
+        work / 'scenes',
+        TRAINING_SCENES,
+        SEED,
+        CONFIG.vision.image_size,
+        CONFIG.vision.grid,
+        tokenizer,
+        SCENES_PER_SHARD,
+    )
+    device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    network = LlavaPhi(CONFIG)
+    initialise(network)
+    _train(network.to(device), SceneShards(paths, device), tokenizer, work)
+    save_network(network, out, torch.float16)
+    tokenizer.save(str(out / TOKENIZER_FILE))
+    temperature = calibrate(load_assistant(str(out), 'torch'), CALIBRATION_SCENES)
+    write_config(CONFIG.model_copy(update={'temperature': temperature}), out)
+    finish(out, MADE)
+
+
+def finish(folder: Path, made: str) -> None:
+    """Export a trained model beside its checkpoint, evaluate both, and write scores and card."""
+    export_folder = folder / EXPORT_FOLDER
+    shutil.rmtree(export_folder, ignore_errors=True)
+    export(open_checkpoint(folder), export_folder, folder.name, 'int8')
+    scores, exported = (
+        evaluate(load_assistant(str(folder), engine), EVALUATION_SCENES)
+        for engine in ('torch', 'onnxruntime')
+    )
+    print_scores(scores, Console())
+    print_scores(exported, Console())
+    (folder / SCORES_FILE).write_text(scores.model_dump_json(indent=2) + '\n')
+    write_card(folder, made, scores, exported)
+
+
+def initialise(network: nn.Module) -> None:
+    """
+    Draw a small network's weights.
+
+    Keys start out equal to queries, so that tokens attend to what resembles them, and patches to
+    those nearby.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=0.7 * module.in_features**-0.5)
+            nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Embedding):
+            nn.init.normal_(module.weight, std=0.1)
+    for module in network.modules():
+        if isinstance(module, DecoderLayer | VisionLayer):
+            module.k_proj.load_state_dict(module.q_proj.state_dict())
+        elif isinstance(module, VisionTower):
+            waves = position_waves(module.config.grid, module.config.hidden_size)
+            module.position_embedding.weight.data[1:] = POSITION_STRENGTH * waves
+
+
+def _tokenizer(work: Path) -> Tokenizer:
+    path = work / TOKENIZER_FILE
+    if not path.exists():
+        work.mkdir(parents=True, exist_ok=True)
+        train_tokenizer(_texts(), TOKENS).save(str(path))
+    tokenizer: Tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.encode_special_tokens = True
+    return tokenizer
+
+
+def _texts() -> Iterator[str]:
+    for index in range(TOKENIZER_SCENES):
+        drawn = draw(SEED, index, 'train', CONFIG.vision.grid)
+        yield answer_text(drawn.caption)
+        for example in drawn.examples:
+            request = request_text(question_of(example))
+            yield after_picture(request) + answer_text(example.answer)
+
+
+def _train(network: LlavaPhi, shards: SceneShards, tokenizer: Tokenizer, work: Path) -> None:
+    """Train a network through all stages; their progress and results are kept below `work`."""
+    device = next(network.parameters()).device
+    pupil = Pupil(network, len(ATTRIBUTES)).to(device)
+    before_picture = encode(tokenizer, BEFORE_PICTURE)
+    words, fits = (tensor.to(device) for tensor in attribute_words(tokenizer))
+    weights = rare_weights(shards.targets(np.arange(min(2000, len(shards)))))
+
+    def grounding(picture: Tensor, targets: Tensor) -> Tensor:
+        wanted = (targets @ fits).clamp(max=1)
+        return PATCH_WEIGHT * word_loss(picture, pupil.decoder.embed_tokens(words), wanted)
+
+    def tower_loss(rows: Rows) -> Tensor:
+        features = pupil.vision_tower(shards.pixels(rows))
+        return patch_loss(pupil.head(features), shards.targets(rows), weights)
+
+    def caption_loss(rows: Rows) -> Tensor:
+        picture = network.encode(shards.pixels(rows))
+        asked = pack([[shards.caption(row)] for row in rows.tolist()]).to(device)
+        captions = answer_loss(pupil.decoder, before_picture, picture, asked)
+        return captions + grounding(picture, shards.targets(rows))
+
+    def instruct_loss(rows: Rows) -> Tensor:
+        features = pupil.vision_tower(shards.pixels(rows))
+        rng = np.random.default_rng([SEED, *rows.tolist()])
+        asked = [shards.questions(row, QUESTIONS_PER_PICTURE, rng) for row in rows.tolist()]
+        picture = pupil.projector(features)
+        batch = pack(asked).to(device)
+        answers = answer_loss(pupil.decoder, before_picture, picture, batch)
+        targets = shards.targets(rows)
+        patches = patch_loss(pupil.head(features), targets, weights)
+        return answers + PATCH_WEIGHT * patches + grounding(picture, targets)
+
+    for stage, loss in ((TOWER, tower_loss), (ALIGN, caption_loss), (INSTRUCT, instruct_loss)):
+        batches = partial(batch_rows, len(shards), stage.batch_size, SEED)
+        run_stage(stage, pupil, batches, loss, work)
+
+
+def main(
+    work: Path = Path('build/tiny'),
+    out: Path = DATA / 'llava-phi-tiny',
+    recording: Path = DATA / 'drive',
+) -> None:
+    """Regenerate the data and train the small model from scratch, or go on where it stopped."""
+    make_tiny(work, out, recording)
+
+
+if __name__ == '__main__':
+    typer.run(main)
