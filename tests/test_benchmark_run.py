@@ -9,9 +9,9 @@ from benchmark_data import MAKERS, dump
 from PIL import Image
 
 from ros2_llava_phi.assistant.load import load_assistant
-from ros2_llava_phi.benchmark import run as running
-from ros2_llava_phi.benchmark.answers_file import Answered
+from ros2_llava_phi.benchmark import benchmark_run as running
 from ros2_llava_phi.benchmark.benchmark import Item
+from ros2_llava_phi.benchmark.benchmark_run import Answered
 from ros2_llava_phi.benchmark.benchmarks import BENCHMARKS
 from ros2_llava_phi.cli import main as cli
 

@@ -9,9 +9,9 @@ import pytest
 from benchmark_data import CAR, MAKERS, SAID, SIGN, dump, dump_lines
 
 from ros2_llava_phi.benchmark.benchmarks import BENCHMARKS
-from ros2_llava_phi.benchmark.files import find_file
+from ros2_llava_phi.benchmark.mmbench import write_workbook
 from ros2_llava_phi.benchmark.mme import SUBTASKS
-from ros2_llava_phi.benchmark.workbook import write_workbook
+from ros2_llava_phi.benchmark.official_files import find_file
 from ros2_llava_phi.errors import DataError
 
 REAL = Path(__file__).parents[2] / 'shared' / 'data' / 'formats'

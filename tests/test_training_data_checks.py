@@ -10,8 +10,7 @@ from rich.console import Console
 from training_records import picture, said, write_json
 
 from ros2_llava_phi.datasets import check
-from ros2_llava_phi.datasets.data_set import DataSet, Format, read_data_set
-from ros2_llava_phi.datasets.licence import TERMS, check_licences
+from ros2_llava_phi.datasets.data_set import TERMS, DataSet, Format, check_licences, read_data_set
 from ros2_llava_phi.datasets.picture import load_picture
 from ros2_llava_phi.errors import DataError
 

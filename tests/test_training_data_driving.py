@@ -8,8 +8,8 @@ from training_records import as_text, conversations, dropped, write_json
 
 from ros2_llava_phi.datasets.drivelm import read_drivelm
 from ros2_llava_phi.datasets.lingoqa import read_lingoqa
+from ros2_llava_phi.datasets.nuscenes import CAMERAS
 from ros2_llava_phi.datasets.nuscenes_qa import read_nuscenes_qa
-from ros2_llava_phi.datasets.views import CAMERAS
 from ros2_llava_phi.errors import DataError
 
 SIX = {camera: f'../nuscenes/samples/{camera}/1.jpg' for camera in reversed(CAMERAS)}

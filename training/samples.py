@@ -14,8 +14,7 @@ from tokenizers import Tokenizer
 
 from ros2_llava_phi.datasets.check import dropped_table
 from ros2_llava_phi.datasets.conversation import Dropped
-from ros2_llava_phi.datasets.data_set import read_data_set
-from ros2_llava_phi.datasets.licence import check_licences
+from ros2_llava_phi.datasets.data_set import check_licences, read_data_set
 from ros2_llava_phi.errors import TrainingError
 from ros2_llava_phi.model.config import ModelConfig
 

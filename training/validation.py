@@ -22,8 +22,7 @@ from ros2_llava_phi.assistant.assistant import never
 from ros2_llava_phi.assistant.number_tokens import NumberTokens
 from ros2_llava_phi.assistant.reply import Prompted, Reply, choose, read_number, write_text
 from ros2_llava_phi.assistant.steps import Steps, run_alone
-from ros2_llava_phi.datasets.choices import choices_in, plain, says_yes_or_no
-from ros2_llava_phi.datasets.conversation import Conversation
+from ros2_llava_phi.datasets.conversation import Conversation, choices_in, plain, says_yes_or_no
 from ros2_llava_phi.datasets.picture import load_picture
 from ros2_llava_phi.engine.engine import AnyEngine, Floats
 from ros2_llava_phi.engine.torch_engine import TorchEngine

@@ -8,20 +8,20 @@ be asked about, none counts.
 
 import csv
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, StrictInt, StrictStr, TypeAdapter
 
 from ros2_llava_phi.errors import DataError
 from ros2_llava_phi.scoring.option_matching import matched_option
 
-from .benchmark import LONG, OPTION_LETTER, Benchmark, Item
-from .files import by_id, check_same_ids, find_file, read_json_lines
-from .scores import Metric, Scores
-from .workbook import read_workbook, write_workbook
+from .benchmark import LONG, OPTION_LETTER, Benchmark, Item, Metric, Scores
+from .official_files import by_id, check_same_ids, find_file, read_json_lines
 
+MISSING = "openpyxl is missing: MMBench's workbooks need `pip install '.[benchmark]'`"
 LETTERS = 'ABCD'
 COLUMNS = ('index', 'question', 'image', 'A', 'B')
 # What LLaVA-1.5 leaves out of a submission, and where it puts the predictions.
@@ -199,6 +199,52 @@ def _answers(predictions: Path) -> dict[int, str]:
         # The official tool reads an empty cell as the word nan.
         answers[row['index']] = 'nan' if not text or text in EMPTY else text
     return answers
+
+
+def write_workbook(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a sheet with names above its columns; raises DataError without openpyxl."""
+    try:
+        from openpyxl import Workbook
+    except ModuleNotFoundError as error:
+        raise DataError(MISSING) from error
+    book = Workbook(write_only=True)
+    sheet = book.create_sheet('Sheet1')
+    sheet.append(list(columns))
+    for row in rows:
+        sheet.append([_storable(cell) for cell in row])
+    book.save(path)
+
+
+def read_workbook(path: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
+    """
+    Return the rows of the first sheet by the names of its columns.
+
+    Raises DataError if it is no workbook or lacks one of these columns.
+    """
+    try:
+        from openpyxl import load_workbook
+    except ModuleNotFoundError as error:
+        raise DataError(MISSING) from error
+    if not path.is_file():
+        raise DataError(f'there is no file {path}')
+    try:
+        book = load_workbook(path, read_only=True, data_only=True)
+        names, *rows = book.worksheets[0].iter_rows(values_only=True)
+    except Exception as error:
+        # What the library raises depends on which byte is wrong.
+        raise DataError(f'{path} is no workbook with a row of names: {error}') from None
+    for name in columns:
+        if name not in names:
+            raise DataError(f'{path} has no column {name!r}')
+    filled = (row for row in rows if any(cell is not None for cell in row))
+    return [dict(zip(map(str, names), row, strict=False)) for row in filled]
+
+
+def _storable(cell: Any) -> Any:
+    """Return a cell without the control characters that a workbook cannot hold."""
+    if not isinstance(cell, str):
+        return cell
+    return ''.join(letter for letter in cell if letter >= ' ' or letter in '\t\n\r')
 
 
 MMBENCH = Benchmark('mmbench', 'MMBench', read, write, score)

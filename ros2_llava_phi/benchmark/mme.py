@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ros2_llava_phi.assistant.request import SHORT_ANSWER
 from ros2_llava_phi.errors import DataError
 
-from .benchmark import SHORT_ANSWER, Benchmark, Item
-from .files import checked_path, read_lines
-from .scores import Metric, Scores
+from .benchmark import Benchmark, Item, Metric, Scores
+from .official_files import checked_path, read_lines
 
 PARTS = {
     'Perception': (

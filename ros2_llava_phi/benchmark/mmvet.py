@@ -12,9 +12,8 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BaseModel, Field, StrictStr, TypeAdapter
 
-from .benchmark import LONG, Benchmark, Item
-from .files import PathWithin, Text, check_same_ids, read_json, write_json
-from .scores import Metric, Scores
+from .benchmark import LONG, Benchmark, Item, Metric, Scores
+from .official_files import PathWithin, Text, check_same_ids, read_json, write_json
 
 JUDGE = (
     'the judge is outside: give the predictions to mm-vet_evaluator.py of MM-Vet, and the '

@@ -11,11 +11,11 @@ from typing import Literal
 
 from pydantic import BaseModel, StrictStr, TypeAdapter
 
+from ros2_llava_phi.assistant.request import SHORT_ANSWER
 from ros2_llava_phi.errors import DataError
 
-from .benchmark import SHORT_ANSWER, Benchmark, Item
-from .files import PathWithin, Text, read_json_lines, write_json_lines
-from .scores import Metric, Scores
+from .benchmark import Benchmark, Item, Metric, Scores
+from .official_files import PathWithin, Text, read_json_lines, write_json_lines
 
 CATEGORIES = ('random', 'popular', 'adversarial')
 NO = ('No', 'not', 'no')

@@ -12,8 +12,8 @@ from pydantic import BaseModel, StrictInt, StrictStr, TypeAdapter
 
 from ros2_llava_phi.errors import DataError
 
-from .benchmark import LONG, OPTION_LETTER, Benchmark, Item
-from .files import (
+from .benchmark import LONG, OPTION_LETTER, Benchmark, Item, Metric, Scores
+from .official_files import (
     PathWithin,
     Text,
     by_id,
@@ -22,7 +22,6 @@ from .files import (
     read_json_lines,
     write_json_lines,
 )
-from .scores import Metric, Scores
 
 SPLIT = 'test'
 LETTERS = 'ABCDE'

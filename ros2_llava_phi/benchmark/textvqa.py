@@ -13,13 +13,21 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, StrictInt, StrictStr, TypeAdapter
 
+from ros2_llava_phi.assistant.request import SHORT_ANSWER
 from ros2_llava_phi.errors import DataError
 from ros2_llava_phi.scoring.normalise import normalise_for_submission
 from ros2_llava_phi.scoring.soft_accuracy import soft_accuracy
 
-from .benchmark import SHORT_ANSWER, Benchmark, Item
-from .files import PathWithin, Text, by_id, find_file, read_json, read_json_lines, write_json_lines
-from .scores import Metric, Scores
+from .benchmark import Benchmark, Item, Metric, Scores
+from .official_files import (
+    PathWithin,
+    Text,
+    by_id,
+    find_file,
+    read_json,
+    read_json_lines,
+    write_json_lines,
+)
 
 QUESTIONS, WORDS = 'TextVQA_*_val.json', 'TextVQA_Rosetta_OCR_*_val.json'
 OCR = 'Reference OCR token: '

@@ -12,6 +12,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, StrictStr, TypeAdapter
 
+from ros2_llava_phi.assistant.request import SHORT_ANSWER
 from ros2_llava_phi.scoring.normalise import (
     CONTRACTED,
     normalise,
@@ -21,9 +22,16 @@ from ros2_llava_phi.scoring.normalise import (
 )
 from ros2_llava_phi.scoring.soft_accuracy import percent, soft_accuracy
 
-from .benchmark import SHORT_ANSWER, Benchmark, Item
-from .files import PathWithin, Text, by_id, check_same_ids, find_file, read_json, write_json
-from .scores import Metric, Scores
+from .benchmark import Benchmark, Item, Metric, Scores
+from .official_files import (
+    PathWithin,
+    Text,
+    by_id,
+    check_same_ids,
+    find_file,
+    read_json,
+    write_json,
+)
 
 UNANSWERABLE = "When the provided information is insufficient, respond with 'Unanswerable'."
 # The official table was typed with curly apostrophes, but for these.

@@ -13,12 +13,12 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, Field, StrictInt, StrictStr, TypeAdapter
 
+from ros2_llava_phi.assistant.request import SHORT_ANSWER
 from ros2_llava_phi.scoring.normalise import normalise, normalise_for_submission, tidy
 from ros2_llava_phi.scoring.soft_accuracy import percent, soft_accuracy
 
-from .benchmark import SHORT_ANSWER, Benchmark, Item
-from .files import Text, by_id, check_same_ids, find_file, read_json, write_json
-from .scores import Metric, Scores
+from .benchmark import Benchmark, Item, Metric, Scores
+from .official_files import Text, by_id, check_same_ids, find_file, read_json, write_json
 
 QUESTIONS, ANNOTATIONS = '*OpenEnded*questions.json', '*annotations.json'
 

@@ -61,7 +61,7 @@ def benchmark(
         raise typer.BadParameter(f'There is no benchmark {names[0]!r}; benchmarks: {NAMES}.')
     if data is None:
         raise typer.BadParameter('--data is missing: the folder with the official files.')
-    from ros2_llava_phi.benchmark.files import check_folder
+    from ros2_llava_phi.benchmark.official_files import check_folder
 
     check_folder(data)
     chosen = BENCHMARKS[names[0]]
@@ -92,7 +92,7 @@ def _ask(
     part: tuple[int, int],
 ) -> Path | None:
     """Ask the questions of a part; return the predictions if those of all parts are there."""
-    from ros2_llava_phi.benchmark.run import ask_all
+    from ros2_llava_phi.benchmark.benchmark_run import ask_all
 
     from .progress import shown_progress
 
@@ -124,8 +124,8 @@ def _part(shard: str) -> tuple[int, int]:
 def _score(
     chosen: 'Benchmark', data: Path, predictions: Path, model: str, out: Path | None
 ) -> None:
-    from ros2_llava_phi.benchmark.files import make_folder
-    from ros2_llava_phi.benchmark.scores import write_scores
+    from ros2_llava_phi.benchmark.benchmark import write_scores
+    from ros2_llava_phi.benchmark.official_files import make_folder
 
     scores = chosen.score(data, predictions)
     width = max((len(each.name) for each in scores.metrics), default=0)
@@ -141,9 +141,9 @@ def _score(
 
 
 def _show_table(folders: list[Path], out: Path | None) -> None:
-    from ros2_llava_phi.benchmark.files import make_folder
-    from ros2_llava_phi.benchmark.scores import read_scores
-    from ros2_llava_phi.benchmark.table import as_html, as_markdown, result_table
+    from ros2_llava_phi.benchmark.benchmark import read_scores
+    from ros2_llava_phi.benchmark.benchmarks import as_html, as_markdown, result_table
+    from ros2_llava_phi.benchmark.official_files import make_folder
 
     table = result_table([read_scores(folder) for folder in folders])
     markdown = as_markdown(table)

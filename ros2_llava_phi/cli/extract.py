@@ -8,7 +8,7 @@ import typer
 from .finite import finite
 
 if TYPE_CHECKING:
-    from ros2_llava_phi.datasets.extract import Extracted
+    from ros2_llava_phi.datasets.extraction import Extracted
 
 
 def extract(
@@ -60,8 +60,8 @@ def extract(
     png: Annotated[bool, typer.Option('--png', help='Write PNG instead of JPEG.')] = False,
 ) -> None:
     """Take frames out of recordings, each only once, with a questions sheet to fill in."""
-    from ros2_llava_phi.datasets.extract import NO_QUESTION, SHEET, Extraction
-    from ros2_llava_phi.datasets.extract import extract as extract_frames
+    from ros2_llava_phi.datasets.extraction import NO_QUESTION, SHEET, Extraction
+    from ros2_llava_phi.datasets.extraction import extract as extract_frames
     from ros2_llava_phi.datasets.sheet import read_questions
 
     from .progress import shown_progress

@@ -14,12 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ros2_llava_phi.model.prompt import Turn
 
-from .clip import clip_pictures
-from .conversation import Conversation, Sample
-from .csv_file import csv_records
-from .files import Records
-from .record import RecordError, samples
-from .views import about_frames
+from .clips import about_frames, clip_pictures
+from .conversation import Conversation, Sample, samples
+from .records import RecordError, Records, csv_records
 
 FIELDS = ('start', 'end', 'action', 'justification')
 MOST_ANSWERS = 15

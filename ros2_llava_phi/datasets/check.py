@@ -11,7 +11,7 @@ from ros2_llava_phi.model.prompt import Mark
 
 from .conversation import Conversation, Dropped, Sample
 from .picture import picture_faults
-from .record import RecordError
+from .records import RecordError
 
 # Sixteen times what fits into 2048 positions: nothing that was meant to be one conversation.
 MOST_CHARACTERS = 131_072

@@ -1,5 +1,6 @@
-"""A data set, as a training file names it."""
+"""A data set, as a training file names it: what it holds, and under which terms."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -13,14 +14,13 @@ from ros2_llava_phi.files.settings import Number, StrictSettings
 
 from .bddx import read_bddx
 from .check import check
-from .choices import choices_in, says_yes_or_no
-from .conversation import Conversation, Dropped, Sample
+from .conversation import Conversation, Dropped, Sample, choices_in, says_yes_or_no
 from .drivelm import read_drivelm
-from .files import read_text
 from .lingoqa import read_lingoqa
 from .llava import read_llava
 from .nuscenes_qa import read_nuscenes_qa
 from .openeqa import read_openeqa
+from .records import read_text
 from .robovqa import read_robovqa
 from .sheet import read_sheet
 
@@ -36,6 +36,29 @@ class Format(str, Enum):
     BDDX = 'bddx'
     ROBOVQA = 'robovqa'
     OPENEQA = 'openeqa'
+
+
+NUSCENES = "nuScenes' pictures: its terms of use, not for commercial use."
+TERMS = {
+    Format.LLAVA: 'texts and pictures keep the terms of where they came from.',
+    Format.SHEET: 'recordings and answers of your own.',
+    Format.DRIVELM: f'texts: CC BY-NC-SA 4.0. {NUSCENES}',
+    Format.NUSCENES_QA: f'texts: CC BY-NC-SA 4.0, as derived from nuScenes. {NUSCENES}',
+    Format.LINGOQA: 'Wayve Dataset Licence Agreement for Non-Commercial Use: a model trained on '
+    'it must not be used to operate a vehicle or robot or to assist in that, nor for any '
+    'high-risk purpose, and must be published on an academic basis and free of charge. This work '
+    'was made using the Wayve LingoQA dataset and benchmark, provided by Wayve Technologies Ltd '
+    'under licence terms available at https://github.com/wayveai/LingoQA.',
+    Format.BDDX: "UC Regents' licence for education, research and non-profit; BDD's videos: its "
+    'own terms.',
+    Format.ROBOVQA: 'CC BY 4.0.',
+    Format.OPENEQA: 'texts: MIT. Pictures: the terms of ScanNet or HM3D, whichever they are of.',
+}
+# LLaVA's own texts are told by the names under which they are published, as
+# llava_v1_5_mix665k.json and llava_instruct_150k.json.
+LLAVAS_OWN = re.compile(r'llava_(v1_5|instruct)_')
+BY_GPT_4 = "GPT-4 wrote the texts of LLaVA's mixtures, and OpenAI's terms apply to them."
+RESEARCH_ONLY = (Format.LINGOQA,)
 
 
 class DataSet(StrictSettings):
@@ -103,6 +126,23 @@ def read_data_set(data_set: DataSet, checked: Callable[[], object] = lambda: Non
     return Records(conversations, dropped)
 
 
+def check_licences(sets: Iterable[DataSet], research_only: bool) -> list[str]:
+    """
+    Return a sentence on the terms of each data set, for the model card.
+
+    Raises DataError for a set that forbids what a robot's model is for, unless the result is for
+    research only.
+    """
+    sets = list(sets)
+    for each in sets:
+        if each.format in RESEARCH_ONLY and not research_only:
+            raise DataError(
+                f'{each.name}: the licence of {each.format.value} forbids using a model trained '
+                'on it to operate a vehicle or robot; set research_only if the result will not be'
+            )
+    return [f'{each.name} ({each.format.value}): {_terms(each)}' for each in sets]
+
+
 def _samples(data_set: DataSet, folder: Path) -> Iterator[Sample]:
     path, frames = data_set.path, data_set.frames
     match data_set.format:
@@ -147,3 +187,10 @@ def _lines(path: Path) -> set[str]:
 
 def _only(samples: Iterable[Sample], scenes: set[str]) -> Iterator[Sample]:
     return (each for each in samples if isinstance(each, Dropped) or each.scene in scenes)
+
+
+def _terms(data_set: DataSet) -> str:
+    terms = TERMS[data_set.format]
+    if data_set.format == Format.LLAVA and LLAVAS_OWN.match(data_set.path.name):
+        return f'{terms} {BY_GPT_4}'
+    return terms

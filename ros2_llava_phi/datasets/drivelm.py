@@ -9,7 +9,7 @@ object in that camera's picture of 1600 x 900 pixels. They stay in the text as t
 """
 
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field
@@ -17,10 +17,9 @@ from pydantic import Field
 from ros2_llava_phi.errors import DataError
 from ros2_llava_phi.model.prompt import Turn
 
-from .conversation import Conversation, Sample
-from .files import Records, kind_of, read_json
-from .record import Record, RecordError, samples
-from .views import CAMERAS, about_cameras
+from .conversation import Conversation, Sample, samples
+from .nuscenes import CAMERAS, about_cameras, below_nuscenes
+from .records import Record, RecordError, Records, kind_of, read_json
 
 STAGES = ('perception', 'prediction', 'planning', 'behavior')
 
@@ -62,13 +61,6 @@ def read_drivelm(path: Path, pictures: Path) -> Iterator[Sample]:
         )
 
     return samples(path.stem, _questions(path), convert)
-
-
-def below_nuscenes(folder: Path, name: str) -> Path:
-    """Return a picture's path below nuScenes' folder, whatever stands before samples/ in it."""
-    parts = PurePosixPath(name).parts
-    start = parts.index('samples') if 'samples' in parts else 0
-    return folder.joinpath(*parts[start:])
 
 
 def _questions(path: Path) -> Records:

@@ -12,10 +12,9 @@ from typing import Any
 from ros2_llava_phi.errors import DataError
 from ros2_llava_phi.model.prompt import Turn
 
-from .conversation import Conversation, Sample
-from .files import Records
-from .record import Record, RecordError, samples
-from .views import about_frames, evenly
+from .clips import about_frames, evenly
+from .conversation import Conversation, Sample, samples
+from .records import Record, RecordError, Records
 
 COLUMNS = ('segment_id', 'images', 'question', 'answer')
 

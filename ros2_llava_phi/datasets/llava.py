@@ -21,9 +21,8 @@ from pydantic import Field, field_validator
 
 from ros2_llava_phi.model.prompt import PICTURE_TEXT, Mark, Turn, turn
 
-from .conversation import Conversation, Sample
-from .files import json_records, write_whole
-from .record import Record, RecordError, samples
+from .conversation import Conversation, Sample, samples
+from .records import Record, RecordError, json_records, write_whole
 
 
 class _Message(Record):

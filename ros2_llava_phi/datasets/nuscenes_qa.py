@@ -15,11 +15,9 @@ from ros2_llava_phi.assistant.request import SHORT_ANSWER
 from ros2_llava_phi.errors import DataError
 from ros2_llava_phi.model.prompt import Turn
 
-from .conversation import Conversation, Sample
-from .drivelm import below_nuscenes
-from .files import kind_of, list_records, read_json
-from .record import Record, RecordError, samples
-from .views import CAMERAS, about_cameras
+from .conversation import Conversation, Sample, samples
+from .nuscenes import CAMERAS, about_cameras, below_nuscenes, camera_files, scenes_of_samples
+from .records import Record, RecordError, kind_of, list_records, read_json
 
 
 class _Question(Record):
@@ -43,7 +41,7 @@ def read_nuscenes_qa(path: Path, pictures: Path) -> Iterator[Sample]:
     content = read_json(path)
     if not isinstance(content, dict):
         raise DataError(f'{path} holds {kind_of(content)}; NuScenes-QA has an object: questions')
-    scenes, files = _scenes(pictures), _files(pictures)
+    scenes, files = scenes_of_samples(pictures), camera_files(pictures)
 
     def convert(place: str, record: Any) -> Conversation:
         asked = _Question.model_validate(record)
@@ -64,40 +62,3 @@ def read_nuscenes_qa(path: Path, pictures: Path) -> Iterator[Sample]:
         )
 
     return samples(path.stem, list_records(content.get('questions'), path), convert)
-
-
-def _scenes(folder: Path) -> dict[str, str]:
-    """Return the scene of each sample."""
-    scenes: dict[str, str] = {}
-    for path in _tables(folder, 'sample.json'):
-        for place, sample in list_records(read_json(path), path):
-            try:
-                scenes[str(sample['token'])] = str(sample['scene_token'])
-            except (KeyError, TypeError) as error:
-                raise DataError(f'{path}, {place}: it must have token, scene_token') from error
-    return scenes
-
-
-def _files(folder: Path) -> dict[str, dict[str, str]]:
-    """Return the file of each camera, by sample."""
-    files: dict[str, dict[str, str]] = {}
-
-    def keep(entry: dict[str, Any]) -> None:
-        # While reading: all of this table, of 2.6 million entries, would not fit into memory.
-        name = str(entry.get('filename'))
-        if entry.get('is_key_frame') and '/CAM_' in name:
-            camera = name.split('/')[-2]
-            files.setdefault(str(entry.get('sample_token')), {})[camera] = name
-
-    for path in _tables(folder, 'sample_data.json'):
-        read_json(path, object_hook=keep)
-    return files
-
-
-def _tables(folder: Path, name: str) -> list[Path]:
-    tables = sorted(folder.glob(f'v1.0-*/{name}'))
-    if not tables:
-        raise DataError(
-            f"{folder} has no v1.0-*/{name}; pictures must be nuScenes' folder, with its tables"
-        )
-    return tables

@@ -13,10 +13,9 @@ from typing import Any
 
 from ros2_llava_phi.model.prompt import Turn
 
-from .conversation import Conversation, Sample
-from .files import json_records
-from .record import Record, RecordError, samples
-from .views import about_frames, evenly
+from .clips import about_frames, evenly
+from .conversation import Conversation, Sample, samples
+from .records import Record, RecordError, json_records
 
 # hm3d-v0/000-hm3d-BFRyYbPCCPE, scannet-v0/002-scannet-scene0709_00: a walk's number, and the
 # place; ScanNet's last two digits tell scans of one place apart.

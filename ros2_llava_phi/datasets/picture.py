@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 
 from ros2_llava_phi.errors import DataError
 
-from .record import RecordError
+from .records import RecordError
 
 # Beyond any camera, and small enough (192 MiB as RGB) not to exhaust the memory.
 MOST_PIXELS = 64 * 2**20

@@ -15,12 +15,10 @@ from typing import Any
 from ros2_llava_phi.errors import DataError
 from ros2_llava_phi.model.prompt import Turn
 
-from .clip import FOLDER, write_once
-from .conversation import Conversation, Sample
-from .files import Records
-from .record import RecordError, samples
+from .clips import FOLDER, about_frames, evenly, write_once
+from .conversation import Conversation, Sample, samples
+from .records import RecordError, Records
 from .tfrecord import feature_lists, read_tfrecord
-from .views import about_frames, evenly
 
 TASK = re.compile(r'<task:?([:\w]*)>', re.IGNORECASE)
 TAG = re.compile(r'</?\w[:\w]*>')

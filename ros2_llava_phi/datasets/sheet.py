@@ -28,10 +28,8 @@ from ros2_llava_phi.assistant.request import request_text
 from ros2_llava_phi.errors import DataError, QuestionError
 from ros2_llava_phi.model.prompt import PICTURE_TEXT, turn
 
-from .conversation import Conversation, Sample
-from .csv_file import csv_records
-from .files import read_text
-from .record import RecordError, samples
+from .conversation import Conversation, Sample, samples
+from .records import RecordError, csv_records, read_text
 
 NEEDED = ('frame', 'question', 'answer')
 KINDS = {kind.name.lower(): kind for kind in Kind}

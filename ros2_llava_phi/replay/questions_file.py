@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ros2_llava_phi.datasets.csv_file import csv_records
+from ros2_llava_phi.datasets.records import csv_records
 from ros2_llava_phi.errors import DataError, FileError, QuestionsFileError
 from ros2_llava_phi.files.settings import shown
 from ros2_llava_phi.files.yaml_file import read_yaml

@@ -17,9 +17,16 @@ from ros2_llava_phi.errors import DataError
 from ros2_llava_phi.scoring.language import bleu, cider, rouge_l
 from ros2_llava_phi.scoring.ptb import tokenise
 
-from .benchmark import Benchmark, Item
-from .files import PathWithin, Text, by_id, check_same_ids, find_file, read_json, write_json
-from .scores import Metric, Scores
+from .benchmark import Benchmark, Item, Metric, Scores
+from .official_files import (
+    PathWithin,
+    Text,
+    by_id,
+    check_same_ids,
+    find_file,
+    read_json,
+    write_json,
+)
 
 STEPS = ('perception', 'prediction', 'planning', 'behavior')
 FRONT = 'CAM_FRONT'

@@ -14,11 +14,11 @@ from typing import Any
 
 from pydantic import BaseModel, StrictInt, TypeAdapter
 
+from ros2_llava_phi.assistant.request import SHORT_ANSWER
 from ros2_llava_phi.errors import DataError
 
-from .benchmark import SHORT_ANSWER, Benchmark, Item
-from .files import Text, checked_path, find_file, read_json, read_lines
-from .scores import Metric, Scores
+from .benchmark import Benchmark, Item, Metric, Scores
+from .official_files import Text, checked_path, find_file, read_json, read_lines
 
 QUESTIONS = 'NuScenes_*questions.json'
 CAMERA = 'CAM_FRONT'

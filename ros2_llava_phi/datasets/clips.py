@@ -1,20 +1,36 @@
-"""Pictures out of videos and record files: written once as JPEG, beside the data."""
+"""Pictures of videos: which to take, how they are written and asked about."""
 
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from PIL import Image
 
 from ros2_llava_phi.bags.video import Video, open_video
 from ros2_llava_phi.errors import VideoError
+from ros2_llava_phi.model.prompt import Mark, Piece
 
-from .files import write_whole
-from .record import RecordError
+from .records import RecordError, write_whole
 
 # Below the folder of the pictures.
 FOLDER = 'frames'
 JPEG_QUALITY = 95
+Item = TypeVar('Item')
+
+
+def evenly(items: list[Item], most: int) -> list[Item]:
+    """Return at most so many of the items, evenly spread from first to last; one is the middle."""
+    if len(items) <= most:
+        return items
+    if most == 1:
+        return [items[len(items) // 2]]
+    return [items[round(place * (len(items) - 1) / (most - 1))] for place in range(most)]
+
+
+def about_frames(count: int, question: str) -> tuple[Piece, ...]:
+    """Return a request about pictures that follow each other, a line for each, in their order."""
+    return (*(Mark.PICTURE, '\n') * (count - 1), Mark.PICTURE, f'\n{question}')
 
 
 def clip_pictures(

@@ -15,8 +15,8 @@ from pydantic import BaseModel, Field, StrictStr, TypeAdapter
 
 from ros2_llava_phi.errors import DataError
 
-from .benchmark import SHORT, Benchmark, Item
-from .files import (
+from .benchmark import SHORT, Benchmark, Item, Metric, Scores
+from .official_files import (
     PathWithin,
     Text,
     by_id,
@@ -26,7 +26,6 @@ from .files import (
     read_json,
     write_json,
 )
-from .scores import Metric, Scores
 
 QUESTIONS = 'open-eqa-*.json'
 JUDGE = (
