@@ -65,7 +65,7 @@ def test_a_black_picture_is_abstained_on(files: Path) -> None:
             ['a?'],
             'none.png',
             'small',
-            'none.png cannot be read (No such file or directory); name a',
+            'none.png cannot be read: there is no such file',
         ),
         (['--seconds', 'nan', 'a?'], 'scene.png', 'small', "'--seconds'"),
         (['--temperature', 'inf', 'a?'], 'scene.png', 'small', 'inf; it must be a finite number'),

@@ -13,8 +13,9 @@ import pytest
 from numpy.typing import NDArray
 
 from ros2_llava_phi.errors import FrameError
-from ros2_llava_phi.imaging import cv_bridge_seam
-from ros2_llava_phi.imaging.image_conversion import MOST_PIXELS, compressed_to_rgb, image_to_rgb
+from ros2_llava_phi.imaging import ros_cv_bridge
+from ros2_llava_phi.imaging.image_conversion import compressed_to_rgb, image_to_rgb
+from ros2_llava_phi.imaging.pictures import MOST_PIXELS
 from ros2_llava_phi.imaging.pixels import PACKED, SEMI_PLANAR
 
 WIDTH, HEIGHT = 8, 6
@@ -270,8 +271,8 @@ class Bridge:
 
 
 def use(monkeypatch: pytest.MonkeyPatch, bridge: Bridge, *encodings: str) -> None:
-    found = cv_bridge_seam.Bridge(bridge, frozenset(encodings))
-    monkeypatch.setattr(cv_bridge_seam, 'find_cv_bridge', lambda: found)
+    found = ros_cv_bridge.Bridge(bridge, frozenset(encodings))
+    monkeypatch.setattr(ros_cv_bridge, 'find_cv_bridge', lambda: found)
 
 
 def test_cv_bridge_gets_only_what_it_converts_rightly(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -326,9 +327,9 @@ def test_a_cv_bridge_is_used_only_for_what_it_is_right_about(
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv('PYTHONPATH', f'{tmp_path}:{":".join(sys.path)}')
     monkeypatch.delitem(sys.modules, 'cv_bridge', raising=False)
-    cv_bridge_seam.find_cv_bridge.cache_clear()
-    found = cv_bridge_seam.find_cv_bridge()
-    cv_bridge_seam.find_cv_bridge.cache_clear()
+    ros_cv_bridge.find_cv_bridge.cache_clear()
+    found = ros_cv_bridge.find_cv_bridge()
+    ros_cv_bridge.find_cv_bridge.cache_clear()
     sys.modules.pop('cv_bridge', None)
     if aborts:
         assert found is None
@@ -338,7 +339,7 @@ def test_a_cv_bridge_is_used_only_for_what_it_is_right_about(
 
 def test_a_working_cv_bridge_is_used() -> None:
     pytest.importorskip('cv_bridge')
-    found = cv_bridge_seam.find_cv_bridge()
+    found = ros_cv_bridge.find_cv_bridge()
     if found is None:
         pytest.skip('the cv_bridge of this machine does not work')
     assert {'rgb8', 'bgr8', 'mono8', 'bayer_rggb8'} <= found.encodings

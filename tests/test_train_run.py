@@ -40,7 +40,7 @@ from ros2_llava_phi.assistant.load import load_assistant
 from ros2_llava_phi.assistant.question import Kind, Question
 from ros2_llava_phi.datasets.conversation import Conversation
 from ros2_llava_phi.errors import DataError, ModelError, TrainingError
-from ros2_llava_phi.imaging.picture_file import read_picture
+from ros2_llava_phi.imaging.pictures import read_picture
 from ros2_llava_phi.model.assemble import assemble
 from ros2_llava_phi.model.checkpoint import load_network, open_checkpoint
 from ros2_llava_phi.model.config import read_config

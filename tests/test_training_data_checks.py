@@ -47,7 +47,7 @@ def data_set(folder: Path, records: list[object], **settings: object) -> DataSet
         ('nearly.jpg', 'damaged or cut off'),
         ('text.jpg', 'it is none of'),
         ('thermal.png', 'more than 8 bits'),
-        ('.', 'damaged or cut off'),
+        ('.', 'it is a folder'),
         ('../outside.jpg', 'outside the folder'),
         ('link.jpg', 'outside the folder'),
         ('away/outside.jpg', 'outside the folder'),

@@ -16,12 +16,12 @@ from ros2_llava_phi.assistant.answer import YES_NO
 from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.bags.bag import IMAGE, Storage, Transport
 from ros2_llava_phi.bags.bag_writer import write_bag
+from ros2_llava_phi.bags.frame_choice import FrameChoice
 from ros2_llava_phi.cli.main import main
 from ros2_llava_phi.datasets.llava import read_llava
 from ros2_llava_phi.datasets.picture import load_picture
 from ros2_llava_phi.datasets.sheet import read_questions, read_sheet
 from ros2_llava_phi.errors import DataError
-from ros2_llava_phi.imaging.frame_choice import FrameChoice
 
 SECOND = 10**9
 START_NS = 1_760_000_000 * SECOND

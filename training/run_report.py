@@ -1,15 +1,13 @@
 """A training as one HTML page that needs nothing beside itself."""
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
-
 from ros2_llava_phi.datasets.picture import load_picture
 from ros2_llava_phi.errors import DataError
 from ros2_llava_phi.files.templates import templates_in
+from ros2_llava_phi.imaging.pictures import jpeg_uri
 
 from .recipe import Recipe
 from .samples import Samples, share_with_loss
@@ -98,11 +96,7 @@ def _pictures(asked: Asked) -> list[str]:
     found = []
     for path in asked.pictures:
         try:
-            picture = load_picture(path)
+            found.append(jpeg_uri(load_picture(path), most_width=PICTURE_WIDTH))
         except DataError:
             continue
-        height = round(picture.shape[0] * PICTURE_WIDTH / picture.shape[1])
-        small = cv2.resize(picture, (PICTURE_WIDTH, height), interpolation=cv2.INTER_AREA)
-        _, jpeg = cv2.imencode('.jpg', cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
-        found.append(f'data:image/jpeg;base64,{base64.b64encode(jpeg.tobytes()).decode()}')
     return found

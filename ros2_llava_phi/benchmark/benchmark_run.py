@@ -1,9 +1,7 @@
 """Ask a model a benchmark's questions, and go on where a kill stopped it."""
 
 import base64
-import binascii
 import hashlib
-import io
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
@@ -11,16 +9,16 @@ from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from pydantic import StrictStr, TypeAdapter, ValidationError
 
 from ros2_llava_phi.assistant.assistant import Assistant
 from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.assistant.question import Question
 from ros2_llava_phi.assistant.view import View
-from ros2_llava_phi.errors import DataError, QuestionError
+from ros2_llava_phi.errors import DataError, FrameError, QuestionError
 from ros2_llava_phi.files.json_lines import open_for_me, whole_lines
 from ros2_llava_phi.files.settings import StrictSettings, first_problem
+from ros2_llava_phi.imaging.pictures import read_picture
 
 from .benchmark import Benchmark, Item
 from .official_files import make_folder, read_json
@@ -222,21 +220,8 @@ def _check_pictures(items: Sequence[Item]) -> None:
 
 def _picture(item: Item) -> NDArray[np.uint8]:
     try:
-        source = (
-            item.picture
-            if isinstance(item.picture, Path)
-            else io.BytesIO(base64.b64decode(item.picture, validate=False))
-        )
-        with Image.open(source) as picture:
-            return np.asarray(picture.convert('RGB'))
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        binascii.Error,
-        Image.DecompressionBombError,
-    ) as error:
-        named = item.picture if isinstance(item.picture, Path) else 'in base64'
-        raise DataError(
-            f'question {item.id!r}: the picture {named} cannot be read: {error}'
-        ) from error
+        if isinstance(item.picture, Path):
+            return read_picture(item.picture)
+        return read_picture(base64.b64decode(item.picture, validate=False))
+    except (FrameError, ValueError) as error:
+        raise DataError(f'question {item.id!r}: the picture {error}') from error

@@ -57,7 +57,7 @@ def ask(
     sampling = Sampling(temperature, top_p, seed) if temperature else None
     asked = Question(question, kind, allowed, max_tokens, sampling)
     from ros2_llava_phi.assistant.frame import Frame
-    from ros2_llava_phi.imaging.picture_file import read_picture
+    from ros2_llava_phi.imaging.pictures import read_picture
 
     from .progress import shown_progress
 

@@ -6,7 +6,7 @@ from ros2_llava_phi.assistant.question import Kind, Question
 from ros2_llava_phi.assistant.request import request_text
 from ros2_llava_phi.engine.calibration import LEAST_PROMPTS, Prompt
 from ros2_llava_phi.errors import ModelError, QuestionError
-from ros2_llava_phi.imaging.picture_file import read_picture
+from ros2_llava_phi.imaging.pictures import read_picture
 from ros2_llava_phi.model.config import ModelConfig
 from ros2_llava_phi.model.image import preprocess
 from ros2_llava_phi.model.prompt import after_picture
@@ -32,8 +32,8 @@ def folder_prompts(folder: Path, config: ModelConfig) -> list[Prompt]:
     The questions are those of questions.txt, one a line, or some about anything; they go around,
     and every other one asks for a single word.
 
-    Raises ModelError or QuestionError if there are too few pictures or no questions, OSError if a
-    file cannot be read.
+    Raises ModelError or QuestionError if there are too few pictures or no questions, FrameError
+    if a picture cannot be read.
     """
     if not folder.is_dir():
         raise ModelError(f'there is no folder {folder}; give one with pictures to calibrate with')

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ros2_llava_phi.bags.bag_reader import CameraMessage, picture
+from ros2_llava_phi.bags.frame_choice import FrameChoice
 from ros2_llava_phi.bags.frames import recorded_frames
 from ros2_llava_phi.bags.recording import Recording
 from ros2_llava_phi.errors import BagError, DataError
 from ros2_llava_phi.files.new_folder import new_folder
-from ros2_llava_phi.imaging.frame_choice import FrameChoice
 
 from .sheet import Row, write_sheet
 

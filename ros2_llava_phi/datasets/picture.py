@@ -1,24 +1,20 @@
 """Open the pictures of a data set, and find those that cannot be opened."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
-from ros2_llava_phi.errors import DataError
+from ros2_llava_phi.errors import DataError, FrameError
+from ros2_llava_phi.imaging.pictures import opened_picture, read_picture
 
 from .records import RecordError
 
-# Beyond any camera, and small enough (192 MiB as RGB) not to exhaust the memory.
-MOST_PIXELS = 64 * 2**20
 PORTION = 4096
-FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF')
 
 
 def load_picture(path: Path) -> NDArray[np.uint8]:
@@ -29,10 +25,9 @@ def load_picture(path: Path) -> NDArray[np.uint8]:
     more than 8 bits a channel.
     """
     try:
-        with _opened(path) as picture:
-            return np.asarray(picture.convert('RGB'))
-    except RecordError as error:
-        raise DataError(f'{path}: {error.reason} ({error.detail})') from error
+        return read_picture(path)
+    except FrameError as error:
+        raise DataError(str(error)) from error
 
 
 def picture_faults(
@@ -50,11 +45,13 @@ def picture_faults(
     def fault(path: Path) -> RecordError | None:
         try:
             _check_inside(path, inside)
-            with _opened(path) as picture:
+            with opened_picture(path) as picture:
                 picture.draft('RGB', (picture.width // 8, picture.height // 8))
                 picture.load()
         except RecordError as error:
             return error
+        except FrameError as error:
+            return RecordError(f'image: {error}', f'{path}: {error.__cause__ or error}')
         finally:
             checked()
         return None
@@ -77,23 +74,3 @@ def _check_inside(path: Path, folder: Path) -> None:
         raise RecordError('image: it is no path', f'{path!s:.200}: {error}') from error
     if not lies_inside:
         raise RecordError('image: it lies outside the folder of the pictures', str(path))
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    try:
-        with Image.open(path, formats=FORMATS) as picture:
-            if picture.width * picture.height > MOST_PIXELS:
-                raise RecordError(f'image: it has more than {MOST_PIXELS} pixels', str(path))
-            if picture.mode[0] in 'IF':  # which Pillow would cut off at white
-                raise RecordError('image: it has more than 8 bits a channel', str(path))
-            yield picture
-    except RecordError:
-        raise
-    except FileNotFoundError as error:
-        raise RecordError('image: there is no such file', str(path)) from error
-    except UnidentifiedImageError as error:
-        raise RecordError(f'image: it is none of {", ".join(FORMATS)}', str(path)) from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        # Pillow raises any of them for a damaged file.
-        raise RecordError('image: it is damaged or cut off', f'{path}: {error}') from error

@@ -1,16 +1,15 @@
 """The questions and answers as one HTML page that needs nothing beside itself."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 from llava_phi.msg import ModelInfo
 from numpy.typing import NDArray
 
 from ros2_llava_phi.assistant.question import Kind
 from ros2_llava_phi.files.templates import templates_in
+from ros2_llava_phi.imaging.pictures import jpeg_uri
 
 from .exchange import Exchange
 from .table import clock, stages
@@ -37,7 +36,7 @@ def write_report(
     [height, width, 3], RGB.
     """
     templates = templates_in(Path(__file__).parent)
-    sources = {key: data_uri(picture) for key, picture in pictures.items()}
+    sources = {key: jpeg_uri(picture) for key, picture in pictures.items()}
     page = templates.get_template('report.html.j2').render(
         exchanges=exchanges,
         sources=sources,
@@ -61,10 +60,3 @@ def tally(exchanges: Sequence[Exchange]) -> str:
         f'{len(exchanges)} questions: {len(exchanges) - refused - abstained} answered, '
         f'{abstained} abstained, {refused} refused; {sum(scored)} of {len(scored)} right'
     )
-
-
-def data_uri(picture: NDArray[np.uint8]) -> str:
-    """Return a picture as a JPEG inside a URI."""
-    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-    _, jpeg = cv2.imencode('.jpg', bgr, [cv2.IMWRITE_JPEG_QUALITY, 90])
-    return f'data:image/jpeg;base64,{base64.b64encode(jpeg.tobytes()).decode()}'

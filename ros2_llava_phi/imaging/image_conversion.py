@@ -11,11 +11,10 @@ from PIL import UnidentifiedImageError
 
 from ros2_llava_phi.errors import FrameError
 
-from . import cv_bridge_seam
+from . import ros_cv_bridge
+from .pictures import MOST_PIXELS
 from .pixels import PACKED, SEMI_PLANAR, PackedEncoding, SemiPlanarEncoding, packed_to_rgb
 
-# Beyond any camera, and small enough (192 MiB as RGB) for a message not to exhaust the memory.
-MOST_PIXELS = 64 * 2**20
 JPEG_START, JPEG_SCAN, JPEG_END = b'\xff\xd8\xff', b'\xff\xda', b'\xff\xd9'
 PNG_START = b'\x89PNG\r\n\x1a\n'
 
@@ -66,7 +65,7 @@ def image_to_rgb(message: ImageMessage) -> NDArray[np.uint8]:
     try:
         if isinstance(encoding, SemiPlanarEncoding):
             return encoding.convert(data, message.height, message.width, message.step)
-        rgb = cv_bridge_seam.to_rgb(message, encoding.channels * encoding.bits // 8)
+        rgb = ros_cv_bridge.to_rgb(message, encoding.channels * encoding.bits // 8)
         if rgb is not None:
             return rgb
         return packed_to_rgb(_packed_pixels(data, message, encoding), message.encoding)

@@ -21,7 +21,7 @@ from rclpy.task import Future
 
 from ros2_llava_phi.assistant.assistant import Assistant
 from ros2_llava_phi.errors import ModelError, ParameterError, QuestionError
-from ros2_llava_phi.imaging.cv_bridge_seam import find_cv_bridge
+from ros2_llava_phi.imaging.ros_cv_bridge import find_cv_bridge
 
 from .answering import Answering
 from .cameras import Camera

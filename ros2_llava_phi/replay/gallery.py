@@ -1,14 +1,10 @@
 """The worst mistakes, with the frames that they were made about."""
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
 from ros2_llava_phi.bags.frames import recorded_frames
+from ros2_llava_phi.imaging.pictures import jpeg_uri
 
 from .asking import Asking, Decoded
 from .marking import is_right, is_scored
@@ -54,19 +50,8 @@ def gallery(records: Sequence[Record], askings: Sequence[Asking]) -> list[Mistak
             key = asking.recording.name, frame.camera, frame.number
             image = Decoded(frame).image() if key in wanted else None
             if image is not None:
-                sources[key] = data_uri(image)
+                sources[key] = jpeg_uri(image, JPEG_QUALITY, WIDTH)
     return [Mistake(each, sources.get(_frame_key(each), '')) for each in chosen]
-
-
-def data_uri(image: NDArray[np.uint8]) -> str:
-    """Return a picture, made small, as a JPEG inside a URI."""
-    height, width = image.shape[:2]
-    if width > WIDTH:
-        size = WIDTH, max(1, round(height * WIDTH / width))
-        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    _, jpeg = cv2.imencode('.jpg', bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    return f'data:image/jpeg;base64,{base64.b64encode(jpeg.tobytes()).decode()}'
 
 
 def _frame_key(record: Record) -> tuple[str, str, int]:

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ros2_llava_phi.bags.frame_choice import FrameChoice
 from ros2_llava_phi.bags.frames import RecordedFrame
-from ros2_llava_phi.imaging.frame_choice import FrameChoice
 
 from .questions import When
 
