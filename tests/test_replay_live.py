@@ -2,6 +2,7 @@
 
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from ros2_llava_phi.assistant.question import Question
 from ros2_llava_phi.bags.bag import Storage
 from ros2_llava_phi.bags.bag_reader import CameraMessage, read_camera_messages
 from ros2_llava_phi.bags.bag_writer import write_bag
-from ros2_llava_phi.bags.pace import Pace
+from ros2_llava_phi.bags.pace import Pace, was_set_back
 from ros2_llava_phi.bags.recording import Recording
 from ros2_llava_phi.replay.asking import Asking
 from ros2_llava_phi.replay.live import replay_live
@@ -129,6 +130,20 @@ def short_drive(path: Path, seconds: float) -> Path:
     ]
     write_bag(path, Storage.SQLITE3, frames)
     return path
+
+
+def test_a_clock_that_is_late_goes_on_and_one_that_was_set_back_begins_anew() -> None:
+    times: list[int] = []
+    pace = Pace(times.append, 1000.0)
+    pace.wait_for(START_NS)
+    time.sleep(0.02)  # 20 s of the recording: who waits is late by more than the rule's second
+    pace.wait_for(START_NS + 10**9)
+    assert times[-1] >= START_NS + 19 * 10**9
+    assert times == sorted(times)
+    pace.wait_for(START_NS - 1)
+    assert START_NS - 1 <= times[-1] < START_NS + 10**9
+    assert was_set_back(START_NS - 1, START_NS + 10**9)
+    assert not was_set_back(START_NS, START_NS + 10**9)
 
 
 DRIVE_QUESTIONS = """

@@ -5,8 +5,13 @@ from collections.abc import Callable
 
 # The time is told so often while nothing else happens.
 CLOCK_PERIOD_S = 0.01
-# A clock that is set back by more begins anew.
+# Less than this is a correction, or messages that overtook each other.
 SET_BACK_NS = 10**9
+
+
+def was_set_back(time_ns: int, before_ns: int) -> bool:
+    """Return whether a clock was set back between two times that it told, `before_ns` first."""
+    return time_ns < before_ns - SET_BACK_NS
 
 
 class Pace:
@@ -21,6 +26,7 @@ class Pace:
         self._tell_time, self._rate = tell_time, rate
         self._start_ns: int | None = None
         self._started = 0.0
+        self._awaited_ns = 0
 
     def now_ns(self) -> int:
         """Return the recording's time."""
@@ -29,8 +35,9 @@ class Pace:
 
     def wait_for(self, time_ns: int) -> None:
         """Return when that time has come, and tell the time until then."""
-        if self._start_ns is None or time_ns < self.now_ns() - SET_BACK_NS * self._rate:
+        if self._start_ns is None or was_set_back(time_ns, self._awaited_ns):
             self._start_ns, self._started = time_ns, time.monotonic()
+        self._awaited_ns = time_ns
         while (left_ns := time_ns - self.now_ns()) > 0:
             self._tell_time(self.now_ns())
             time.sleep(min(CLOCK_PERIOD_S, left_ns / self._rate / 1e9))

@@ -20,13 +20,11 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage, Image
 
 from ros2_llava_phi.assistant.frame import Frame
+from ros2_llava_phi.bags.pace import was_set_back
 from ros2_llava_phi.errors import FrameError
 from ros2_llava_phi.imaging.image_conversion import compressed_to_rgb, image_to_rgb
 
 from .messages import NS
-
-# A clock that is this far behind what it said before was set back: a recording started over.
-CLOCK_STEP_NS = NS
 
 # A message begins with four bytes on how it is serialised; the header's stamp is its first field.
 STAMP_BYTES = 4 + 8
@@ -149,7 +147,7 @@ class Camera:
         """Return the newest frame, or None if there is none since the clock was last set back."""
         with self._lock:
             frame = self._newest
-            if frame is not None and self._now_ns() < frame.received_ns - CLOCK_STEP_NS:
+            if frame is not None and was_set_back(self._now_ns(), frame.received_ns):
                 # For good: the clock will come to its time again.
                 self._newest = frame = None
                 self._none_since = "the node's clock was set back"

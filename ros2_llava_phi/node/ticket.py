@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ros2_llava_phi.assistant.question import Kind
+from ros2_llava_phi.bags.pace import was_set_back
 
-from .cameras import CLOCK_STEP_NS
 from .messages import AskedFor, answered, refused
 from .refusal import Reason, RefusalError
 
@@ -46,8 +46,9 @@ class Ticket:
     @property
     def overdue(self) -> bool:
         """Return whether the time-out passed, or the clock was set back to before the request."""
-        since = self._now_ns() - self._received_ns
-        return since >= self.asked.timeout_ns or since < -CLOCK_STEP_NS
+        now_ns = self._now_ns()
+        late = now_ns - self._received_ns >= self.asked.timeout_ns
+        return late or was_set_back(now_ns, self._received_ns)
 
     @property
     def hopeless(self) -> bool:

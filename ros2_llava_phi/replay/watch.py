@@ -4,13 +4,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from ros2_llava_phi.bags.frames import RecordedFrame
+from ros2_llava_phi.bags.pace import was_set_back
 from ros2_llava_phi.bags.recording import Recording
 
 from .questions import AskedQuestion
 from .summary import RecordingNotes
-
-# A clock may be set back by less without anybody noticing.
-SET_BACK_NS = 10**6
 
 
 class Watch:
@@ -36,7 +34,7 @@ class Watch:
         if not stamp_ns:
             self._unstamped[camera] += 1
             return
-        self._set_back[camera] += stamp_ns < self._newest.get(camera, 0) - SET_BACK_NS
+        self._set_back[camera] += was_set_back(stamp_ns, self._newest.get(camera, 0))
         self._newest[camera] = stamp_ns
 
     def notes(self, questions: Sequence[AskedQuestion]) -> RecordingNotes:
