@@ -32,7 +32,7 @@ from tqdm import tqdm
 
 from ros2_llava_phi.assistant.assistant import Assistant
 from ros2_llava_phi.assistant.frame import Frame
-from ros2_llava_phi.assistant.load import find_model, load_assistant
+from ros2_llava_phi.assistant.load import find_model, load
 from ros2_llava_phi.engine.torch_engine import TorchEngine
 from ros2_llava_phi.files.settings import Settings
 from ros2_llava_phi.model.checkpoint import load_network
@@ -173,7 +173,7 @@ def time_encoders(networks: Sequence[LlavaPhi]) -> list[float]:
 def measure(folders: dict[str, Path], exam: Exam) -> list[Measured]:
     """Time the models' encoders, and ask each model, with the right pictures and with others."""
     networks = [load_network(folder) for folder in folders.values()]
-    assistants = [load_assistant(str(folder), 'torch') for folder in folders.values()]
+    assistants = [load(str(folder), 'torch') for folder in folders.values()]
     return [
         Measured(
             name=name,

@@ -13,8 +13,8 @@ from PIL import Image
 from transformers import AutoProcessor, LlavaForConditionalGeneration
 
 from ros2_llava_phi.assistant.frame import Frame
-from ros2_llava_phi.assistant.load import find_checkpoint, load_assistant
-from ros2_llava_phi.assistant.request import request_text
+from ros2_llava_phi.assistant.load import find_checkpoint, load
+from ros2_llava_phi.assistant.question import request_text
 from ros2_llava_phi.bags.recording import Recording
 from ros2_llava_phi.model.checkpoint import load_network, open_checkpoint
 from ros2_llava_phi.model.convert import convert
@@ -66,7 +66,7 @@ def questions(every_s: float) -> QuestionsFile:
 
 def ours(asking: Asking, model: str, engine: str) -> tuple[int, float]:
     """Return how many answers the replay gives, and in how many seconds."""
-    assistant = load_assistant(model, engine)
+    assistant = load(model, engine)
     assistant.look(Frame(first_picture(asking)))
     start = time.perf_counter()
     count = sum(len(records) for records in replay_offline(asking, assistant))

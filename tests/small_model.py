@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ros2_llava_phi.assistant.question import Kind, Question
-from ros2_llava_phi.assistant.request import request_text
+from ros2_llava_phi.assistant.question import Kind, Question, request_text
 from ros2_llava_phi.engine.engine import Floats
 from ros2_llava_phi.model.config import ModelConfig, TextConfig, VisionConfig
 from ros2_llava_phi.model.network import LlavaPhi

@@ -14,7 +14,7 @@ from ros2_llava_phi.assistant.answer import Answer, CutShort, Timings
 from ros2_llava_phi.assistant.assistant import Assistant
 from ros2_llava_phi.assistant.closed_answers import softmax
 from ros2_llava_phi.assistant.frame import Frame
-from ros2_llava_phi.assistant.load import load_assistant
+from ros2_llava_phi.assistant.load import load
 from ros2_llava_phi.assistant.question import Kind, Question, parse_kind
 from ros2_llava_phi.assistant.steps import Steps
 from ros2_llava_phi.errors import ModelError, OutOfTimeError, QuestionError
@@ -24,7 +24,7 @@ from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE, encode
 
 @pytest.fixture(scope='module')
 def assistant(tmp_path_factory: pytest.TempPathFactory) -> Assistant:
-    return load_assistant(str(make_model(tmp_path_factory.mktemp('model') / 'small')))
+    return load(str(make_model(tmp_path_factory.mktemp('model') / 'small')))
 
 
 def picture(seed: int = 0) -> Frame:
@@ -162,7 +162,7 @@ def test_a_context_without_room_for_a_question_is_refused(tmp_path: Path) -> Non
         config = CONFIG.model_copy(update={'text': text})
         folder = random_model(tmp_path / 'model', config)
         bytewise.save(str(folder / TOKENIZER_FILE))
-        return load_assistant(str(folder))
+        return load(str(folder))
 
     bytes_alone = {text: i for i, text in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
     bytewise = Tokenizer(models.BPE(vocab=bytes_alone, merges=[]))

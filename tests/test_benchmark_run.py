@@ -8,7 +8,7 @@ import pytest
 from benchmark_data import MAKERS, dump
 from PIL import Image
 
-from ros2_llava_phi.assistant.load import load_assistant
+from ros2_llava_phi.assistant.load import load
 from ros2_llava_phi.benchmark import benchmark_run as running
 from ros2_llava_phi.benchmark.benchmark import Item
 from ros2_llava_phi.benchmark.benchmark_run import Answered
@@ -104,7 +104,7 @@ def test_a_black_picture_and_a_long_question_are_asked_all_the_same(tmp_path: Pa
     questions['questions'][2]['question'] = 'far ' * 2000
     dump(path, questions)
     items = BENCHMARKS['vqav2'].read(data)
-    assistant = load_assistant('llava-phi-tiny')
+    assistant = load('llava-phi-tiny')
     answers = running.ask_all(BENCHMARKS['vqav2'], items, assistant, tmp_path / 'out')
     assert answers['70'].fits
     assert not answers['72'].fits

@@ -9,7 +9,7 @@ from test_assistant import picture
 
 from ros2_llava_phi.assistant.answer import Answer
 from ros2_llava_phi.assistant.assistant import Assistant
-from ros2_llava_phi.assistant.load import load_assistant
+from ros2_llava_phi.assistant.load import load
 from ros2_llava_phi.assistant.question import Kind, Question, Sampling
 from ros2_llava_phi.engine.branches import Branches, Layout, in_a_row
 from ros2_llava_phi.engine.engine import AnyEngine, Floats
@@ -27,9 +27,9 @@ def assistant(
     folder = tmp_path_factory.mktemp(request.param)
     model = random_model(folder / 'model', ROOMY)
     if request.param == 'torch':
-        return load_assistant(str(model), 'torch')
+        return load(str(model), 'torch')
     export(open_checkpoint(model), folder / 'export', 'small', request.param)
-    return load_assistant(str(folder / 'export'))
+    return load(str(folder / 'export'))
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from small_model import make_model, small_network
 
-from ros2_llava_phi.assistant.load import load_assistant
+from ros2_llava_phi.assistant.load import load
 from ros2_llava_phi.errors import ModelError
 from ros2_llava_phi.model.checkpoint import load_network
 from ros2_llava_phi.model.config import CONFIG_FILE
@@ -56,7 +56,7 @@ def test_damaged_files_are_named(tmp_path: Path, name: str, damage: str) -> None
     if damage != 'missing':
         path.write_bytes({'empty': b'', 'truncated': content[:-9], 'garbage': b'\x80K'}[damage])
     with pytest.raises(ModelError, match=name) as error:
-        load_assistant(str(tmp_path))
+        load(str(tmp_path))
     assert '\n' not in str(error.value)
 
 
@@ -77,12 +77,12 @@ def test_bad_settings_are_named(tmp_path: Path, field: str, value: object, messa
     settings['text'][field] = value
     path.write_text(json.dumps(settings))
     with pytest.raises(ModelError, match=message) as error:
-        load_assistant(str(tmp_path))
+        load(str(tmp_path))
     assert '\n' not in str(error.value)
 
 
 def test_unknown_model_and_engine(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match='no model folder'):
-        load_assistant('no-such-model')
+        load('no-such-model')
     with pytest.raises(ModelError, match="no engine 'abacus'; engines: auto, onnxruntime, tens"):
-        load_assistant(str(make_model(tmp_path)), engine='abacus')
+        load(str(make_model(tmp_path)), engine='abacus')

@@ -13,8 +13,7 @@ from tokenizers import Tokenizer
 from ros2_llava_phi.assistant.answer import CutShort, ModelIdentity
 from ros2_llava_phi.assistant.assistant import Assistant
 from ros2_llava_phi.assistant.frame import Frame
-from ros2_llava_phi.assistant.question import Kind, Question, Sampling
-from ros2_llava_phi.assistant.request import request_text
+from ros2_llava_phi.assistant.question import Kind, Question, Sampling, request_text
 from ros2_llava_phi.engine.branches import Layout
 from ros2_llava_phi.engine.engine import Floats, likeliest
 from ros2_llava_phi.engine.torch_engine import TorchEngine

@@ -11,7 +11,7 @@ from test_tensorrt import EVEN, assert_as_close
 from test_tensorrt_engine import runs
 
 from ros2_llava_phi.assistant.frame import Frame
-from ros2_llava_phi.assistant.load import load_assistant
+from ros2_llava_phi.assistant.load import load
 from ros2_llava_phi.assistant.question import Kind, Question
 from ros2_llava_phi.engine.export import export
 from ros2_llava_phi.engine.golden import GOLDEN, check
@@ -57,7 +57,7 @@ def test_an_assistant_answers_from_plans(plans: Path, model: Path) -> None:
     asked = Question('Is there a car?', Kind.YES_NO)
     ours, theirs = (
         assistant.ask(assistant.look(Frame(image)), asked)
-        for assistant in (load_assistant(str(plans)), load_assistant(str(model), 'torch'))
+        for assistant in (load(str(plans)), load(str(model), 'torch'))
     )
     assert ours.model.engine == 'tensorrt'
     assert ours.probabilities == pytest.approx(theirs.probabilities, abs=0.2)

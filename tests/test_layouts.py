@@ -22,7 +22,7 @@ from torch import Tensor
 from transformers import AutoProcessor, LlavaForConditionalGeneration
 
 from ros2_llava_phi.assistant.frame import Frame
-from ros2_llava_phi.assistant.load import load_assistant
+from ros2_llava_phi.assistant.load import load
 from ros2_llava_phi.assistant.question import Question
 from ros2_llava_phi.errors import FileError, ModelError
 from ros2_llava_phi.model.checkpoint import load_network, open_checkpoint
@@ -368,7 +368,7 @@ def test_conversions_change_no_number(tmp_path: Path, way: list[str]) -> None:
     question = Question('What is there?', max_tokens=8)
     answers = [
         assistant.ask(assistant.look(picture()), question)
-        for assistant in (load_assistant(str(start)), load_assistant(str(folder)))
+        for assistant in (load(str(start)), load(str(folder)))
     ]
     assert answers[0].text == answers[1].text
     assert answers[0].confidence == answers[1].confidence
@@ -387,7 +387,7 @@ def test_transformers_answers_as_we_do(tmp_path: Path) -> None:
     inputs = processor(images=Image.fromarray(frame.image), text=prompt, return_tensors='pt')
     out_tokens = model.generate(**inputs, max_new_tokens=12, do_sample=False)
     theirs = processor.decode(out_tokens[0, inputs['input_ids'].shape[1] :], True)
-    assistant = load_assistant(str(start))
+    assistant = load(str(start))
     ours = assistant.ask(assistant.look(frame), question)
     assert ours.answer_tokens == 12
     assert ours.text == theirs.strip()

@@ -14,7 +14,7 @@ from small_model import CONFIG, make_model, pixels, random_model
 
 from ros2_llava_phi.assistant.assistant import Assistant
 from ros2_llava_phi.assistant.frame import Frame
-from ros2_llava_phi.assistant.load import EXPORT_FOLDER, find_model, load_assistant
+from ros2_llava_phi.assistant.load import EXPORT_FOLDER, find_model, load
 from ros2_llava_phi.engine.engine import AnyEngine, Floats
 from ros2_llava_phi.engine.export import export
 from ros2_llava_phi.engine.exported import MANIFEST, Manifest, files_of, read_manifest
@@ -282,10 +282,10 @@ def test_what_is_damaged_is_not_loaded(good: Path, tmp_path: Path) -> None:
         damaged[len(damaged) // 2] ^= 1
         (folder / name).write_bytes(damaged)
         with pytest.raises(ModelError, match=f'{name} is damaged'):
-            load_assistant(str(folder))
+            load(str(folder))
         (folder / name).unlink()
         with pytest.raises(ModelError, match=f'{name} is missing; export again'):
-            load_assistant(str(folder))
+            load(str(folder))
 
 
 @pytest.mark.parametrize(
@@ -305,7 +305,7 @@ def test_a_wrong_manifest_is_refused(
     manifest = json.loads((folder / MANIFEST).read_text())
     (folder / MANIFEST).write_text(json.dumps(manifest | change))
     with pytest.raises(ModelError, match=says):
-        load_assistant(str(folder))
+        load(str(folder))
 
 
 def altered(good: Path, out: Path, **settings: object) -> Path:
@@ -340,7 +340,7 @@ def test_settings_that_do_not_fit_the_graphs_are_refused(
     good: Path, tmp_path: Path, settings: dict[str, object], says: str
 ) -> None:
     with pytest.raises(ModelError, match=says):
-        load_assistant(str(altered(good, tmp_path / 'model', **settings)))
+        load(str(altered(good, tmp_path / 'model', **settings)))
 
 
 @pytest.mark.parametrize(
@@ -364,19 +364,19 @@ def test_files_that_are_no_graphs_are_refused(
     folder = copy_of(good, tmp_path / 'model')
     (folder / name).write_bytes(content)
     with pytest.raises(ModelError, match=says):
-        load_assistant(str(signed(folder)))
+        load(str(signed(folder)))
 
 
 def test_an_export_of_other_weights_is_not_run(tmp_path: Path) -> None:
     folder = make_model(tmp_path / 'model')
     export(open_checkpoint(folder), folder / EXPORT_FOLDER, 'model', 'int8')
-    assert load_assistant(str(folder)).identity.engine == 'onnxruntime'
+    assert load(str(folder)).identity.engine == 'onnxruntime'
     network = load_network(folder)
     network.decoder.lm_head.bias.data += 1
     save_network(network, folder, torch.float32)
     with pytest.raises(ModelError, match=r'is not of the weights in .*: export them anew'):
-        load_assistant(str(folder))
-    assert load_assistant(str(folder), 'torch').identity.engine == 'torch'
+        load(str(folder))
+    assert load(str(folder), 'torch').identity.engine == 'torch'
 
 
 def test_an_export_for_tensorrt_does_not_keep_a_checkpoint_from_running(tmp_path: Path) -> None:
@@ -392,9 +392,9 @@ def test_an_export_for_tensorrt_does_not_keep_a_checkpoint_from_running(tmp_path
         files=hashes,
     )
     (folder / EXPORT_FOLDER / MANIFEST).write_text(manifest.model_dump_json())
-    assert load_assistant(str(folder)).identity.engine == 'torch'
+    assert load(str(folder)).identity.engine == 'torch'
     with pytest.raises(ModelError, match='is not exported for ONNX Runtime'):
-        load_assistant(str(folder), 'onnxruntime')
+        load(str(folder), 'onnxruntime')
 
 
 def test_the_export_of_an_adapter_is_of_its_base_too(tmp_path: Path) -> None:
@@ -414,19 +414,19 @@ def test_the_export_of_an_adapter_is_of_its_base_too(tmp_path: Path) -> None:
     settings = {'peft_type': 'LORA', 'r': 2, 'lora_alpha': 2, 'base_model_name_or_path': str(base)}
     (folder / 'adapter_config.json').write_text(json.dumps(settings))
     export(open_checkpoint(folder), folder / EXPORT_FOLDER, 'adapter', 'fp32')
-    assert load_assistant(str(folder)).identity.engine == 'onnxruntime'
+    assert load(str(folder)).identity.engine == 'onnxruntime'
     kept = (folder / 'adapter_model.safetensors').read_bytes()
     write_adapter(1)
     with pytest.raises(ModelError, match=r'is not of the weights in .*adapter'):
-        load_assistant(str(folder))
+        load(str(folder))
     (folder / 'adapter_model.safetensors').write_bytes(kept)
     make_model(base, seed=1)
     with pytest.raises(ModelError, match=r'is not of the weights in .*adapter'):
-        load_assistant(str(folder))
+        load(str(folder))
     base.rename(tmp_path / 'elsewhere')
     with pytest.raises(ModelError, match=r'model\.safetensors is not in .* give .*onnx itself'):
-        load_assistant(str(folder))
-    assert load_assistant(str(folder / EXPORT_FOLDER)).identity.name == 'adapter'
+        load(str(folder))
+    assert load(str(folder / EXPORT_FOLDER)).identity.name == 'adapter'
 
 
 def test_an_export_of_other_settings_is_not_run(tmp_path: Path) -> None:
@@ -435,7 +435,7 @@ def test_an_export_of_other_settings_is_not_run(tmp_path: Path) -> None:
     settings = json.loads((folder / 'config.json').read_text())
     (folder / 'config.json').write_text(json.dumps(settings | {'temperature': 2.0}))
     with pytest.raises(ModelError, match=r'was made with another config.json than that in '):
-        load_assistant(str(folder))
+        load(str(folder))
 
 
 def test_what_an_export_began_it_takes_away(
@@ -472,23 +472,23 @@ def test_a_head_that_onnx_runtime_does_not_take_is_not_exported(tmp_path: Path, 
 
 
 def test_what_an_export_cannot_do_is_said(good: Path, tmp_path: Path) -> None:
-    assistant = load_assistant(str(good))
+    assistant = load(str(good))
     assert assistant.identity.engine == 'onnxruntime'
     assert assistant.identity.precision == 'int8'
     with pytest.raises(ModelError, match='on the device cpu in int8, not on cuda'):
-        load_assistant(str(good), device='cuda')
+        load(str(good), device='cuda')
     with pytest.raises(ModelError, match='in int8, not on cpu in fp32'):
-        load_assistant(str(good), precision='fp32')
+        load(str(good), precision='fp32')
     checkpoint = make_model(tmp_path / 'model')
     with pytest.raises(ModelError, match='is not exported for ONNX Runtime; use `llava-phi expo'):
-        load_assistant(str(checkpoint), 'onnxruntime')
+        load(str(checkpoint), 'onnxruntime')
     with pytest.raises(ModelError, match='has no export in int8; write one: `llava-phi export`'):
-        load_assistant(str(checkpoint), precision='int8')
+        load(str(checkpoint), precision='int8')
     with pytest.raises(ModelError, match="precision 'fp8' is unknown; use auto, fp32, int8"):
-        load_assistant(str(good), precision='fp8')
-    assert load_assistant(str(checkpoint)).identity.engine == 'torch'
-    assert load_assistant('llava-phi-tiny').identity.engine == 'onnxruntime'
-    assert load_assistant('llava-phi-tiny', precision='fp32').identity.engine == 'torch'
+        load(str(good), precision='fp8')
+    assert load(str(checkpoint)).identity.engine == 'torch'
+    assert load('llava-phi-tiny').identity.engine == 'onnxruntime'
+    assert load('llava-phi-tiny', precision='fp32').identity.engine == 'torch'
 
 
 def test_an_export_names_nobody_who_made_it(good: Path) -> None:
@@ -498,9 +498,9 @@ def test_an_export_names_nobody_who_made_it(good: Path) -> None:
 
 def test_the_packaged_export_is_of_the_packaged_weights() -> None:
     folder = find_model('llava-phi-tiny')
-    whole = load_assistant('llava-phi-tiny', 'torch').identity
+    whole = load('llava-phi-tiny', 'torch').identity
     assert read_manifest(folder / EXPORT_FOLDER).weights_hash == whole.weights_hash
-    engine = load_assistant('llava-phi-tiny', 'onnxruntime')
+    engine = load('llava-phi-tiny', 'onnxruntime')
     assert (folder / EXPORT_FOLDER / 'config.json').read_text() == (
         folder / 'config.json'
     ).read_text()
@@ -509,7 +509,7 @@ def test_the_packaged_export_is_of_the_packaged_weights() -> None:
 
 def test_int8_answers_as_fp32_does() -> None:
     """On held-out scenes: the card has the figures over all of them."""
-    engines: list[Assistant] = [load_assistant('llava-phi-tiny', e) for e in ('torch', 'auto')]
+    engines: list[Assistant] = [load('llava-phi-tiny', e) for e in ('torch', 'auto')]
     agree, apart = [], []
     for index in range(30):
         rng = np.random.default_rng([HELD_OUT_SEED, index])
@@ -583,4 +583,4 @@ def test_export_by_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert f'{out}: int8' in said_out.replace('\n', '')
     assert 'rounding moved the weights by' in said_out
     assert 'is not empty; give a new folder' in said_err
-    assert load_assistant(str(out)).identity.name == 'm'
+    assert load(str(out)).identity.name == 'm'

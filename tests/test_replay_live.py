@@ -227,9 +227,9 @@ def test_offline_and_live_agree(ros_domain: int, tmp_path: Path) -> None:
             pytest.raises(ClientError, match='use_sim_time:=true'),
         ):
             robot.wait_until_ready(topics)
-    from ros2_llava_phi.assistant.load import load_assistant
+    from ros2_llava_phi.assistant.load import load
 
-    run_offline(askings, load_assistant('llava-phi-tiny'), tmp_path / 'offline')
+    run_offline(askings, load('llava-phi-tiny'), tmp_path / 'offline')
     offline = {
         (each.frame, each.entry): each
         for each in read_results(tmp_path / 'offline' / 'results.jsonl')

@@ -285,9 +285,9 @@ def test_ray_gives_the_same(folder: Path) -> None:
     (folder / 'q.yaml').write_text(QUESTIONS)
     askings = open_recordings(bags, read_questions(folder / 'q.yaml'))
     run_on_ray(askings, ModelChoice('llava-phi-tiny'), folder / 'ray', False)
-    from ros2_llava_phi.assistant.load import load_assistant
+    from ros2_llava_phi.assistant.load import load
 
-    run_offline(askings, load_assistant('llava-phi-tiny'), folder / 'one')
+    run_offline(askings, load('llava-phi-tiny'), folder / 'one')
     first, second = (
         [each.model_dump(exclude={'seconds'}) for each in read_results(out / 'results.jsonl')]
         for out in (folder / 'ray', folder / 'one')

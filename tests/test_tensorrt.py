@@ -24,7 +24,7 @@ from onnx.reference import ReferenceEvaluator
 from small_model import CONFIG, pixels, random_model
 from tensorrt_operators import OPERATORS
 
-from ros2_llava_phi.assistant.load import load_assistant
+from ros2_llava_phi.assistant.load import load
 from ros2_llava_phi.cli.build import build as build_command
 from ros2_llava_phi.engine import tensorrt_build, tensorrt_library
 from ros2_llava_phi.engine.branches import Branches, Layout, in_a_row
@@ -347,7 +347,7 @@ def test_build_writes_a_folder_that_is_complete(
     assert {DECODER_PLAN, VISION_PLAN, EMBEDDINGS, TOKENIZER_FILE} < set(manifest.files)
     check_files(tmp_path / 'out', manifest.files, 'build again')
     with pytest.raises(ModelError, match='there is no GPU here'):
-        load_assistant(str(tmp_path / 'out'))
+        load(str(tmp_path / 'out'))
 
 
 def test_what_cannot_be_built_leaves_nothing(trt: ModuleType, model: Path, tmp_path: Path) -> None:
@@ -381,7 +381,7 @@ def test_what_cannot_be_built_leaves_nothing(trt: ModuleType, model: Path, tmp_p
     with pytest.raises(ModelError, match='exported for onnxruntime; export it for tensorrt'):
         build(tmp_path / 'onnx', out, 'sm86')
     with pytest.raises(ModelError, match='there is no GPU here'):
-        load_assistant(str(folder))
+        load(str(folder))
 
 
 @pytest.mark.skipif(Path('/dev/nvidia0').exists(), reason='there is a GPU')

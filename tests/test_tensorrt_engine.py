@@ -16,7 +16,7 @@ from small_model import pixels, random_model
 from test_tensorrt import EVEN, assert_as_close
 
 from ros2_llava_phi.assistant.frame import Frame
-from ros2_llava_phi.assistant.load import load_assistant
+from ros2_llava_phi.assistant.load import load
 from ros2_llava_phi.assistant.question import Kind, Question
 from ros2_llava_phi.engine import plan_cache
 from ros2_llava_phi.engine.branches import Branches
@@ -150,16 +150,16 @@ def test_an_assistant_answers_with_it(model: Path, plans: Path) -> None:
     asked = Question('Is there a car?', Kind.YES_NO)
     answers = []
     for folder, engine in ((plans, 'auto'), (model, 'torch')):
-        assistant = load_assistant(str(folder), engine)
+        assistant = load(str(folder), engine)
         answers.append(assistant.ask(assistant.look(Frame(image)), asked))
     ours, theirs = answers
     assert ours.model.engine == 'tensorrt'
     assert ours.model.device == 'cuda'
     assert ours.probabilities == pytest.approx(theirs.probabilities, abs=0.05)
     with pytest.raises(ModelError, match='not on torch and auto in auto'):
-        load_assistant(str(plans), 'torch')
+        load(str(plans), 'torch')
     with pytest.raises(ModelError, match='holds no plans; use `llava-phi export'):
-        load_assistant(str(model), 'tensorrt')
+        load(str(model), 'tensorrt')
 
 
 def test_what_is_not_for_this_machine_is_refused(
@@ -275,7 +275,7 @@ def test_plans_are_built_when_first_needed(
 
     def reasons() -> list[str]:
         caplog.clear()
-        assert load_assistant(str(exported)).identity.engine == 'tensorrt'
+        assert load(str(exported)).identity.engine == 'tensorrt'
         return [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
 
     (first,) = reasons()
@@ -283,7 +283,7 @@ def test_plans_are_built_when_first_needed(
     assert reasons() == []
     (folder,) = (tmp_path / 'llava_phi' / 'plans').iterdir()
     heard: list[tuple[str, int, int]] = []
-    load_assistant(str(exported), on_build=lambda *step: heard.append(step))
+    load(str(exported), on_build=lambda *step: heard.append(step))
     assert heard == []
     assert (tmp_path / 'llava_phi').stat().st_mode & 0o777 == 0o700
     plan = folder / DECODER_PLAN
@@ -292,8 +292,8 @@ def test_plans_are_built_when_first_needed(
     assert 'decoder.plan is damaged' in second
     plan.unlink()
     with pytest.raises(ModelError, match=r'decoder\.plan is missing.*allow to build them'):
-        load_assistant(str(exported), on_build=None)
-    load_assistant(str(exported), on_build=lambda *step: heard.append(step))
+        load(str(exported), on_build=None)
+    load(str(exported), on_build=lambda *step: heard.append(step))
     assert heard == [('compiling', 0, 2)]
     manifest = read_plan_manifest(folder).model_copy(update={'library': 'tensorrt 10.0.1'})
     (folder / PLAN_MANIFEST).write_text(manifest.model_dump_json())
@@ -302,7 +302,7 @@ def test_plans_are_built_when_first_needed(
     assert reasons() == []
     (tmp_path / 'llava_phi').chmod(0o777)
     with pytest.raises(FileError, match='can be written by others'):
-        load_assistant(str(exported))
+        load(str(exported))
 
 
 def test_plans_that_another_process_built_meanwhile_are_taken(
@@ -316,7 +316,7 @@ def test_plans_that_another_process_built_meanwhile_are_taken(
         write_plans(exported, folder, native=True)
 
     monkeypatch.setattr(fcntl, 'flock', wait)
-    assert load_assistant(str(exported)).identity.engine == 'tensorrt'
+    assert load(str(exported)).identity.engine == 'tensorrt'
 
 
 def test_halves_are_rounded_as_pytorch_does() -> None:

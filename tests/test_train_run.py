@@ -36,7 +36,7 @@ from train_data import (
 
 from ros2_llava_phi.assistant.assistant import Assistant
 from ros2_llava_phi.assistant.frame import Frame
-from ros2_llava_phi.assistant.load import load_assistant
+from ros2_llava_phi.assistant.load import load
 from ros2_llava_phi.assistant.question import Kind, Question
 from ros2_llava_phi.datasets.conversation import Conversation
 from ros2_llava_phi.errors import DataError, ModelError, TrainingError
@@ -459,7 +459,7 @@ def test_bad_records_are_counted_and_named(tmp_path: Path) -> None:
 
 def test_the_folder_is_a_model_with_card_and_report(never_stopped: Path) -> None:
     out = never_stopped / 'out'
-    assistant: Assistant = load_assistant(str(out))
+    assistant: Assistant = load(str(out))
     view = assistant.look(Frame(read_picture(never_stopped / 'data' / '0.png')))
     answer = assistant.ask(view, Question('Is there a car?', Kind.YES_NO))
     assert answer.text in ('Yes', 'No', 'cannot tell')

@@ -10,7 +10,7 @@ import torch
 from small_model import CONFIG
 from torch import Tensor, nn
 
-from ros2_llava_phi.assistant.load import load_assistant
+from ros2_llava_phi.assistant.load import load
 from ros2_llava_phi.model.network import LlavaPhi
 from ros2_llava_phi.model.tokenizer import END_OF_TEXT
 from ros2_llava_phi.training.packing import Branch, answer_loss, pack
@@ -177,7 +177,7 @@ def test_all_stages_run_and_end_in_a_model(
         monkeypatch.setattr(make, name, replace(stage, steps=2, batch_size=2))
     monkeypatch.setattr(make, 'write_recording', lambda *paths: None)
     make.make_tiny(tmp_path / 'work', tmp_path / 'model', tmp_path / 'drive')
-    assistant = load_assistant(str(tmp_path / 'model'))
+    assistant = load(str(tmp_path / 'model'))
     assert assistant.identity.name == 'model'
     card = (tmp_path / 'model' / 'README.md').read_text()
     assert assistant.identity.weights_hash in card

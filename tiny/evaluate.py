@@ -15,7 +15,7 @@ from tqdm import tqdm
 from ros2_llava_phi.assistant.answer import CANNOT_TELL, Answer
 from ros2_llava_phi.assistant.assistant import Assistant
 from ros2_llava_phi.assistant.frame import Frame
-from ros2_llava_phi.assistant.load import load_assistant
+from ros2_llava_phi.assistant.load import load
 from ros2_llava_phi.assistant.question import Kind
 from ros2_llava_phi.scoring.calibration import calibration_error, fit_temperature
 
@@ -207,7 +207,7 @@ def main(
     out: Path | None = None,
 ) -> None:
     """Evaluate a model on held-out scenes; write the scores as JSON if a file is given."""
-    scores = evaluate(load_assistant(model, engine), scenes, split)
+    scores = evaluate(load(model, engine), scenes, split)
     print_scores(scores, Console())
     if out is not None:
         out.write_text(scores.model_dump_json(indent=2))

@@ -25,8 +25,8 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from ros2_llava_phi.assistant.answer import CANNOT_TELL
-from ros2_llava_phi.assistant.load import EXPORT_FOLDER, load_assistant
-from ros2_llava_phi.assistant.request import request_text
+from ros2_llava_phi.assistant.load import EXPORT_FOLDER, load
+from ros2_llava_phi.assistant.question import request_text
 from ros2_llava_phi.engine.export import export
 from ros2_llava_phi.model.checkpoint import open_checkpoint
 from ros2_llava_phi.model.config import ModelConfig, TextConfig, VisionConfig, write_config
@@ -129,7 +129,7 @@ def make_tiny(work: Path, out: Path, recording: Path) -> None:
     _train(network.to(device), SceneShards(paths, device), tokenizer, work)
     save_network(network, out, torch.float16)
     tokenizer.save(str(out / TOKENIZER_FILE))
-    temperature = calibrate(load_assistant(str(out), 'torch'), CALIBRATION_SCENES)
+    temperature = calibrate(load(str(out), 'torch'), CALIBRATION_SCENES)
     write_config(CONFIG.model_copy(update={'temperature': temperature}), out)
     finish(out, MADE)
 
@@ -140,7 +140,7 @@ def finish(folder: Path, made: str) -> None:
     shutil.rmtree(export_folder, ignore_errors=True)
     export(open_checkpoint(folder), export_folder, folder.name, 'int8')
     scores, exported = (
-        evaluate(load_assistant(str(folder), engine), EVALUATION_SCENES)
+        evaluate(load(str(folder), engine), EVALUATION_SCENES)
         for engine in ('torch', 'onnxruntime')
     )
     print_scores(scores, Console())

@@ -7,8 +7,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ros2_llava_phi.assistant.load import find_model, load_assistant
-from ros2_llava_phi.assistant.request import request_text
+from ros2_llava_phi.assistant.load import find_model, load
+from ros2_llava_phi.assistant.question import request_text
 from ros2_llava_phi.engine.calibration import Prompt
 from ros2_llava_phi.engine.export import export
 from ros2_llava_phi.model.checkpoint import open_checkpoint
@@ -51,7 +51,7 @@ def main(model: str, scenes: int = 400, calibration_scenes: int = 64) -> None:
     """Export a model in integers, 4 bits without and with calibration; evaluate all and fp32."""
     checkpoint, console = open_checkpoint(find_model(model)), Console()
     prompts = scene_prompts(calibration_scenes, checkpoint.config)
-    scores = {'fp32': evaluate(load_assistant(model, 'torch'), scenes)}
+    scores = {'fp32': evaluate(load(model, 'torch'), scenes)}
     with TemporaryDirectory() as folder:
         for name, precision, given in (
             ('int8', 'int8', []),
@@ -63,7 +63,7 @@ def main(model: str, scenes: int = 400, calibration_scenes: int = 64) -> None:
             out = Path(folder) / name
             loss = export(checkpoint, out, name, precision, prompts=given)
             console.print(name, loss)
-            scores[name] = evaluate(load_assistant(str(out)), scenes)
+            scores[name] = evaluate(load(str(out)), scenes)
     print_precisions(scores, console)
 
 

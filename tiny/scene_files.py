@@ -15,7 +15,7 @@ import numpy as np
 import typer
 from PIL import Image
 
-from ros2_llava_phi.assistant.request import request_text
+from ros2_llava_phi.assistant.question import request_text
 
 from .scene_shards import question_of
 from .scenes import DOMAINS, questions, sample_view

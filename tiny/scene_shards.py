@@ -18,8 +18,7 @@ from tokenizers import Tokenizer
 from tqdm import tqdm
 
 from ros2_llava_phi.assistant.answer import CANNOT_TELL
-from ros2_llava_phi.assistant.question import Kind, Question
-from ros2_llava_phi.assistant.request import request_text
+from ros2_llava_phi.assistant.question import Kind, Question, request_text
 from ros2_llava_phi.model.config import ModelConfig, VisionConfig
 from ros2_llava_phi.model.image import preprocess
 from ros2_llava_phi.model.prompt import after_picture, answer_text

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from ros2_llava_phi.assistant.request import SHORT_ANSWER
+from ros2_llava_phi.assistant.question import SHORT_ANSWER
 from ros2_llava_phi.model.prompt import BEFORE_PICTURE
 from ros2_llava_phi.model.tokenizer import END_OF_TEXT
 

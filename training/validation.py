@@ -19,8 +19,14 @@ from tokenizers import Tokenizer
 
 from ros2_llava_phi.assistant.answer import CANNOT_TELL, YES_NO
 from ros2_llava_phi.assistant.assistant import never
-from ros2_llava_phi.assistant.number_tokens import NumberTokens
-from ros2_llava_phi.assistant.reply import Prompted, Reply, choose, read_number, write_text
+from ros2_llava_phi.assistant.reply import (
+    NumberTokens,
+    Prompted,
+    Reply,
+    choose,
+    read_number,
+    write_text,
+)
 from ros2_llava_phi.assistant.steps import Steps, run_alone
 from ros2_llava_phi.datasets.conversation import Conversation, choices_in, plain, says_yes_or_no
 from ros2_llava_phi.datasets.picture import load_picture

@@ -54,7 +54,7 @@ def model_name(folder: Path) -> str:
     return folder.name
 
 
-def load_assistant(
+def load(
     model: str,
     engine: str = 'auto',
     device: str = 'auto',

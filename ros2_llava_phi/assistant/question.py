@@ -1,4 +1,4 @@
-"""A question: what is asked, and what form the answer must have."""
+"""A question: what is asked, what form the answer must have, and how the model is asked it."""
 
 import math
 from dataclasses import dataclass
@@ -9,6 +9,8 @@ from ros2_llava_phi.errors import QuestionError
 LONGEST_QUESTION = 1000
 MOST_CHOICES = 26
 LONGEST_CHOICE = 200
+# LLaVA-1.5's wording for short answers (Liu et al., arXiv 2310.03744).
+SHORT_ANSWER = 'Answer the question using a single word or phrase.'
 
 
 class Kind(IntEnum):
@@ -93,6 +95,15 @@ class Question:
                 f'a question of kind {self.kind.name} takes no choices; '
                 f'ask it as CHOICE, or leave the {len(self.choices)} choices out'
             )
+
+
+def request_text(question: Question) -> str:
+    """Return a question as the model was trained to be asked: with what form the answer has."""
+    if question.kind == Kind.FREE_TEXT:
+        return question.text
+    if question.kind == Kind.CHOICE:
+        return f'{question.text}\nAnswer with one of: {", ".join(question.choices)}.'
+    return f'{question.text}\n{SHORT_ANSWER}'
 
 
 def parse_kind(value: int) -> Kind:

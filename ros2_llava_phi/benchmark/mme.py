@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ros2_llava_phi.assistant.request import SHORT_ANSWER
+from ros2_llava_phi.assistant.question import SHORT_ANSWER
 from ros2_llava_phi.errors import DataError
 
 from .benchmark import Benchmark, Item, Metric, Scores

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, StrictInt, TypeAdapter
 
-from ros2_llava_phi.assistant.request import SHORT_ANSWER
+from ros2_llava_phi.assistant.question import SHORT_ANSWER
 from ros2_llava_phi.errors import DataError
 
 from .benchmark import Benchmark, Item, Metric, Scores

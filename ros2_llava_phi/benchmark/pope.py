@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, StrictStr, TypeAdapter
 
-from ros2_llava_phi.assistant.request import SHORT_ANSWER
+from ros2_llava_phi.assistant.question import SHORT_ANSWER
 from ros2_llava_phi.errors import DataError
 
 from .benchmark import Benchmark, Item, Metric, Scores

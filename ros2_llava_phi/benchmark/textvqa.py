@@ -13,7 +13,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, StrictInt, StrictStr, TypeAdapter
 
-from ros2_llava_phi.assistant.request import SHORT_ANSWER
+from ros2_llava_phi.assistant.question import SHORT_ANSWER
 from ros2_llava_phi.errors import DataError
 from ros2_llava_phi.scoring.normalise import normalise_for_submission
 from ros2_llava_phi.scoring.soft_accuracy import soft_accuracy

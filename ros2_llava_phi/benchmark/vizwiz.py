@@ -12,7 +12,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, StrictStr, TypeAdapter
 
-from ros2_llava_phi.assistant.request import SHORT_ANSWER
+from ros2_llava_phi.assistant.question import SHORT_ANSWER
 from ros2_llava_phi.scoring.normalise import (
     CONTRACTED,
     normalise,

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, Field, StrictInt, StrictStr, TypeAdapter
 
-from ros2_llava_phi.assistant.request import SHORT_ANSWER
+from ros2_llava_phi.assistant.question import SHORT_ANSWER
 from ros2_llava_phi.scoring.normalise import normalise, normalise_for_submission, tidy
 from ros2_llava_phi.scoring.soft_accuracy import percent, soft_accuracy
 

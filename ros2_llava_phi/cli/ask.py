@@ -62,7 +62,7 @@ def ask(
     from .progress import shown_progress
 
     frame = Frame(read_picture(image))
-    from ros2_llava_phi.assistant.load import load_assistant
+    from ros2_llava_phi.assistant.load import load
     from ros2_llava_phi.errors import OutOfTimeError
 
     with shown_progress() as progress:
@@ -71,7 +71,7 @@ def ask(
         def show(phase: str, done: int, total: int) -> None:
             progress.update(task, description=f'plans: {phase}', completed=done, total=total)
 
-        assistant = load_assistant(model, engine, device, precision, show)
+        assistant = load(model, engine, device, precision, show)
     start = time.monotonic()
     try:
         answer = assistant.ask(

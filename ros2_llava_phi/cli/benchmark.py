@@ -70,14 +70,14 @@ def benchmark(
         return
     if out is None:
         raise typer.BadParameter('--out is missing: the folder to write answers and scores to.')
-    from ros2_llava_phi.assistant.load import load_assistant
+    from ros2_llava_phi.assistant.load import load
 
     items = chosen.read(data)
     if part[1] > len(items):
         raise typer.BadParameter(
             f'--shard {shard} asks for more parts than there are questions: {len(items)}.'
         )
-    assistant = load_assistant(model, engine, device, precision)
+    assistant = load(model, engine, device, precision)
     written = _ask(chosen, data, items, assistant, out, part)
     if written is not None:
         _score(chosen, data, written, str(assistant.identity), out)

@@ -18,7 +18,7 @@ def inspect(
     from rich.markup import escape
     from rich.table import Table
 
-    from ros2_llava_phi.assistant.load import find_model, load_assistant
+    from ros2_llava_phi.assistant.load import find_model, load
     from ros2_llava_phi.engine.exported import check_files, is_exported, read_manifest
     from ros2_llava_phi.engine.plans import holds_plans, read_plan_manifest
 
@@ -28,7 +28,7 @@ def inspect(
     if is_exported(found):
         manifest = read_manifest(found)
         if manifest.engine == 'onnxruntime':
-            load_assistant(str(found))  # says what would go wrong
+            load(str(found))  # says what would go wrong
         else:
             check_files(found, manifest.files, 'export again')
         table.add_row('layout', f'exported for {manifest.engine}')

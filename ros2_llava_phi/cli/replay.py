@@ -103,9 +103,9 @@ def replay(
         elif live:
             notes = _live(askings, node, out, rate if play else None, on_frame)
         else:
-            from ros2_llava_phi.assistant.load import load_assistant
+            from ros2_llava_phi.assistant.load import load
 
-            assistant = load_assistant(model, engine, device, precision)
+            assistant = load(model, engine, device, precision)
             notes = run_offline(askings, assistant, out, blank, on_frame)
     summary = conclude(askings, out, notes, baseline)
     for recording in summary.recordings:

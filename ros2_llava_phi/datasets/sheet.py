@@ -23,8 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from ros2_llava_phi.assistant.answer import CANNOT_TELL, YES_NO
-from ros2_llava_phi.assistant.question import Kind, Question
-from ros2_llava_phi.assistant.request import request_text
+from ros2_llava_phi.assistant.question import Kind, Question, request_text
 from ros2_llava_phi.errors import DataError, QuestionError
 from ros2_llava_phi.model.prompt import PICTURE_TEXT, turn
 

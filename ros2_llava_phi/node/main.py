@@ -25,16 +25,16 @@ SAME_SIGNAL = 1.0
 TAKING = 0.2
 
 
-def load_assistant(
+def load_model(
     model: str, engine: str, device: str, precision: str, on_build: OnBuild | None
 ) -> Assistant:
     """Load an assistant; what runs the model is imported only now, so that the node is up soon."""
-    from ros2_llava_phi.assistant.load import load_assistant as load
+    from ros2_llava_phi.assistant.load import load
 
     return load(model, engine, device, precision, on_build)
 
 
-def main(args: list[str] | None = None, load: Load = load_assistant) -> int:
+def main(args: list[str] | None = None, load: Load = load_model) -> int:
     """
     Run the node until SIGINT or SIGTERM, and return the exit code.
 

@@ -20,7 +20,7 @@ PARTS = 'parts'
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """Which model answers, as `load_assistant` takes it."""
+    """Which model answers, as `load` takes it."""
 
     model: str
     engine: str = 'auto'
@@ -76,11 +76,11 @@ def _check_folder(askings: Sequence[Asking], out: Path, with_blank: bool) -> Non
 def _replay_one(
     bag: Path, questions: QuestionsFile, choice: ModelChoice, folder: Path, with_blank: bool
 ) -> RecordingNotes:
-    from ros2_llava_phi.assistant.load import load_assistant
+    from ros2_llava_phi.assistant.load import load
 
     from .replay import open_recordings, run_offline
 
-    assistant = load_assistant(choice.model, choice.engine, choice.device, choice.precision)
+    assistant = load(choice.model, choice.engine, choice.device, choice.precision)
     (notes,) = run_offline(open_recordings([bag], questions), assistant, folder, with_blank)
     return notes
 
