@@ -17,9 +17,8 @@ from ros2_llava_phi.model.tokenizer import encode
 
 from .answer import CANNOT_TELL, YES_NO, Answer, ModelIdentity, Timings
 from .frame import Frame, nothing_to_see
-from .number_tokens import NumberTokens
 from .question import Kind, Question, request_text
-from .reply import Prompted, Reply, choose, read_number, write_text
+from .reply import NumberTokens, Prompted, Reply, choose, read_number, write_text
 from .steps import Steps, run_alone, run_together
 from .together import Asked, groups
 from .view import View

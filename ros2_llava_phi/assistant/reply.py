@@ -1,9 +1,11 @@
 """From the logits behind a prompt to a reply: written out, a number, or one of a closed set."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 
@@ -15,9 +17,14 @@ from ros2_llava_phi.model.tokenizer import encode
 
 from .answer import CutShort
 from .closed_answers import answer_probabilities, softmax
-from .number_tokens import LONGEST_NUMBER, NumberTokens
 from .question import Sampling
 from .steps import Step, Steps
+
+LONGEST_NUMBER = 12  # characters
+
+_NUMBER_PIECE = re.compile(r' ?-?\d*\.?\d*')
+_STARTED = re.compile(r' ?-?(\d+\.?\d*)?')
+_COMPLETE = re.compile(r' ?-?\d+(\.\d+)?')
 
 
 @dataclass(frozen=True)
@@ -142,6 +149,38 @@ def _drawing(sampling: Sampling) -> Callable[[Floats], tuple[int, float]]:
         return token, float(np.log(softmax(logits)[token]))
 
     return draw
+
+
+class NumberTokens:
+    """The tokens of a vocabulary that can be part of a decimal number."""
+
+    def __init__(self, tokenizer: Tokenizer, end_token: int) -> None:
+        """Look through the vocabulary once."""
+        self._end = end_token
+        pieces = {
+            token: tokenizer.decode([token], skip_special_tokens=False)
+            for token in range(tokenizer.get_vocab_size())
+        }
+        self._pieces = {
+            token: piece
+            for token, piece in pieces.items()
+            if piece and _NUMBER_PIECE.fullmatch(piece)
+        }
+
+    def text(self, token: int) -> str:
+        """Return the characters that a token adds to a number."""
+        return self._pieces[token]
+
+    def allowed(self, number: str) -> NDArray[np.int64]:
+        """Return the ids that may follow what is there of a number: more digits, or the end."""
+        ids = [
+            token
+            for token, piece in self._pieces.items()
+            if _STARTED.fullmatch(number + piece) and len(number + piece) <= LONGEST_NUMBER
+        ]
+        if _COMPLETE.fullmatch(number):
+            ids.append(self._end)
+        return np.array(ids, np.int64)
 
 
 def read_number(prompt: Prompted, numbers: NumberTokens) -> Steps[Reply]:
