@@ -87,10 +87,9 @@ def theirs(asking: Asking, model: str) -> tuple[int, float]:
     picture = Image.fromarray(first_picture(asking))
     answer(network, processor, picture, 'Is there a car?', 2)
     start, count = time.perf_counter(), 0
-    for _, decoded, due in asking.frames():
+    for frame, due in asking.frames():
         for index in due:
-            assert isinstance(decoded.frame, Frame)
-            image = Image.fromarray(decoded.frame.image)
+            image = Image.fromarray(frame.frame().image)
             question = asking.questions[index]
             answer(
                 network,
@@ -114,8 +113,8 @@ def answer(network: Any, processor: Any, image: Image.Image, text: str, max_toke
 
 def first_picture(asking: Asking) -> Any:
     """Return the first picture of the recording."""
-    _, decoded, _ = next(iter(asking.frames()))
-    return decoded.image()
+    frame, _ = next(iter(asking.frames()))
+    return frame.frame().image
 
 
 def show(name: str, count: int, seconds: float) -> Row:

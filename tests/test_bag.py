@@ -1,7 +1,7 @@
 """Bags are written whole or not at all, read back as written, and refused where damaged."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +11,9 @@ from rosbags.typesys import Stores, get_typestore
 
 from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.bags.bag import COMPRESSED_IMAGE, IMAGE, Storage, Transport
-from ros2_llava_phi.bags.bag_reader import camera_topics, picture, read_camera_messages
 from ros2_llava_phi.bags.bag_writer import write_bag
+from ros2_llava_phi.bags.recorded_frame import RecordedFrame
+from ros2_llava_phi.bags.recording import Recording
 from ros2_llava_phi.errors import BagError
 
 START_NS = 1_700_000_000_123_456_789
@@ -28,6 +29,11 @@ def frames(count: int = 6) -> Iterator[tuple[str, Frame]]:
         yield '/rear', Frame(image[..., ::-1], stamp_ns=stamp_ns + 1, frame_id='rear_optical')
 
 
+def whole(path: Path, topics: Sequence[str] = ()) -> list[RecordedFrame]:
+    """Return the frames of a bag that must be whole."""
+    return list(Recording(path, must_be_whole=True).frames({each: each for each in topics}))
+
+
 @pytest.mark.parametrize('zstd', [False, True])
 @pytest.mark.parametrize('transport', Transport)
 @pytest.mark.parametrize('storage', Storage)
@@ -37,14 +43,15 @@ def test_what_is_written_is_read_back(
     path = tmp_path / 'bag'
     assert write_bag(path, storage, frames(), transport=transport, zstd=zstd) == 12
     message_type = IMAGE if transport is Transport.RAW else COMPRESSED_IMAGE
-    assert camera_topics(path) == {'/front': message_type, '/rear': message_type}
+    assert Recording(path).image_topics() == {'/front': message_type, '/rear': message_type}
 
-    messages = list(read_camera_messages(path))
+    messages = whole(path)
     assert len(messages) == 12
-    for (topic, frame), message in zip(frames(), messages, strict=True):
-        assert (message.topic, message.stamp_ns) == (topic, frame.stamp_ns)
-        assert (message.frame_id, message.recorded_ns) == (frame.frame_id, frame.stamp_ns)
-        off = np.abs(picture(message).astype(int) - frame.image)
+    for (topic, frame), recorded in zip(frames(), messages, strict=True):
+        assert (recorded.camera, recorded.stamp_ns) == (topic, frame.stamp_ns)
+        assert recorded.frame_id == frame.frame_id
+        assert recorded.message.recorded_ns == frame.stamp_ns
+        off = np.abs(recorded.frame().image.astype(int) - frame.image)
         assert off.max() <= (0 if transport is Transport.RAW else 4)
 
 
@@ -54,15 +61,15 @@ def test_the_files_are_what_they_are_called(tmp_path: Path) -> None:
     assert (tmp_path / 'a' / 'a.mcap').read_bytes().startswith(b'\x89MCAP0\r\n')
     with sqlite3.connect(tmp_path / 'b' / 'b.db3') as database:
         assert database.execute('SELECT count(*) FROM messages').fetchone() == (12,)
-    assert len(list(read_camera_messages(tmp_path / 'a' / 'a.mcap'))) == 12
+    assert len(whole(tmp_path / 'a' / 'a.mcap')) == 12
 
 
 def test_only_the_topics_asked_for_are_read(tmp_path: Path) -> None:
     write_bag(tmp_path / 'bag', Storage.MCAP, frames())
-    messages = list(read_camera_messages(tmp_path / 'bag', ['/rear']))
-    assert [message.topic for message in messages] == ['/rear'] * 6
+    messages = whole(tmp_path / 'bag', ['/rear'])
+    assert [each.camera for each in messages] == ['/rear'] * 6
     with pytest.raises(BagError, match=r"no pictures on '/left'; it has them on /front, /rear"):
-        list(read_camera_messages(tmp_path / 'bag', ['/left']))
+        whole(tmp_path / 'bag', ['/left'])
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
@@ -111,16 +118,16 @@ def test_an_empty_recording_is_refused(tmp_path: Path) -> None:
 
 def test_a_missing_bag_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BagError, match='does not exist'):
-        list(read_camera_messages(tmp_path / 'nothing'))
+        whole(tmp_path / 'nothing')
     with pytest.raises(BagError, match=r'no rosbag2: it holds neither \.mcap nor \.db3'):
-        list(read_camera_messages(tmp_path))
+        whole(tmp_path)
     (tmp_path / 'bag').mkdir()
     (tmp_path / 'bag' / 'bag.mcap').touch()
     with pytest.raises(BagError, match=r'no metadata\.yaml.*reindex'):
-        list(read_camera_messages(tmp_path / 'bag'))
+        whole(tmp_path / 'bag')
     (tmp_path / 'notes.txt').write_text('hello')
     with pytest.raises(BagError, match='no rosbag2'):
-        list(read_camera_messages(tmp_path / 'notes.txt'))
+        whole(tmp_path / 'notes.txt')
 
 
 @pytest.mark.parametrize('metadata', ['', 'hello', '{', 'rosbag2_bagfile_information: {}', '\x00'])
@@ -129,7 +136,7 @@ def test_bad_metadata_is_refused(tmp_path: Path, metadata: str) -> None:
     write_bag(path, Storage.MCAP, frames())
     (path / 'metadata.yaml').write_text(metadata)
     with pytest.raises(BagError, match='cannot be read'):
-        list(read_camera_messages(path))
+        whole(path)
 
 
 @pytest.mark.parametrize('keep', [0.0, 0.01, 0.3, 0.7, 0.99])
@@ -141,7 +148,7 @@ def test_a_truncated_bag_is_refused(tmp_path: Path, storage: Storage, keep: floa
     data = file.read_bytes()
     file.write_bytes(data[: int(keep * len(data))])
     with pytest.raises(BagError, match='damaged'):
-        list(read_camera_messages(path))
+        whole(path)
 
 
 @pytest.mark.parametrize('storage', Storage)
@@ -157,7 +164,7 @@ def test_damaged_bytes_raise_nothing_but_bag_errors(tmp_path: Path, storage: Sto
         damaged[rng.integers(0, len(data), 20)] = rng.integers(0, 256, 20)
         file.write_bytes(damaged.tobytes())
         try:
-            list(read_camera_messages(path))
+            whole(path)
         except BagError:
             refused += 1
     assert refused > 20
@@ -168,8 +175,8 @@ def test_lost_messages_are_noticed(tmp_path: Path) -> None:
     write_bag(path, Storage.SQLITE3, frames())
     with sqlite3.connect(path / 'bag.db3') as database:
         database.execute('DELETE FROM messages WHERE id = 5')
-    with pytest.raises(BagError, match='holds 11 of 12 pictures'):
-        list(read_camera_messages(path))
+    with pytest.raises(BagError, match='holds 11 of 12 messages on /front, /rear'):
+        whole(path)
 
 
 def test_a_bag_without_pictures_is_refused(tmp_path: Path) -> None:
@@ -179,4 +186,4 @@ def test_a_bag_without_pictures_is_refused(tmp_path: Path) -> None:
         message = types.types['std_msgs/msg/String'](data='hello')
         writer.write(connection, 1, types.serialize_cdr(message, 'std_msgs/msg/String'))
     with pytest.raises(BagError, match=r'only /chatter \(std_msgs/msg/String\)'):
-        camera_topics(tmp_path / 'bag')
+        Recording(tmp_path / 'bag').image_topics()

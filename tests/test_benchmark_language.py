@@ -2,7 +2,7 @@
 
 import pytest
 
-from ros2_llava_phi.scoring.normalise import normalise, normalise_for_submission, tidy
+from ros2_llava_phi.scoring.correctness import normalise, normalise_for_submission, tidy
 from ros2_llava_phi.scoring.ptb import tokenise
 
 # As Stanford CoreNLP 3.4.1 gives them to coco-caption, in small letters and without punctuation.

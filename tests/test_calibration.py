@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
-from ros2_llava_phi.scoring.calibration import calibration_error, fit_temperature
+from ros2_llava_phi.scoring.calibration import (
+    expected_calibration_error,
+    fit_temperature,
+    reliability,
+)
 
 
 @pytest.mark.parametrize('temperature', [0.5, 1.0, 2.0])
@@ -18,6 +22,9 @@ def test_the_temperature_is_recovered(temperature: float) -> None:
 
 
 def test_calibration_error() -> None:
-    assert calibration_error([0.75] * 4, [1, 1, 1, 0]) == pytest.approx(0)
-    assert calibration_error([1.0] * 4, [1, 1, 1, 0]) == pytest.approx(0.25)
-    assert calibration_error([0.95, 0.55], [0, 1]) == pytest.approx(0.7)
+    def calibration_error(confidences: list[float], right: list[bool]) -> float | None:
+        return expected_calibration_error(reliability(confidences, right))
+
+    assert calibration_error([0.75] * 4, [True, True, True, False]) == pytest.approx(0)
+    assert calibration_error([1.0] * 4, [True, True, True, False]) == pytest.approx(0.25)
+    assert calibration_error([0.95, 0.55], [False, True]) == pytest.approx(0.7)

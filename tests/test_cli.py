@@ -10,7 +10,7 @@ import pytest
 
 from ros2_llava_phi import __version__
 from ros2_llava_phi.bags.bag import COMPRESSED_IMAGE, IMAGE
-from ros2_llava_phi.bags.bag_reader import camera_topics, read_camera_messages
+from ros2_llava_phi.bags.recording import Recording
 from ros2_llava_phi.cli import main as cli
 
 
@@ -39,8 +39,8 @@ def test_bag_from_video(
 ) -> None:
     out = tmp_path / 'bag'
     assert run(monkeypatch, 'bag-from-video', video, out, '--storage', storage) == 0
-    assert camera_topics(out) == {'/camera/image_raw/compressed': COMPRESSED_IMAGE}
-    messages = list(read_camera_messages(out))
+    assert Recording(out).image_topics() == {'/camera/image_raw/compressed': COMPRESSED_IMAGE}
+    messages = list(Recording(out).frames())
     assert [message.frame_id for message in messages] == ['camera_optical_frame'] * 10
     stamps = np.array([message.stamp_ns for message in messages])
     assert np.all(np.diff(stamps) == 50_000_000)
@@ -53,8 +53,8 @@ def test_bag_from_video_heeds_its_options(
     options = ['--raw', '--topic', '/front', '--frame-id', 'front', '--zstd']
     options += ['--start-stamp', '1700000000.5', '--rate', '100']
     assert run(monkeypatch, 'bag-from-video', video, out, *options) == 0
-    assert camera_topics(out) == {'/front': IMAGE}
-    first, second, *_ = read_camera_messages(out)
+    assert Recording(out).image_topics() == {'/front': IMAGE}
+    first, second, *_ = Recording(out).frames()
     assert first.frame_id == 'front'
     assert first.stamp_ns == 1_700_000_000_500_000_000
     assert second.stamp_ns == 1_700_000_000_510_000_000

@@ -13,8 +13,8 @@ pytest.importorskip('llava_phi.srv')
 from rich.console import Console
 
 from ros2_llava_phi.assistant.question import Kind
-from ros2_llava_phi.bags.bag_reader import read_camera_messages
 from ros2_llava_phi.bags.ground_truth import read_ground_truth
+from ros2_llava_phi.bags.recording import Recording
 from ros2_llava_phi.demo.__main__ import DATA
 from ros2_llava_phi.demo.demonstration import Show, demonstrate
 from ros2_llava_phi.demo.drive import MOMENTS
@@ -26,8 +26,8 @@ LATENESS_NS = 400_000_000
 def test_the_moments_fit_the_drive() -> None:
     truth = read_ground_truth(DATA / 'drive_ground_truth.json')
     stamps: dict[str, list[int]] = {'front': [], 'rear': []}
-    for message in read_camera_messages(DATA / 'drive'):
-        stamps[message.topic.split('/')[1]].append(message.stamp_ns)
+    for frame in Recording(DATA / 'drive', must_be_whole=True).frames():
+        stamps[frame.camera.split('/')[1]].append(frame.stamp_ns)
     for moment in MOMENTS:
         if moment.refused_with:
             continue

@@ -24,8 +24,8 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.bags.bag import Storage, Transport
-from ros2_llava_phi.bags.bag_reader import read_camera_messages
 from ros2_llava_phi.bags.bag_writer import write_bag
+from ros2_llava_phi.bags.recording import Recording
 from ros2_llava_phi.client import player
 from ros2_llava_phi.errors import ClientError
 
@@ -91,10 +91,10 @@ def test_all_pictures_come_shifted_to_now(
         for messages in received.values()
     ):
         executor.spin_once(timeout_sec=0.1)
-    recorded = list(read_camera_messages(bag))
+    recorded = list(Recording(bag).frames())
     for topic, messages in received.items():
         stamps = [Time.from_msg(each.header.stamp).nanoseconds for each in messages]
-        expected = [each.stamp_ns + shift_ns for each in recorded if each.topic == topic]
+        expected = [each.stamp_ns + shift_ns for each in recorded if each.camera == topic]
         # DDS may lose some at the start, while only one side has discovered the other.
         assert len(stamps) >= 5
         assert stamps == [stamp for stamp in expected if stamp in stamps]

@@ -201,7 +201,7 @@ def test_the_contract_on_imports_sees_training_too(tmp_path: Path) -> None:
 
     kept = lint()
     assert kept.returncode == 0, kept.stdout + kept.stderr
-    for planted in ('ros2_llava_phi.cli.ask', 'ros2_llava_phi.replay.replay'):
+    for planted in ('ros2_llava_phi.cli.ask', 'ros2_llava_phi.replay.runs'):
         (tmp_path / 'training' / 'planted.py').write_text(f'import {planted}\n')
         broken = lint()
         assert broken.returncode == 1, broken.stdout + broken.stderr

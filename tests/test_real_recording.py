@@ -22,7 +22,7 @@ from rclpy.time import Time
 
 from ros2_llava_phi.assistant.question import Kind
 from ros2_llava_phi.bags.bag import Storage, Transport
-from ros2_llava_phi.bags.bag_reader import read_camera_messages
+from ros2_llava_phi.bags.recording import Recording
 from ros2_llava_phi.cli.main import main
 from ros2_llava_phi.client.ask_client import AskClient, make_request
 from ros2_llava_phi.client.process import camera_parameters, running_node, running_player
@@ -66,9 +66,9 @@ def test_a_highway_at_its_real_rate(
 ) -> None:
     bag = tmp_path / 'highway'
     record(bag, storage, transport)
-    recorded = list(read_camera_messages(bag))
+    recorded = list(Recording(bag).frames())
     assert len(recorded) == 221
-    (topic,) = {message.topic for message in recorded}
+    (topic,) = {frame.camera for frame in recorded}
     published: list[Answer] = []
     node.create_subscription(Answer, '/vqa_node/answers', published.append, QoSProfile(depth=1000))
 

@@ -12,17 +12,17 @@ import pytest
 from replay_stand_in import COLOURS, QUESTIONS, START_NS, write_recording
 
 from ros2_llava_phi.assistant.question import Question
-from ros2_llava_phi.bags.bag import Storage
-from ros2_llava_phi.bags.bag_reader import CameraMessage, read_camera_messages
+from ros2_llava_phi.bags.bag import RawMessage, Storage
 from ros2_llava_phi.bags.bag_writer import write_bag
-from ros2_llava_phi.bags.pace import Pace, was_set_back
+from ros2_llava_phi.bags.clock import Pace, was_set_back
+from ros2_llava_phi.bags.recorded_frame import read_header
 from ros2_llava_phi.bags.recording import Recording
 from ros2_llava_phi.replay.asking import Asking
 from ros2_llava_phi.replay.live import replay_live
-from ros2_llava_phi.replay.questions_file import read_questions
+from ros2_llava_phi.replay.questions import read_questions
 from ros2_llava_phi.replay.record import Record
-from ros2_llava_phi.replay.replay import open_recordings, run_live, run_offline
 from ros2_llava_phi.replay.results import read_results
+from ros2_llava_phi.replay.runs import open_recordings, run_live, run_offline
 
 DATA = Path(__file__).parents[1] / 'ros2_llava_phi' / 'data'
 RATE = 20.0
@@ -60,8 +60,8 @@ class ScriptedRobot:
     def idle(self) -> None:
         self.pace.idle()
 
-    def show(self, message: CameraMessage) -> None:
-        self.shown.append(message.stamp_ns)
+    def show(self, message: RawMessage) -> None:
+        self.shown.append(read_header(message)[0])
         if len(self.shown) == len(COLOURS):
             self.release.set()
 
@@ -117,17 +117,10 @@ def test_refusals_are_recorded_by_their_code(tmp_path: Path) -> None:
 
 def short_drive(path: Path, seconds: float) -> Path:
     """Write the beginning of the packaged drive's front camera."""
-    from ros2_llava_phi.assistant.frame import Frame
-    from ros2_llava_phi.bags.bag_reader import picture
-
     topic = '/front/image_raw/compressed'
-    messages = list(read_camera_messages(DATA / 'drive', [topic]))
-    end_ns = messages[0].stamp_ns + seconds * 1e9
-    frames = [
-        (topic, Frame(picture(each), each.stamp_ns, each.frame_id))
-        for each in messages
-        if each.stamp_ns < end_ns
-    ]
+    recorded = list(Recording(DATA / 'drive').frames({'front': topic}))
+    end_ns = recorded[0].stamp_ns + seconds * 1e9
+    frames = [(topic, each.frame()) for each in recorded if each.stamp_ns < end_ns]
     write_bag(path, Storage.SQLITE3, frames)
     return path
 
@@ -159,7 +152,7 @@ questions:
 def play(robot: Any, bag: Path) -> None:
     """Play a recording to a node, and go on with the clock until the test's end is near."""
     robot.begin()
-    messages = list(read_camera_messages(bag))
+    messages = [each.message for each in Recording(bag).frames()]
     for message in messages:
         robot.wait_for(message.recorded_ns)
         robot.show(message)

@@ -6,8 +6,7 @@ import pytest
 
 from ros2_llava_phi.assistant.question import Kind
 from ros2_llava_phi.errors import QuestionsFileError
-from ros2_llava_phi.replay.questions import QuestionsFile, When
-from ros2_llava_phi.replay.questions_file import read_questions
+from ros2_llava_phi.replay.questions import QuestionsFile, When, read_questions
 
 EXAMPLES = sorted((Path(__file__).parents[1] / 'config' / 'questions').iterdir())
 

@@ -16,26 +16,25 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.bags.bag import Storage
 from ros2_llava_phi.bags.bag_writer import write_bag
-from ros2_llava_phi.bags.field_path import read_field
+from ros2_llava_phi.bags.message_fields import read_field
 from ros2_llava_phi.bags.recording import Recording
 from ros2_llava_phi.errors import BagError, QuestionsFileError
 from ros2_llava_phi.replay.asking import Asking
+from ros2_llava_phi.replay.notes import NoteTaker, RecordingNotes
 from ros2_llava_phi.replay.offline import replay_offline
 from ros2_llava_phi.replay.questions import QuestionsFile
 from ros2_llava_phi.replay.record import Record
-from ros2_llava_phi.replay.summary import RecordingNotes
-from ros2_llava_phi.replay.watch import Watch
 
 
 def ask(path: Path, *questions: dict[str, object]) -> tuple[list[Record], RecordingNotes]:
     """Return what a scripted assistant answers about a bag, and what there is to note."""
     file = QuestionsFile.model_validate({'questions': questions or [{'question': 'What?'}]})
     asking = Asking(Recording(path), file)
-    watch = Watch(asking.recording, asking.cameras)
+    taker = NoteTaker(asking.recording, asking.cameras)
     assistant: Any = Scripted()
-    groups = replay_offline(asking, assistant, on_frame=watch.see)
+    groups = replay_offline(asking, assistant, on_frame=taker.see)
     records = [record for group in groups for record in group]
-    return records, watch.notes(asking.questions)
+    return records, taker.notes(asking.questions)
 
 
 @pytest.mark.parametrize(

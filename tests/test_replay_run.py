@@ -14,12 +14,11 @@ from replay_stand_in import COLOURS, QUESTIONS, Scripted, write_recording
 from ros2_llava_phi.cli.main import main, replay_alone
 from ros2_llava_phi.errors import ResultsError
 from ros2_llava_phi.replay.comparison import check_baseline
-from ros2_llava_phi.replay.headline import headline
-from ros2_llava_phi.replay.questions import QuestionsFile
-from ros2_llava_phi.replay.questions_file import read_questions
-from ros2_llava_phi.replay.replay import conclude, open_recordings, run_offline
+from ros2_llava_phi.replay.questions import QuestionsFile, read_questions
+from ros2_llava_phi.replay.report import headline
 from ros2_llava_phi.replay.results import ResultsFile, read_results
 from ros2_llava_phi.replay.run_folder import Run
+from ros2_llava_phi.replay.runs import conclude, open_recordings, run_offline
 from ros2_llava_phi.replay.summary import Summary
 
 ROOT = Path(__file__).parents[1]

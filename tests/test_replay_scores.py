@@ -2,21 +2,19 @@
 
 import pytest
 
-from ros2_llava_phi.replay.comparison import compare, mcnemar
-from ros2_llava_phi.replay.confusion import confusion
-from ros2_llava_phi.replay.marking import exact_match, is_right, score, soft_score
-from ros2_llava_phi.replay.record import Record
-from ros2_llava_phi.replay.scores import score_records
-from ros2_llava_phi.scoring.confidence import (
+from ros2_llava_phi.replay.comparison import compare
+from ros2_llava_phi.replay.record import Record, is_right, score
+from ros2_llava_phi.replay.summary import count_flips, score_records
+from ros2_llava_phi.scoring.calibration import (
     area_under_risk_coverage,
     brier_score,
     expected_calibration_error,
     reliability,
     risk_coverage,
 )
-from ros2_llava_phi.scoring.flips import count_flips
-from ros2_llava_phi.scoring.proportion import proportion
-from ros2_llava_phi.scoring.yes_no import yes_no_scores
+from ros2_llava_phi.scoring.classification import confusion, yes_no_scores
+from ros2_llava_phi.scoring.correctness import exact_match, soft_score
+from ros2_llava_phi.scoring.significance import mcnemar, proportion
 
 
 def record(**fields: object) -> Record:

@@ -17,7 +17,11 @@ from ros2_llava_phi.assistant.assistant import Assistant
 from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.assistant.load import load
 from ros2_llava_phi.assistant.question import Kind
-from ros2_llava_phi.scoring.calibration import calibration_error, fit_temperature
+from ros2_llava_phi.scoring.calibration import (
+    expected_calibration_error,
+    fit_temperature,
+    reliability,
+)
 
 from .scene_shards import question_of
 from .scenes import (
@@ -162,9 +166,8 @@ def _by(asked: Iterable[Asked], group_of: Callable[[Asked], str]) -> dict[str, S
 
 def _calibration_error(asked: Iterable[Asked]) -> float:
     closed = [one for one in asked if one.answer.question.kind in CLOSED]
-    return calibration_error(
-        [one.answer.confidence for one in closed], [one.right for one in closed]
-    )
+    bins = reliability([one.answer.confidence for one in closed], [one.right for one in closed])
+    return expected_calibration_error(bins) or 0.0
 
 
 def _score(group: Sequence[Asked]) -> Score:

@@ -15,8 +15,7 @@ from pydantic import BaseModel, Field, StrictInt, StrictStr, TypeAdapter
 
 from ros2_llava_phi.assistant.question import SHORT_ANSWER
 from ros2_llava_phi.errors import DataError
-from ros2_llava_phi.scoring.normalise import normalise_for_submission
-from ros2_llava_phi.scoring.soft_accuracy import soft_accuracy
+from ros2_llava_phi.scoring.correctness import normalise_for_submission, soft_accuracy
 
 from .benchmark import Benchmark, Item, Metric, Scores
 from .official_files import (

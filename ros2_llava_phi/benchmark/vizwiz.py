@@ -13,14 +13,15 @@ from typing import Annotated
 from pydantic import BaseModel, Field, StrictStr, TypeAdapter
 
 from ros2_llava_phi.assistant.question import SHORT_ANSWER
-from ros2_llava_phi.scoring.normalise import (
+from ros2_llava_phi.scoring.correctness import (
     CONTRACTED,
     normalise,
     normalise_for_submission,
+    percent,
     restoring,
+    soft_accuracy,
     tidy,
 )
-from ros2_llava_phi.scoring.soft_accuracy import percent, soft_accuracy
 
 from .benchmark import Benchmark, Item, Metric, Scores
 from .official_files import (

@@ -14,8 +14,13 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, Field, StrictInt, StrictStr, TypeAdapter
 
 from ros2_llava_phi.assistant.question import SHORT_ANSWER
-from ros2_llava_phi.scoring.normalise import normalise, normalise_for_submission, tidy
-from ros2_llava_phi.scoring.soft_accuracy import percent, soft_accuracy
+from ros2_llava_phi.scoring.correctness import (
+    normalise,
+    normalise_for_submission,
+    percent,
+    soft_accuracy,
+    tidy,
+)
 
 from .benchmark import Benchmark, Item, Metric, Scores
 from .official_files import Text, by_id, check_same_ids, find_file, read_json, write_json

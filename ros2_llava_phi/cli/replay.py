@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ros2_llava_phi.replay.asking import Asking
-    from ros2_llava_phi.replay.replay import OnFrame
-    from ros2_llava_phi.replay.summary import RecordingNotes
+    from ros2_llava_phi.replay.notes import RecordingNotes
+    from ros2_llava_phi.replay.runs import OnFrame
 
 
 def _show_schema(wanted: bool) -> None:
@@ -79,8 +79,8 @@ def replay(
 ) -> None:
     """Ask about recordings; results.jsonl, summary.json and report.html go into a folder."""
     from ros2_llava_phi.replay.comparison import check_baseline
-    from ros2_llava_phi.replay.questions_file import read_questions
-    from ros2_llava_phi.replay.replay import conclude, open_recordings, run_offline
+    from ros2_llava_phi.replay.questions import read_questions
+    from ros2_llava_phi.replay.runs import conclude, open_recordings, run_offline
 
     from .progress import shown_progress
 
@@ -111,7 +111,7 @@ def replay(
     for recording in summary.recordings:
         for note in recording.notes:
             typer.echo(f'{recording.name}: {note}', err=True)
-    from ros2_llava_phi.replay.headline import headline
+    from ros2_llava_phi.replay.report import headline
 
     typer.echo(headline(summary))
     typer.echo(f'The report: {out / "report.html"}')
@@ -126,7 +126,7 @@ def _live(
         raise typer.BadParameter(
             f'--live needs ROS 2 and this package built and sourced ({error.name} is missing).'
         ) from error
-    from ros2_llava_phi.replay.replay import run_live
+    from ros2_llava_phi.replay.runs import run_live
 
     topics = {
         topic: each.recording.topics[topic].type

@@ -24,7 +24,7 @@ from rclpy.utilities import try_shutdown
 from sensor_msgs.msg import CompressedImage, Image
 
 from ros2_llava_phi.bags.bag import COMPRESSED_IMAGE, IMAGE
-from ros2_llava_phi.bags.bag_reader import camera_topics, read_camera_messages
+from ros2_llava_phi.bags.recording import Recording
 from ros2_llava_phi.errors import BagError, ClientError
 
 MESSAGE_TYPES = {IMAGE: Image, COMPRESSED_IMAGE: CompressedImage}
@@ -58,13 +58,14 @@ def play(bag: Path, node: Node) -> None:
 
     Raises BagError for a bad bag, ClientError if a topic finds no subscriber in time.
     """
+    recording = Recording(bag, must_be_whole=True)
     publishers = {
         topic: node.create_publisher(MESSAGE_TYPES[message_type], topic, QoSProfile(depth=5))
-        for topic, message_type in camera_topics(bag).items()
+        for topic, message_type in recording.image_topics().items()
     }
     wait_for_subscribers(publishers)
     start = first_ns = shift_ns = played = latest_ns = 0
-    for message in read_camera_messages(bag):
+    for message in recording.messages(publishers):
         if not played:
             first_ns = message.recorded_ns
             start, shift_ns = time.monotonic_ns(), time.time_ns() - first_ns

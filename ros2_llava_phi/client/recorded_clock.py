@@ -10,7 +10,7 @@ from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 
-from ros2_llava_phi.bags.pace import CLOCK_PERIOD_S, Pace
+from ros2_llava_phi.bags.clock import CLOCK_PERIOD_S, Pace
 from ros2_llava_phi.errors import NoResponseError
 
 # Longest wait for /clock to move.

@@ -14,7 +14,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from ros2_llava_phi.assistant.answer import ModelIdentity
 from ros2_llava_phi.assistant.question import Kind, Question
-from ros2_llava_phi.bags.bag_reader import CameraMessage
+from ros2_llava_phi.bags.bag import RawMessage
 from ros2_llava_phi.errors import ClientError, NoResponseError
 from ros2_llava_phi.replay.record import Record, Seconds
 
@@ -135,7 +135,7 @@ class NodeUnderTest:
         """Let a moment pass."""
         self._clock.idle()
 
-    def show(self, message: CameraMessage) -> None:
+    def show(self, message: RawMessage) -> None:
         """Publish a camera's message as it was recorded, unless somebody else does."""
         if message.topic in self._cameras:
             self._cameras[message.topic].publish(message.cdr)

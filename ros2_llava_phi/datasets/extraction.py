@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ros2_llava_phi.bags.bag_reader import CameraMessage, picture
 from ros2_llava_phi.bags.frame_choice import FrameChoice
-from ros2_llava_phi.bags.frames import recorded_frames
+from ros2_llava_phi.bags.recorded_frame import RecordedFrame
 from ros2_llava_phi.bags.recording import Recording
-from ros2_llava_phi.errors import BagError, DataError
+from ros2_llava_phi.errors import BagError, DataError, FrameError
 from ros2_llava_phi.files.new_folder import new_folder
 
 from .sheet import Row, write_sheet
@@ -85,11 +84,11 @@ def extract(
     with new_folder(out) as folder:
         for bag in bags:
             try:
-                for message, scene, pixels in _chosen(bag, how, choices, result, seen):
-                    path = _path(message.topic, result.kept.total(), how.suffix)
-                    _write_picture(folder / path, pixels)
-                    result.kept[message.topic] += 1
-                    rows += _rows(path, message, scene, how.questions)
+                for frame, scene in _chosen(bag, how, choices, result, seen):
+                    path = _path(frame.camera, result.kept.total(), how.suffix)
+                    _write_picture(folder / path, frame.frame().image)
+                    result.kept[frame.camera] += 1
+                    rows += _rows(path, frame, scene, how.questions)
             except BagError as error:
                 damages.append(error)
         if not rows:
@@ -109,37 +108,27 @@ def _chosen(
     choices: Mapping[str, FrameChoice],
     result: Extracted,
     seen: Callable[[], object],
-) -> Iterator[tuple[CameraMessage, str, NDArray[np.uint8]]]:
-    """Yield the frames to keep, each with its scene and its picture."""
+) -> Iterator[tuple[RecordedFrame, str]]:
+    """Yield the frames to keep, each with its scene."""
     recording = Recording(bag)
     name = recording.name if bag.is_dir() else bag.stem
-    for frame in recorded_frames(recording, {each: each for each in _topics(recording, how)}):
-        message = frame.message
+    for frame in recording.frames({each: each for each in how.topics}):
+        choice = choices[frame.camera]
         result.seen += 1
         seen()
-        if not choices[message.topic].is_due(message.recorded_ns):
+        if not choice.is_due(frame.message.recorded_ns):
             continue
         try:
-            pixels = picture(message)
-        except BagError as error:
-            result.undecodable[message.topic] += 1
-            result.why.setdefault(message.topic, str(error))
+            is_new = choice.is_new(frame.frame().image)
+        except FrameError as error:
+            result.undecodable[frame.camera] += 1
+            result.why.setdefault(frame.camera, str(error))
             continue
-        if choices[message.topic].is_new(pixels):
-            yield message, _scene(name, frame.at_s, how.scene_s), pixels
+        if is_new:
+            yield frame, _scene(name, frame.at_s, how.scene_s)
         else:
             result.alike += 1
     result.losses += [f'{bag}: {loss}' for loss in recording.losses]
-
-
-def _topics(recording: Recording, how: Extraction) -> Collection[str]:
-    known = recording.image_topics()
-    for topic in how.topics:
-        if topic not in known:
-            raise BagError(
-                f'{recording.path} has no pictures on {topic!r}; it has them on {", ".join(known)}'
-            )
-    return how.topics or known
 
 
 def _scene(recording: str, at_s: float, scene_s: float | None) -> str:
@@ -149,12 +138,12 @@ def _scene(recording: str, at_s: float, scene_s: float | None) -> str:
 
 
 def _rows(
-    path: Path, message: CameraMessage, scene: str, questions: Sequence[tuple[str, str, str]]
+    path: Path, frame: RecordedFrame, scene: str, questions: Sequence[tuple[str, str, str]]
 ) -> Iterator[Row]:
-    seconds, rest_ns = divmod(message.stamp_ns, 10**9)
+    seconds, rest_ns = divmod(frame.stamp_ns, 10**9)
     stamp = f'{seconds}.{rest_ns // 10**6:03}'
     for asked in questions:
-        yield Row(path.as_posix(), scene, message.topic, stamp, *asked)
+        yield Row(path.as_posix(), scene, frame.camera, stamp, *asked)
 
 
 def _path(topic: str, number: int, suffix: str) -> Path:

@@ -11,8 +11,8 @@ from llava_phi.msg import ModelInfo
 from numpy.typing import NDArray
 from rich.console import Console
 
-from ros2_llava_phi.bags.bag_reader import camera_topics, picture, read_camera_messages
 from ros2_llava_phi.bags.ground_truth import GroundTruth
+from ros2_llava_phi.bags.recording import Recording
 from ros2_llava_phi.client.ask_client import AskClient, make_request
 from ros2_llava_phi.client.process import camera_parameters, running_node, running_player
 from ros2_llava_phi.errors import ClientError, NoResponseError
@@ -55,7 +55,8 @@ def demonstrate(
 
     Raises BagError, ClientError and NoResponseError, each with a sentence.
     """
-    topics = {topic.split('/')[1]: topic for topic in sorted(camera_topics(show.bag))}
+    recording = Recording(show.bag, must_be_whole=True)
+    topics = {topic.split('/')[1]: topic for topic in sorted(recording.image_topics())}
     page.parent.mkdir(parents=True, exist_ok=True)
     with (
         page.with_suffix('.log').open('w', encoding='utf-8') as log,
@@ -68,7 +69,7 @@ def demonstrate(
         with running_player(show.bag, log) as player:
             shift_ns = player.wait_for_start()
             exchanges = _ask_all(show, client, shift_ns, console)
-    write_report(page, exchanges, _pictures(show.bag, topics, exchanges), model)
+    write_report(page, exchanges, _pictures(recording, topics, exchanges), model)
     console.print(f'{tally(exchanges)}.', highlight=False)
     console.print(f'The page: {page.resolve()}', soft_wrap=True, highlight=False)
     return exchanges
@@ -125,12 +126,11 @@ def _ask(moment: Moment, truth: GroundTruth, client: AskClient, shift_ns: int) -
 
 
 def _pictures(
-    bag: Path, topics: dict[str, str], exchanges: Sequence[Exchange]
+    recording: Recording, topics: dict[str, str], exchanges: Sequence[Exchange]
 ) -> dict[tuple[str, int], NDArray[np.uint8]]:
-    cameras = {topic: camera for camera, topic in topics.items()}
     wanted = {(each.camera, each.bag_stamp_ns) for each in exchanges if not each.error}
     return {
-        key: picture(message)
-        for message in read_camera_messages(bag)
-        if (key := (cameras[message.topic], message.stamp_ns)) in wanted
+        key: frame.frame().image
+        for frame in recording.frames(topics)
+        if (key := (frame.camera, frame.stamp_ns)) in wanted
     }

@@ -20,7 +20,7 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage, Image
 
 from ros2_llava_phi.assistant.frame import Frame
-from ros2_llava_phi.bags.pace import was_set_back
+from ros2_llava_phi.bags.clock import was_set_back
 from ros2_llava_phi.errors import FrameError
 from ros2_llava_phi.imaging.image_conversion import compressed_to_rgb, image_to_rgb
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ros2_llava_phi.assistant.question import Kind
-from ros2_llava_phi.bags.pace import was_set_back
+from ros2_llava_phi.bags.clock import was_set_back
 
 from .messages import AskedFor, answered, refused
 from .refusal import Reason, RefusalError

@@ -1,44 +1,16 @@
-"""What is asked about each frame of a recording, with what is true: offline and live alike."""
+"""What each frame of a recording is asked, with what is true: offline and live alike."""
 
-from collections.abc import Iterator, Mapping
-from functools import cached_property
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ros2_llava_phi.assistant.frame import Frame
-from ros2_llava_phi.bags.bag_reader import picture
-from ros2_llava_phi.bags.frames import RecordedFrame, recorded_frames
+from ros2_llava_phi.bags.frame_choice import FrameChoice
+from ros2_llava_phi.bags.recorded_frame import RecordedFrame
 from ros2_llava_phi.bags.recording import Recording
-from ros2_llava_phi.errors import BagError, QuestionsFileError
+from ros2_llava_phi.errors import FrameError, QuestionsFileError
 
-from .questions import QuestionsFile
+from .questions import QuestionsFile, When
 from .record import Record, kind_name
-from .schedule import Schedule
 from .truth import Truths
-
-
-class Decoded:
-    """A frame's picture, decoded when somebody asks for it, and only once."""
-
-    def __init__(self, recorded: RecordedFrame) -> None:
-        """Take the frame as it was recorded."""
-        self._recorded = recorded
-
-    @cached_property
-    def frame(self) -> Frame | BagError:
-        """Return the frame, or why its picture cannot be decoded."""
-        message = self._recorded.message
-        try:
-            image = picture(message)
-        except BagError as error:
-            return error
-        return Frame(image, message.stamp_ns, message.frame_id, self._recorded.camera)
-
-    def image(self) -> NDArray[np.uint8] | None:
-        """Return the picture, uint8 [height, width, 3], or None if it cannot be decoded."""
-        return None if isinstance(self.frame, BagError) else self.frame.image
 
 
 class Asking:
@@ -51,12 +23,11 @@ class Asking:
         self.recording, self.file, self.questions = recording, questions, questions.questions
         self._truths = Truths(questions, recording)
 
-    def frames(self) -> Iterator[tuple[RecordedFrame, Decoded, list[int]]]:
+    def frames(self) -> Iterator[tuple[RecordedFrame, list[int]]]:
         """Yield every frame of the cameras, with the indices of the questions due for it."""
         schedule = Schedule([each.when for each in self.questions], self._camera_of)
-        for frame in recorded_frames(self.recording, self.cameras):
-            decoded = Decoded(frame)
-            yield frame, decoded, schedule.due(frame, decoded.image)
+        for frame in self.recording.frames(self.cameras):
+            yield frame, schedule.due(frame)
 
     def record(self, index: int, frame: RecordedFrame) -> Record:
         """Return the record of the question of that index about a frame, still without answer."""
@@ -65,15 +36,62 @@ class Asking:
             recording=self.recording.name,
             camera=frame.camera,
             frame=frame.number,
-            stamp_ns=frame.message.stamp_ns,
+            stamp_ns=frame.stamp_ns,
             at_s=frame.at_s,
-            frame_id=frame.message.frame_id,
+            frame_id=frame.frame_id,
             entry=index + 1,
             question=question.question,
             kind=kind_name(question.kind),
             choices=question.choices,
             truth=self._truths.answers(index, frame),
         )
+
+
+class Schedule:
+    """The questions of a file over the frames of one recording, in the order of recording."""
+
+    def __init__(self, whens: Sequence[When], cameras: Sequence[str]) -> None:
+        """Take when each question is asked, and of which camera."""
+        self._cameras = cameras
+        self._decisions = [_Decision(when) for when in whens]
+
+    def due(self, frame: RecordedFrame) -> list[int]:
+        """Return the indices of the questions that a frame is asked."""
+        return [
+            index
+            for index, (camera, decision) in enumerate(
+                zip(self._cameras, self._decisions, strict=True)
+            )
+            if camera == frame.camera and decision.is_due(frame)
+        ]
+
+
+class _Decision:
+    """Whether one question is due, which may depend on the frames before."""
+
+    def __init__(self, when: When) -> None:
+        self._when = when
+        self._waiting = sorted(when.at_s)
+        self._choice = FrameChoice(
+            rate_hz=1 / when.every_s if when.every_s else None, change=when.on_change or 0.0
+        )
+
+    def is_due(self, frame: RecordedFrame) -> bool:
+        when = self._when
+        if frame.at_s < when.from_s or (when.to_s is not None and frame.at_s >= when.to_s):
+            return False
+        if when.at_stamps_ns:
+            return frame.stamp_ns in when.at_stamps_ns
+        if when.at_s:
+            passed = [at_s for at_s in self._waiting if at_s <= frame.at_s]
+            self._waiting = self._waiting[len(passed) :]
+            return bool(passed)
+        if when.on_change:
+            try:
+                return self._choice.is_new(frame.frame().image)
+            except FrameError:
+                return False
+        return self._choice.is_due(frame.message.recorded_ns)
 
 
 def find_cameras(

@@ -1,12 +1,11 @@
 """Charts as SVG; their colours are classes, which the page has for light and for dark."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup, escape
 
-from ros2_llava_phi.scoring.confidence import Bin
-from ros2_llava_phi.scoring.latency import Latency
+from ros2_llava_phi.scoring.calibration import Bin
 
 SIDE = 320
 LEFT, RIGHT, TOP, BOTTOM = 56, 14, 12, 36
@@ -103,8 +102,8 @@ def risk_coverage_chart(risks: Sequence[float], scored: int) -> Markup:
     return plane.svg(content, _shares(1), _shares(y_max), 'coverage', 'wrong')
 
 
-def latency_chart(seconds: Sequence[float], percentiles: Latency) -> Markup:
-    """Draw how many answers took how long, with the percentiles as lines."""
+def latency_chart(seconds: Sequence[float], percentiles: Mapping[str, float]) -> Markup:
+    """Draw how many answers took how long, with percentiles by name as lines."""
     x_max = max(seconds) * 1000 or 1.0
     counts = [0] * HISTOGRAM_BARS
     for each in seconds:
@@ -119,7 +118,7 @@ def latency_chart(seconds: Sequence[float], percentiles: Latency) -> Markup:
         for index, count in enumerate(counts)
         if count
     ]
-    for row, (name, value) in enumerate(percentiles.model_dump().items()):
+    for row, (name, value) in enumerate(percentiles.items()):
         x = plane.x(value * 1000)
         anchor = 'end' if x > SIDE / 2 else 'start'
         shift = -4 if anchor == 'end' else 4

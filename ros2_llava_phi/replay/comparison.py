@@ -1,6 +1,5 @@
 """Compare two runs, question by question about the same frames."""
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,10 +8,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from ros2_llava_phi.errors import ResultsError
+from ros2_llava_phi.scoring.significance import mcnemar
 
 from .asking import Asking
-from .marking import is_right, is_scored, said
-from .record import KindName, Record, kind_name
+from .record import KindName, Record, is_right, is_scored, kind_name, said
 from .results import read_results
 
 Change = Literal['better', 'worse', 'other']
@@ -101,14 +100,6 @@ def compare(baseline: str, before: Sequence[Record], now: Sequence[Record]) -> C
         p_value=mcnemar(better, worse),
         changed=sorted(changed, key=lambda each: ('worse', 'better', 'other').index(each.change)),
     )
-
-
-def mcnemar(better: int, worse: int) -> float:
-    """Return the two-sided p-value of McNemar's exact test on discordant pairs (1947)."""
-    pairs = better + worse
-    tail = sum(math.comb(pairs, count) for count in range(min(better, worse) + 1))
-    # As whole numbers: 2^pairs has no float for many pairs.
-    return min(1.0, 2 * tail / 2**pairs)
 
 
 def _by_pair_key(records: Sequence[Record]) -> dict[tuple[object, ...], Record]:

@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from ros2_llava_phi.assistant.question import Question
-from ros2_llava_phi.bags.bag_reader import CameraMessage
-from ros2_llava_phi.bags.frames import RecordedFrame
+from ros2_llava_phi.bags.bag import RawMessage
+from ros2_llava_phi.bags.recorded_frame import RecordedFrame
 
 from .asking import Asking
-from .offline import refused
-from .record import Key, Live, Record
+from .record import Key, Live, Record, refused
 
 # A frame needs a moment to arrive; for so long, a node that does not have it is asked again.
 ARRIVAL_S = 1.0
@@ -57,7 +56,7 @@ class Robot(Protocol):
     def wait_for(self, time_ns: int) -> None:
         """Return when the recording's time has come."""
 
-    def show(self, message: CameraMessage) -> None:
+    def show(self, message: RawMessage) -> None:
         """Publish a camera's message, with its own stamp."""
 
     def idle(self) -> None:
@@ -91,13 +90,13 @@ def replay_live(
     under_way: dict[int, Asked] = {}
     with ThreadPoolExecutor(len(asking.questions)) as threads:
         robot.begin()
-        for frame, _, due in asking.frames():
+        for frame, due in asking.frames():
             on_frame(frame, due)
             robot.wait_for(frame.message.recorded_ns)
             yield from _ended(under_way, asking, shown)
             # For what answers say about it, a frame is kept without its picture.
             bare = replace(frame, message=replace(frame.message, cdr=b''))
-            shown[frame.camera, frame.message.stamp_ns] = bare
+            shown[frame.camera, frame.stamp_ns] = bare
             robot.show(frame.message)
             for index in due:
                 record = asking.record(index, frame)
@@ -120,7 +119,7 @@ def _ask(robot: Robot, asking: Asking, index: int, frame: RecordedFrame) -> tupl
     question = asking.questions[index]
     give_up = time.monotonic() + ARRIVAL_S
     while True:
-        response = robot.ask(question.to_question(), question.camera, frame.message.stamp_ns)
+        response = robot.ask(question.to_question(), question.camera, frame.stamp_ns)
         now = time.monotonic()
         if response.error not in NOT_THERE_YET or now > give_up:
             return response, now

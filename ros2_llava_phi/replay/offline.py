@@ -1,14 +1,49 @@
 """Ask straight through the assistant, as fast as it goes, with the same answers every time."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import cache
 
+import numpy as np
+
+from ros2_llava_phi.assistant.answer import Answer
 from ros2_llava_phi.assistant.assistant import Assistant
-from ros2_llava_phi.bags.frames import RecordedFrame
-from ros2_llava_phi.errors import BagError, QuestionError
+from ros2_llava_phi.assistant.frame import Frame
+from ros2_llava_phi.assistant.question import Question
+from ros2_llava_phi.assistant.view import View
+from ros2_llava_phi.bags.recorded_frame import RecordedFrame
+from ros2_llava_phi.errors import FrameError, QuestionError
 
-from .asking import Asking, Decoded
-from .blank import BlankPicture
-from .record import Key, Record, answered
+from .asking import Asking
+from .record import Key, Record, answered, refused
+
+GREY = 128
+Shape = tuple[int, ...]
+
+
+class BlankPicture:
+    """
+    The blank-image control: what the model says to a question when the picture is plain grey.
+
+    Of every shape, a grey picture is looked at once, and asked each question once.
+    """
+
+    def __init__(self, assistant: Assistant) -> None:
+        """Take the assistant that answers."""
+        self._assistant = assistant
+        self._view = cache(self._look)
+        self.answer = cache(self._answer)
+
+    def _answer(self, question: Question, shape: Shape) -> str:
+        """
+        Return the answer to a question about a grey picture of some shape.
+
+        Of a closed question that is the likeliest answer, even where the model would rather
+        abstain: the control is about what it would guess.
+        """
+        return _guess(self._assistant.ask(self._view(shape), question))
+
+    def _look(self, shape: Shape) -> View:
+        return self._assistant.look(Frame(np.full(shape, GREY, np.uint8)), check=False)
 
 
 def replay_offline(
@@ -29,24 +64,25 @@ def replay_offline(
 
     Raises BagError and others of ours, each with a sentence.
     """
-    for frame, decoded, due in asking.frames():
+    for frame, due in asking.frames():
         on_frame(frame, due)
         records = [asking.record(index, frame) for index in due]
         records = [each for each in records if each.key not in already]
         if records:
-            yield _answers(asking, records, decoded, assistant, blank)
+            yield _answers(asking, records, frame, assistant, blank)
 
 
 def _answers(
     asking: Asking,
     records: Sequence[Record],
-    decoded: Decoded,
+    recorded: RecordedFrame,
     assistant: Assistant,
     blank: BlankPicture | None,
 ) -> list[Record]:
-    frame = decoded.frame
-    if isinstance(frame, BagError):
-        return [refused(record, 'BAD_FRAME', str(frame)) for record in records]
+    try:
+        frame = recorded.frame()
+    except FrameError as error:
+        return [refused(record, 'BAD_FRAME', str(error)) for record in records]
     questions = [asking.questions[record.entry - 1].to_question() for record in records]
     filled = []
     for record, answer in zip(
@@ -60,6 +96,7 @@ def _answers(
     return filled
 
 
-def refused(record: Record, error: str, text: str) -> Record:
-    """Return a record with the reason why there is no answer."""
-    return record.model_copy(update={'error': error, 'error_text': text})
+def _guess(answer: Answer) -> str:
+    if answer.allowed:
+        return answer.allowed[int(np.argmax(answer.probabilities))]
+    return answer.text

@@ -9,10 +9,10 @@ from typing import Any
 from ros2_llava_phi.errors import ResultsError
 
 from .asking import Asking
+from .notes import RecordingNotes
 from .questions import QuestionsFile
 from .results import RESULTS_FILE, ResultsFile, read_results
 from .run_folder import RUN_FILE, describe_run, open_run, read_run
-from .summary import RecordingNotes
 
 # Each recording is a run of its own there; they are kept, so that the whole goes on after a kill.
 PARTS = 'parts'
@@ -78,7 +78,7 @@ def _replay_one(
 ) -> RecordingNotes:
     from ros2_llava_phi.assistant.load import load
 
-    from .replay import open_recordings, run_offline
+    from .runs import open_recordings, run_offline
 
     assistant = load(choice.model, choice.engine, choice.device, choice.precision)
     (notes,) = run_offline(open_recordings([bag], questions), assistant, folder, with_blank)

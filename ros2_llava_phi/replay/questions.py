@@ -3,12 +3,16 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
+from ros2_llava_phi.assistant.answer import YES_NO
 from ros2_llava_phi.assistant.question import Kind, Question
-from ros2_llava_phi.bags.field_path import parse_field_path
-from ros2_llava_phi.files.settings import Number, StrictSettings
-from ros2_llava_phi.scoring.possible import is_possible
+from ros2_llava_phi.bags.message_fields import parse_field_path
+from ros2_llava_phi.datasets.records import csv_records
+from ros2_llava_phi.errors import DataError, FileError, QuestionsFileError
+from ros2_llava_phi.files.settings import Number, StrictSettings, shown
+from ros2_llava_phi.files.yaml_file import read_yaml
+from ros2_llava_phi.scoring.correctness import is_possible
 
 KINDS = {
     'text': Kind.FREE_TEXT,
@@ -23,11 +27,30 @@ EXPECTED = {
     Kind.NUMBER: 'use a number, or `cannot tell`',
 }
 
+# The columns of a CSV file, and where each belongs in a question; `|` parts several values.
+COLUMNS = {
+    'question': ('question',),
+    'kind': ('kind',),
+    'choices': ('choices',),
+    'camera': ('camera',),
+    'max_tokens': ('max_tokens',),
+    'every_s': ('when', 'every_s'),
+    'at_s': ('when', 'at_s'),
+    'at_stamps_ns': ('when', 'at_stamps_ns'),
+    'from_s': ('when', 'from_s'),
+    'to_s': ('when', 'to_s'),
+    'on_change': ('when', 'on_change'),
+    'answers': ('truth', 'answers'),
+    'labels_topic': ('labels', 'topic'),
+    'labels_field': ('labels', 'field'),
+}
+LISTS = ('choices', 'at_s', 'at_stamps_ns', 'answers')
+
 
 def as_answer(value: Any) -> Any:
     """Return a value as an answer's text: YAML reads a bare yes as true, and a bare 2 as 2."""
     if isinstance(value, bool):
-        return 'Yes' if value else 'No'
+        return YES_NO[0] if value else YES_NO[1]
     if isinstance(value, int):
         return str(value)
     if isinstance(value, float):
@@ -198,3 +221,87 @@ class QuestionsFile(StrictSettings):
         "relative to this file. A question's own truth comes first.",
     )
     questions: Annotated[tuple[AskedQuestion, ...], Field(min_length=1)]
+
+
+def read_questions(path: Path) -> QuestionsFile:
+    """Read a questions file; raises QuestionsFileError that names file, question and field."""
+    if path.suffix.lower() == '.csv':
+        return _checked(path, {'questions': _csv_questions(path)})
+    try:
+        content = read_yaml(path)
+    except FileError as error:
+        raise QuestionsFileError(str(error)) from error
+    if isinstance(content, list):
+        content = {'questions': content}
+    if not isinstance(content, dict):
+        raise QuestionsFileError(
+            f'{path} holds no questions; it must have `questions:` and a list'
+        )
+    return _checked(path, content)
+
+
+def _checked(path: Path, content: dict[str, Any]) -> QuestionsFile:
+    try:
+        file = QuestionsFile.model_validate(content)
+    except ValidationError as error:
+        raise QuestionsFileError(f'{path}: {_problem(error)}') from error
+    if file.ground_truth is not None:
+        try:
+            beside = path.resolve().parent / file.ground_truth.expanduser()
+        except RuntimeError as error:
+            raise QuestionsFileError(
+                f'{path}: field ground_truth: nobody has the home in {file.ground_truth}; '
+                "give a path from this file's folder, or a whole one"
+            ) from error
+        return file.model_copy(update={'ground_truth': beside})
+    return file
+
+
+def _problem(error: ValidationError) -> str:
+    """Return which question and field is wrong, and why; questions count from 1."""
+    first = error.errors()[0]
+    place = list(first['loc'])
+    where = ''
+    if place[:1] == ['questions'] and len(place) > 1:
+        where = f'question {int(place[1]) + 1}, '
+        place = place[2:]
+    field = '.'.join(str(part) for part in place)
+    where += f'field {field}: ' if field else 'as a whole: '
+    wrong = first['msg'].removeprefix('Value error, ')
+    if first['type'] == 'too_short':
+        wrong = 'it is empty; one at least must stand there'
+    given = first['input']
+    now = f' (it is {shown(given)!r})' if isinstance(given, str | int | float) else ''
+    return f'{where}{wrong[:1].lower()}{wrong[1:]}{now}'
+
+
+def _csv_questions(path: Path) -> list[dict[str, Any]]:
+    try:
+        rows = list(csv_records(path, ('question',)))
+    except DataError as error:
+        raise QuestionsFileError(str(error)) from error
+    questions = []
+    for place, row in rows:
+        if not isinstance(row, dict):
+            raise QuestionsFileError(f'{path}, {place}: {row.reason}')
+        if unknown := [name for name in row if name not in COLUMNS]:
+            raise QuestionsFileError(
+                f'{path}, line 1: there is no column {unknown[0]!r}; columns: {", ".join(COLUMNS)}'
+            )
+        questions.append(_nested(row))
+    return questions
+
+
+def _nested(row: dict[str, str]) -> dict[str, Any]:
+    """Return a row as a question has it; empty cells leave their field out."""
+    question: dict[str, Any] = {}
+    for column, (*outer, name) in COLUMNS.items():
+        cell = row.get(column, '').strip()
+        if not cell:
+            continue
+        value: Any = [part.strip() for part in cell.split('|')] if column in LISTS else cell
+        inside = question.setdefault(outer[0], {}) if outer else question
+        inside[name] = value
+    if 'truth' in question:
+        question['truth'] = [question['truth']]
+    return question

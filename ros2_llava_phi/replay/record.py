@@ -1,11 +1,12 @@
-"""One line of results.jsonl: a question about a frame, and what came of it."""
+"""One line of results.jsonl: a question about a frame, what came of it, and if it is right."""
 
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from ros2_llava_phi.assistant.answer import Answer
+from ros2_llava_phi.assistant.answer import CANNOT_TELL, Answer
 from ros2_llava_phi.assistant.question import Kind
+from ros2_llava_phi.scoring.correctness import as_number, soft_score
 
 from .questions import KIND_NAMES
 
@@ -134,3 +135,36 @@ def answered(asked: Record, answer: Answer) -> Record:
             ),
         }
     )
+
+
+def refused(record: Record, error: str, text: str) -> Record:
+    """Return a record with the reason why there is no answer."""
+    return record.model_copy(update={'error': error, 'error_text': text})
+
+
+def said(record: Record) -> str:
+    """Return what a record says, in the words of the truth."""
+    return CANNOT_TELL if record.abstained else record.text
+
+
+def is_scored(record: Record) -> bool:
+    """Return whether a record has an answer, and a truth to compare it with."""
+    return not record.error and bool(record.truth)
+
+
+def score(record: Record) -> float:
+    """Return a scored record's soft score, 0..1; numbers are compared by their value."""
+    if record.kind == 'number' and not record.abstained:
+        numbers = [number for each in record.truth if (number := as_number(each)) is not None]
+        return float(record.value in numbers)
+    return soft_score(said(record), record.truth)
+
+
+def is_right(record: Record) -> bool:
+    """Return whether a scored record is right: as right as it can be to more than a half."""
+    return score(record) > 0.5
+
+
+def right_when_blank(record: Record) -> bool:
+    """Return whether the answer to the grey picture would have been right as well."""
+    return record.when_blank is not None and soft_score(record.when_blank, record.truth) > 0.5

@@ -1,32 +1,90 @@
-"""summary.json: what a run comes to."""
+"""summary.json: all scores of a run, of its kinds of question, and of each question."""
 
+from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from ros2_llava_phi.assistant.answer import CANNOT_TELL, YES_NO
+from ros2_llava_phi.scoring.calibration import (
+    Bin,
+    area_under_risk_coverage,
+    brier_score,
+    expected_calibration_error,
+    reliability,
+    risk_coverage,
+)
+from ros2_llava_phi.scoring.classification import Confusion, YesNoScores, confusion, yes_no_scores
+from ros2_llava_phi.scoring.correctness import as_number, exact_match
+from ros2_llava_phi.scoring.significance import Proportion, proportion
+
 from .comparison import Comparison
-from .confusion import Confusion, confusion_of
-from .record import Record
+from .notes import RecordingNotes
+from .record import Record, is_right, is_scored, right_when_blank, said, score
 from .run_folder import Environment, Run
-from .scores import Scores, score_records
 
 SUMMARY_FILE = 'summary.json'
+CLOSED = ('yes_no', 'choice')
 
 
-class RecordingNotes(BaseModel):
+class Flips(BaseModel):
+    """How often something changed, and in how many minutes; per_minute is None of no time."""
+
+    model_config = ConfigDict(frozen=True)
+
+    flips: int
+    minutes: float
+    per_minute: float | None
+
+
+class Latency(BaseModel):
+    """Percentiles in seconds."""
+
+    model_config = ConfigDict(frozen=True)
+
+    p50: float
+    p90: float
+    p99: float
+    max: float
+
+
+class Scores(BaseModel):
     """
-    A recording, and what there is to know about it before its figures are believed.
+    Scores of a group of records; None where there is nothing to score.
 
-    frames: of each camera, as far as readable.
-    notes: sentences: what was lost, clocks that jump, questions that found no frame.
+    asked: all of them; refused: by error code; abstained: by reason.
+    accuracy: of those that have a truth.
+    soft_accuracy, exact_match: 0..1, see scoring.correctness.
+    count_error: mean distance of a number from the nearest acceptable one.
+    reliability, calibration_error, brier: of yes_no and choice, whose confidence is calibrated.
+    risk_coverage_area: of all answers but abstentions.
+    flips, true_flips: of answers and of truths over time.
+    latency: of responses; frame_age: when the frame was picked, in a live run.
+    blank: of the right answers, those that stay right when the picture is plain grey.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    name: str
-    frames: dict[str, int]
-    seconds: float
-    notes: tuple[str, ...]
+    asked: int
+    answered: int
+    refused: dict[str, int]
+    abstained: dict[str, int]
+    accuracy: Proportion | None
+    soft_accuracy: float | None
+    exact_match: float | None
+    yes_no: YesNoScores | None
+    count_error: float | None
+    reliability: list[Bin]
+    calibration_error: float | None
+    brier: float | None
+    risk_coverage_area: float | None
+    flips: Flips
+    true_flips: Flips
+    blank: Proportion | None
+    latency: Latency | None
+    frame_age: Latency | None
 
 
 class QuestionScores(BaseModel):
@@ -92,3 +150,114 @@ def summarise(
         ],
         comparison=comparison,
     )
+
+
+def score_records(records: Sequence[Record]) -> Scores:
+    """Return the scores of records in the order of asking."""
+    scored = [each for each in records if is_scored(each)]
+    right = [is_right(each) for each in scored]
+    closed = [each for each in scored if each.kind in CLOSED]
+    bins = reliability([each.confidence for each in closed], [is_right(each) for each in closed])
+    responses = [each for each in records if not each.error]
+    return Scores(
+        asked=len(records),
+        answered=sum(not each.abstained for each in responses),
+        refused=dict(Counter(each.error for each in records if each.error)),
+        abstained=dict(Counter(each.abstain_reason for each in responses if each.abstained)),
+        accuracy=proportion(sum(right), len(scored)),
+        soft_accuracy=_mean([score(each) for each in scored]),
+        exact_match=_mean([exact_match(said(each), each.truth) for each in scored]),
+        yes_no=_yes_no(scored),
+        count_error=_count_error(scored),
+        reliability=bins,
+        calibration_error=expected_calibration_error(bins),
+        brier=brier_score(
+            [each.confidence for each in closed], [is_right(each) for each in closed]
+        ),
+        risk_coverage_area=area_under_risk_coverage(risks_of(records)),
+        flips=count_flips(_sequences(responses)),
+        true_flips=count_flips(_sequences(scored, truth=True)),
+        blank=_blank(scored),
+        latency=latency([each.total_s for each in responses]),
+        frame_age=latency([each.live.frame_age for each in responses if each.live]),
+    )
+
+
+def risks_of(records: Sequence[Record]) -> list[float]:
+    """Return the share of wrong answers among the 1, 2, ... surest that are no abstentions."""
+    given = [each for each in records if is_scored(each) and not each.abstained]
+    return risk_coverage([each.confidence for each in given], [is_right(each) for each in given])
+
+
+def count_flips(sequences: Sequence[Sequence[tuple[float, str]]]) -> Flips:
+    """Count the changes along sequences of times in seconds and answers, in order of time."""
+    flips, seconds = 0, 0.0
+    for sequence in sequences:
+        if not sequence:
+            continue
+        answers = [answer for _, answer in sequence]
+        flips += sum(before != after for before, after in pairwise(answers))
+        seconds += sequence[-1][0] - sequence[0][0]
+    minutes = seconds / 60
+    return Flips(flips=flips, minutes=minutes, per_minute=flips / minutes if minutes else None)
+
+
+def latency(seconds: Sequence[float]) -> Latency | None:
+    """Return the percentiles of some times; None of nothing."""
+    if not seconds:
+        return None
+    p50, p90, p99 = (float(each) for each in np.percentile(seconds, (50, 90, 99)))
+    return Latency(p50=p50, p90=p90, p99=p99, max=max(seconds))
+
+
+def confusion_of(records: Sequence[Record]) -> Confusion | None:
+    """Return the matrix of records of one closed question, where one answer alone is right."""
+    # Whose words differ only in case are the same, as they are when marked.
+    closed = [each for each in records if is_scored(each) and each.allowed]
+    names = [name for each in closed for name in (*each.allowed, CANNOT_TELL)]
+    spelling = {name.casefold(): name for name in reversed(names)}
+    pairs = [
+        (spelling.get(each.truth[0].casefold(), each.truth[0]), said(each))
+        for each in closed
+        if len(each.truth) == 1
+    ]
+    order = [name for name in dict.fromkeys(names) if name != CANNOT_TELL]
+    return confusion(pairs, [*order, CANNOT_TELL])
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if values else None
+
+
+def _yes_no(scored: Sequence[Record]) -> YesNoScores | None:
+    yes, no = (each.casefold() for each in YES_NO)
+    pairs = [
+        (each.value is True, each.truth[0].casefold() == yes)
+        for each in scored
+        if each.kind == 'yes_no' and each.truth[0].casefold() in (yes, no)
+    ]
+    return yes_no_scores([answer for answer, _ in pairs], [truth for _, truth in pairs])
+
+
+def _count_error(scored: Sequence[Record]) -> float | None:
+    errors = []
+    for record in scored:
+        truths = [number for each in record.truth if (number := as_number(each)) is not None]
+        if record.kind == 'number' and record.value is not None and truths:
+            errors.append(min(abs(record.value - truth) for truth in truths))
+    return _mean(errors)
+
+
+def _sequences(records: Sequence[Record], truth: bool = False) -> list[list[tuple[float, str]]]:
+    """Return for each question about each recording what was answered, or true, and when."""
+    sequences: dict[tuple[str, int], list[tuple[float, str]]] = {}
+    for record in records:
+        words = record.truth[0] if truth else said(record)
+        words = words.strip().casefold()
+        sequences.setdefault((record.recording, record.entry), []).append((record.at_s, words))
+    return list(sequences.values())
+
+
+def _blank(scored: Sequence[Record]) -> Proportion | None:
+    right = [each for each in scored if is_right(each) and each.when_blank is not None]
+    return proportion(sum(right_when_blank(each) for each in right), len(right))

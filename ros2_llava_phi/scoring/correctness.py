@@ -1,12 +1,19 @@
 """
-VQA's answer normalisation, as its evaluation server does it, flaws included.
+What is right: VQA's normalisation and soft accuracy, flaws included, and an exact match.
 
-After the behaviour of vqaEval.py (https://github.com/GT-Vision-Lab/VQA) and of the processor in
-MMF, which LLaVA-1.5 runs over every short answer before that.
+The normalisation is after the behaviour of the evaluation server, vqaEval.py
+(https://github.com/GT-Vision-Lab/VQA), and of the processor in MMF, which LLaVA-1.5 runs over
+every short answer before that.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+
+from ros2_llava_phi.assistant.answer import CANNOT_TELL, YES_NO
+from ros2_llava_phi.assistant.question import Kind
+
+# VQA's rule is about the answers of ten people (Antol et al. 2015).
+VQA_PEOPLE = 10
 
 NUMBERS = {
     'none': '0', 'zero': '0', 'one': '1', 'two': '2', 'three': '3', 'four': '4', 'five': '5',
@@ -63,6 +70,69 @@ def normalise_for_submission(text: str) -> str:
     """Return an answer as MMF's processor makes it; LLaVA-1.5 submits short answers like this."""
     text = text.lower().replace(',', '').replace('?', '').replace("'s", " 's")
     return normalise(tidy(text))
+
+
+def soft_accuracy(
+    answer: str, humans: Sequence[str], identities: Sequence[object] | None = None
+) -> float:
+    """
+    Return min(1, humans who agree / 3), averaged over leaving each human out (Antol et al. 2015).
+
+    identities: tells the humans apart; those who are alike are left out together, as where
+    records are compared. By default, no two are.
+    """
+    apart = range(len(humans)) if identities is None else identities
+    scores = []
+    for left_out in apart:
+        others = [each for each, who in zip(humans, apart, strict=True) if who != left_out]
+        # Of the very types of the official code, so that the sums are equal to the last bit.
+        scores.append(min(1, float(others.count(answer)) / 3))
+    return sum(scores) / len(scores)
+
+
+def percent(scores: Sequence[float]) -> float:
+    """Return the mean of scores 0..1 in per cent, rounded to two digits as VQA's server does."""
+    return round(100 * float(sum(scores)) / len(scores), 2)
+
+
+def soft_score(text: str, truth: Sequence[str]) -> float:
+    """
+    Return how right a text is, 0..1, after VQA's normalisation of both.
+
+    With ten answers or more by VQA's rule: right if three people gave it, others left out in
+    turn. With fewer, each is acceptable and counts in full.
+    """
+    answer, accepted = normalise(text), [normalise(each) for each in truth]
+    if len(accepted) >= VQA_PEOPLE:
+        return soft_accuracy(answer, accepted)
+    return float(answer in accepted)
+
+
+def exact_match(text: str, truth: Sequence[str]) -> bool:
+    """Return whether a text is one of the acceptable answers to the letter, but for case."""
+    return text.strip().casefold() in {each.strip().casefold() for each in truth}
+
+
+def is_possible(truth: str, kind: Kind, choices: Sequence[str]) -> bool:
+    """
+    Return whether a question of a kind can be answered so, after VQA's normalisation.
+
+    A truth that can never be the answer is a slip of the pen.
+    """
+    if kind == Kind.FREE_TEXT or normalise(truth) == normalise(CANNOT_TELL):
+        return True
+    if kind == Kind.NUMBER:
+        return as_number(truth) is not None
+    closed = choices if kind == Kind.CHOICE else YES_NO
+    return normalise(truth) in {normalise(each) for each in closed}
+
+
+def as_number(text: str) -> float | None:
+    """Return the number that a text is, a word up to ten included; None if it is none."""
+    try:
+        return float(normalise(text))
+    except ValueError:
+        return None
 
 
 def _without_punctuation(text: str) -> str:

@@ -3,15 +3,32 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from ros2_llava_phi.bags.frames import RecordedFrame
-from ros2_llava_phi.bags.pace import was_set_back
+from pydantic import BaseModel, ConfigDict
+
+from ros2_llava_phi.bags.clock import was_set_back
+from ros2_llava_phi.bags.recorded_frame import RecordedFrame
 from ros2_llava_phi.bags.recording import Recording
 
 from .questions import AskedQuestion
-from .summary import RecordingNotes
 
 
-class Watch:
+class RecordingNotes(BaseModel):
+    """
+    A recording, and what there is to know about it before its figures are believed.
+
+    frames: of each camera, as far as readable.
+    notes: sentences: what was lost, clocks that jump, questions that found no frame.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    frames: dict[str, int]
+    seconds: float
+    notes: tuple[str, ...]
+
+
+class NoteTaker:
     """Watches frames and questions go by, and sums up what was odd."""
 
     def __init__(self, recording: Recording, cameras: Mapping[str, str]) -> None:
@@ -27,7 +44,7 @@ class Watch:
 
     def see(self, frame: RecordedFrame, due: Sequence[int]) -> None:
         """Take note of a frame, and the indices of the questions due for it."""
-        camera, stamp_ns = frame.camera, frame.message.stamp_ns
+        camera, stamp_ns = frame.camera, frame.stamp_ns
         self.frames[camera] += 1
         self._asked.update(due)
         self._seconds = max(self._seconds, frame.at_s)

@@ -5,23 +5,21 @@ from pathlib import Path
 
 from ros2_llava_phi.assistant.answer import ModelIdentity
 from ros2_llava_phi.assistant.assistant import Assistant
-from ros2_llava_phi.bags.frames import RecordedFrame
+from ros2_llava_phi.bags.recorded_frame import RecordedFrame
 from ros2_llava_phi.bags.recording import Recording
 from ros2_llava_phi.errors import ResultsError
 
 from .asking import Asking
-from .blank import BlankPicture
 from .comparison import compare
-from .gallery import gallery
 from .live import Robot, replay_live
-from .offline import replay_offline
+from .notes import NoteTaker, RecordingNotes
+from .offline import BlankPicture, replay_offline
 from .questions import QuestionsFile
 from .record import Key, Record
-from .report import REPORT_FILE, report
+from .report import REPORT_FILE, gallery, report
 from .results import RESULTS_FILE, ResultsFile, read_results
 from .run_folder import Run, describe_run, environment, open_run, read_run, write_whole
-from .summary import SUMMARY_FILE, RecordingNotes, Summary, summarise
-from .watch import Watch
+from .summary import SUMMARY_FILE, Summary, summarise
 
 # Hears of each frame: the recording's name and the seconds into it.
 OnFrame = Callable[[str, float], None]
@@ -98,15 +96,15 @@ def _write_results(
     with ResultsFile(out / RESULTS_FILE) as results:
         already = {each.key for each in results.records}
         for asking in askings:
-            watch = Watch(asking.recording, asking.cameras)
+            taker = NoteTaker(asking.recording, asking.cameras)
 
-            def see(frame: RecordedFrame, due: list[int], watch: Watch = watch) -> None:
-                watch.see(frame, due)
-                on_frame(watch.name, frame.at_s)
+            def see(frame: RecordedFrame, due: list[int], taker: NoteTaker = taker) -> None:
+                taker.see(frame, due)
+                on_frame(taker.name, frame.at_s)
 
             for group in records(asking, already, see):
                 results.add(group)
-            notes.append(watch.notes(asking.questions))
+            notes.append(taker.notes(asking.questions))
     return notes
 
 
@@ -119,7 +117,7 @@ def conclude(
     """
     Score what is in a run's folder, and write summary.json and report.html.
 
-    Raises ResultsError and ResultsError.
+    Raises ResultsError where no question fits any frame, and for files that cannot be used.
     """
     records = read_results(out / RESULTS_FILE)
     if not records:

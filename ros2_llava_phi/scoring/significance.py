@@ -1,4 +1,4 @@
-"""A share and its 95 % interval."""
+"""What chance alone may do: the 95 % interval of a share, and a test of two runs' pairs."""
 
 import math
 
@@ -36,3 +36,11 @@ def proportion(count: int, total: int) -> Proportion | None:
     low = 0.0 if count == 0 else low
     high = 1.0 if count == total else high
     return Proportion(count=count, total=total, share=share, low=low, high=high)
+
+
+def mcnemar(better: int, worse: int) -> float:
+    """Return the two-sided p-value of McNemar's exact test on discordant pairs (1947)."""
+    pairs = better + worse
+    tail = sum(math.comb(pairs, count) for count in range(min(better, worse) + 1))
+    # As whole numbers: 2^pairs has no float for many pairs.
+    return min(1.0, 2 * tail / 2**pairs)

@@ -1,17 +1,22 @@
-"""The recording's time, which passes at a rate while somebody is told about it."""
+"""The time of a recording: when it was set back, and how it passes while somebody is told."""
 
 import time
 from collections.abc import Callable
 
-# The time is told so often while nothing else happens.
-CLOCK_PERIOD_S = 0.01
 # Less than this is a correction, or messages that overtook each other.
 SET_BACK_NS = 10**9
 
+# The time is told so often while nothing else happens.
+CLOCK_PERIOD_S = 0.01
 
-def was_set_back(time_ns: int, before_ns: int) -> bool:
-    """Return whether a clock was set back between two times that it told, `before_ns` first."""
-    return time_ns < before_ns - SET_BACK_NS
+
+def was_set_back(now_ns: int, before_ns: int) -> bool:
+    """
+    Return whether a clock was set back by more than a second, as by a recording that starts over.
+
+    before_ns: what the same clock said before.
+    """
+    return now_ns < before_ns - SET_BACK_NS
 
 
 class Pace:
@@ -24,18 +29,23 @@ class Pace:
         rate: 2 passes twice as fast as the machine's steady clock.
         """
         self._tell_time, self._rate = tell_time, rate
-        self._start_ns: int | None = None
+        self._start_ns = 0
         self._started = 0.0
-        self._awaited_ns = 0
+        self._awaited_ns: int | None = None
 
     def now_ns(self) -> int:
         """Return the recording's time."""
         passed = time.monotonic() - self._started
-        return (self._start_ns or 0) + round(passed * self._rate * 1e9)
+        return self._start_ns + round(passed * self._rate * 1e9)
 
     def wait_for(self, time_ns: int) -> None:
-        """Return when that time has come, and tell the time until then."""
-        if self._start_ns is None or was_set_back(time_ns, self._awaited_ns):
+        """
+        Return when that time has come, and tell the time until then.
+
+        Where the recording's clock was set back, time begins anew. Whoever is merely late is told
+        the time as it is: it never goes back for that.
+        """
+        if self._awaited_ns is None or was_set_back(time_ns, self._awaited_ns):
             self._start_ns, self._started = time_ns, time.monotonic()
         self._awaited_ns = time_ns
         while (left_ns := time_ns - self.now_ns()) > 0:

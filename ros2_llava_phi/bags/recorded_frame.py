@@ -1,0 +1,67 @@
+"""A frame as a recording holds it: decoded when somebody asks for it, and only once."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from rosbags.typesys import Stores, get_typestore
+
+from ros2_llava_phi.assistant.frame import Frame
+from ros2_llava_phi.errors import FrameError
+from ros2_llava_phi.imaging.image_conversion import compressed_to_rgb, image_to_rgb
+
+from .bag import IMAGE, RawMessage
+
+_types = get_typestore(Stores.ROS2_JAZZY)
+
+
+@dataclass(frozen=True)
+class RecordedFrame:
+    """
+    A frame, still as it was recorded.
+
+    camera: the camera's name, or its topic where nobody gave it a name.
+    number: its place among the frames of its topic, from 0; the same in every reading.
+    at_s: seconds since the recording's start, by the time of recording.
+    stamp_ns, frame_id: what its header says; 0 and empty where the message is damaged.
+    """
+
+    camera: str
+    number: int
+    at_s: float
+    message: RawMessage
+    stamp_ns: int
+    frame_id: str
+
+    def frame(self) -> Frame:
+        """Return the frame as the node would see it; raises FrameError if it is no picture."""
+        if isinstance(self._decoded, FrameError):
+            raise self._decoded
+        return self._decoded
+
+    @cached_property
+    def _decoded(self) -> Frame | FrameError:
+        convert = image_to_rgb if self.message.type == IMAGE else compressed_to_rgb
+        try:
+            image = convert(_deserialise(self.message))
+        except Exception as error:
+            # Beside FrameError, whatever damaged bytes lead to.
+            return FrameError(
+                f'the picture at {self.stamp_ns} ns on {self.message.topic} cannot be decoded: '
+                f'{error}'
+            )
+        return Frame(image, self.stamp_ns, self.frame_id, self.camera)
+
+
+def read_header(message: RawMessage) -> tuple[int, str]:
+    """
+    Return the stamp in nanoseconds and the frame_id of a camera's message.
+
+    Raises whatever damaged bytes lead to.
+    """
+    header = _deserialise(message).header
+    return header.stamp.sec * 10**9 + header.stamp.nanosec, header.frame_id
+
+
+def _deserialise(message: RawMessage) -> Any:
+    return _types.deserialize_cdr(message.cdr, message.type)
