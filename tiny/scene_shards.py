@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 from tqdm import tqdm
 
 from ros2_llava_phi.assistant.answer import CANNOT_TELL
-from ros2_llava_phi.assistant.question import Kind, Question, request_text
+from ros2_llava_phi.assistant.question import Question, kind_named, request_text
 from ros2_llava_phi.model.config import ModelConfig, VisionConfig
 from ros2_llava_phi.model.image import preprocess
 from ros2_llava_phi.model.prompt import after_picture, answer_text
@@ -42,12 +42,6 @@ QUESTIONS_PER_SCENE = 24
 BLANK_SHARE = 0.05
 MEAN = np.array(VisionConfig().mean, np.float32)
 STD = np.array(VisionConfig().std, np.float32)
-KINDS = {
-    'text': Kind.FREE_TEXT,
-    'yes_no': Kind.YES_NO,
-    'choice': Kind.CHOICE,
-    'number': Kind.NUMBER,
-}
 
 
 @dataclass(frozen=True)
@@ -78,7 +72,7 @@ def draw(seed: int, index: int, split: str, grid: int) -> Drawn:
 
 def question_of(example: Example) -> Question:
     """Return a generated question in the form in which the assistant is asked."""
-    return Question(example.question, KINDS[example.kind], example.choices)
+    return Question(example.question, kind_named(example.kind), example.choices)
 
 
 def branch_of(tokenizer: Tokenizer, request: str, answer: str) -> Branch:

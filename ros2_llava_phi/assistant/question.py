@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Literal
 
 from ros2_llava_phi.errors import QuestionError
 
@@ -20,6 +21,22 @@ class Kind(IntEnum):
     YES_NO = 1
     CHOICE = 2
     NUMBER = 3
+
+
+KindName = Literal['text', 'yes_no', 'choice', 'number']
+# What kinds are called in files and in Python, and by people.
+KIND_NAMES: dict[Kind, KindName] = {
+    Kind.FREE_TEXT: 'text',
+    Kind.YES_NO: 'yes_no',
+    Kind.CHOICE: 'choice',
+    Kind.NUMBER: 'number',
+}
+KIND_WORDS = {
+    Kind.FREE_TEXT: 'free text',
+    Kind.YES_NO: 'yes or no',
+    Kind.CHOICE: 'a choice',
+    Kind.NUMBER: 'a number',
+}
 
 
 @dataclass(frozen=True)
@@ -113,6 +130,15 @@ def parse_kind(value: int) -> Kind:
     except ValueError:
         known = ', '.join(f'{kind.value} ({kind.name})' for kind in Kind)
         raise QuestionError(f'there is no kind {value} of question; kinds: {known}') from None
+
+
+def kind_named(name: str) -> Kind:
+    """Return the kind of that name; raises QuestionError for any other name."""
+    for kind, known in KIND_NAMES.items():
+        if name == known:
+            return kind
+    known_names = ', '.join(KIND_NAMES.values())
+    raise QuestionError(f'there is no kind {name!r} of question; kinds: {known_names}')
 
 
 def _check_unicode(what: str, text: str) -> None:

@@ -7,19 +7,13 @@ import numpy as np
 from llava_phi.msg import ModelInfo
 from numpy.typing import NDArray
 
-from ros2_llava_phi.assistant.question import Kind
+from ros2_llava_phi.assistant.question import KIND_WORDS
 from ros2_llava_phi.files.templates import templates_in
 from ros2_llava_phi.imaging.pictures import jpeg_uri
 
 from .exchange import Exchange
 from .table import clock, stages
 
-KINDS = {
-    Kind.FREE_TEXT: 'free text',
-    Kind.YES_NO: 'yes or no',
-    Kind.CHOICE: 'a choice',
-    Kind.NUMBER: 'a number',
-}
 STAGES = ('queue', 'encode', 'prefill view', 'prefill', 'decode')
 
 
@@ -41,7 +35,7 @@ def write_report(
         exchanges=exchanges,
         sources=sources,
         model=model,
-        kind_names=KINDS,
+        kind_words=KIND_WORDS,
         stage_names=STAGES,
         stages=stages,
         clock=clock,

@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from ros2_llava_phi.assistant.question import KIND_NAMES
 from ros2_llava_phi.bags.frame_choice import FrameChoice
 from ros2_llava_phi.bags.recorded_frame import RecordedFrame
 from ros2_llava_phi.bags.recording import Recording
 from ros2_llava_phi.errors import FrameError, QuestionsFileError
 
 from .questions import QuestionsFile, When
-from .record import Record, kind_name
+from .record import Record
 from .truth import Truths
 
 
@@ -41,7 +42,7 @@ class Asking:
             frame_id=frame.frame_id,
             entry=index + 1,
             question=question.question,
-            kind=kind_name(question.kind),
+            kind=KIND_NAMES[question.kind],
             choices=question.choices,
             truth=self._truths.answers(index, frame),
         )

@@ -7,11 +7,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from ros2_llava_phi.assistant.question import KIND_NAMES, KindName
 from ros2_llava_phi.errors import ResultsError
 from ros2_llava_phi.scoring.significance import mcnemar
 
 from .asking import Asking
-from .record import KindName, Record, is_right, is_scored, kind_name, said
+from .record import Record, is_right, is_scored, said
 from .results import read_results
 
 Change = Literal['better', 'worse', 'other']
@@ -58,7 +59,7 @@ class Comparison(BaseModel):
 def check_baseline(path: Path, askings: Sequence[Asking]) -> None:
     """Raise ResultsError if a file of results has none to compare with: before anybody asks."""
     asked = {
-        (asking.recording.name, each.question, kind_name(each.kind), each.choices)
+        (asking.recording.name, each.question, KIND_NAMES[each.kind], each.choices)
         for asking in askings
         for each in asking.questions
     }

@@ -1,12 +1,12 @@
 """The questions file: what is asked about a recording, of which camera, when, and what is true."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from ros2_llava_phi.assistant.answer import YES_NO
-from ros2_llava_phi.assistant.question import Kind, Question
+from ros2_llava_phi.assistant.question import KIND_NAMES, Kind, KindName, Question, kind_named
 from ros2_llava_phi.bags.message_fields import parse_field_path
 from ros2_llava_phi.datasets.records import csv_records
 from ros2_llava_phi.errors import DataError, FileError, QuestionsFileError
@@ -14,13 +14,6 @@ from ros2_llava_phi.files.settings import Number, StrictSettings, shown
 from ros2_llava_phi.files.yaml_file import read_yaml
 from ros2_llava_phi.scoring.correctness import is_possible
 
-KINDS = {
-    'text': Kind.FREE_TEXT,
-    'yes_no': Kind.YES_NO,
-    'choice': Kind.CHOICE,
-    'number': Kind.NUMBER,
-}
-KIND_NAMES = {kind: name for name, kind in KINDS.items()}
 EXPECTED = {
     Kind.YES_NO: 'use yes or no, or `cannot tell`',
     Kind.CHOICE: 'use one of its choices, or `cannot tell`',
@@ -64,9 +57,9 @@ def _as_answers(value: Any) -> Any:
 
 
 def _as_kind(value: Any) -> Any:
-    if isinstance(value, str) and value in KINDS:
-        return KINDS[value]
-    raise ValueError(f'it must be one of {", ".join(KINDS)}')
+    if value in KIND_NAMES.values():
+        return kind_named(value)
+    raise ValueError(f'it must be one of {", ".join(KIND_NAMES.values())}')
 
 
 def _check_span(from_s: float, to_s: float | None) -> None:
@@ -89,9 +82,7 @@ Answers = Annotated[
 
 KindOfFile = Annotated[
     Kind,
-    BeforeValidator(
-        _as_kind, json_schema_input_type=Literal['text', 'yes_no', 'choice', 'number']
-    ),
+    BeforeValidator(_as_kind, json_schema_input_type=KindName),
 ]
 
 

@@ -1,18 +1,13 @@
 """One line of results.jsonl: a question about a frame, what came of it, and if it is right."""
 
-from typing import Literal
-
 from pydantic import BaseModel, ConfigDict
 
 from ros2_llava_phi.assistant.answer import CANNOT_TELL, Answer
-from ros2_llava_phi.assistant.question import Kind
+from ros2_llava_phi.assistant.question import KindName
 from ros2_llava_phi.scoring.correctness import as_number, soft_score
-
-from .questions import KIND_NAMES
 
 # Recording, camera, the frame's place, and the question's place in its file.
 Key = tuple[str, str, int, int]
-KindName = Literal['text', 'yes_no', 'choice', 'number']
 
 
 class _Frozen(BaseModel):
@@ -104,12 +99,6 @@ class Record(_Frozen):
         if self.live is not None:
             return self.live.latency
         return sum(self.seconds.model_dump().values())
-
-
-def kind_name(kind: Kind) -> KindName:
-    """Return a kind's name in files."""
-    name: KindName = KIND_NAMES[kind]  # type: ignore[assignment]
-    return name
 
 
 def answered(asked: Record, answer: Answer) -> Record:

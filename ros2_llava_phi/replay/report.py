@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ros2_llava_phi.assistant.question import KIND_NAMES, KIND_WORDS
 from ros2_llava_phi.files.templates import templates_in
 from ros2_llava_phi.imaging.pictures import jpeg_uri
 
@@ -15,7 +16,6 @@ from .summary import Summary, risks_of
 from .timeline import lanes, timeline_chart
 
 REPORT_FILE = 'report.html'
-KINDS = {'text': 'free text', 'yes_no': 'yes or no', 'choice': 'a choice', 'number': 'a number'}
 # Of a comparison, the most changes that the page lists.
 MOST_CHANGES = 60
 MOST_MISTAKES = 12
@@ -44,7 +44,7 @@ def report(summary: Summary, records: Sequence[Record], mistakes: Sequence[Mista
         summary=summary,
         scores=summary.scores,
         headline=headline(summary),
-        kinds=KINDS,
+        kind_words={name: KIND_WORDS[kind] for kind, name in KIND_NAMES.items()},
         timelines={
             each.name: timeline_chart(
                 lanes([record for record in records if record.recording == each.name]),
