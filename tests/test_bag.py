@@ -2,7 +2,9 @@
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +16,8 @@ from ros2_llava_phi.bags.bag import COMPRESSED_IMAGE, IMAGE, Storage, Transport
 from ros2_llava_phi.bags.bag_writer import write_bag
 from ros2_llava_phi.bags.recorded_frame import RecordedFrame
 from ros2_llava_phi.bags.recording import Recording
-from ros2_llava_phi.errors import BagError
+from ros2_llava_phi.errors import BagError, FrameError
+from ros2_llava_phi.imaging.image_conversion import compressed_to_rgb
 
 START_NS = 1_700_000_000_123_456_789
 
@@ -70,6 +73,28 @@ def test_only_the_topics_asked_for_are_read(tmp_path: Path) -> None:
     assert [each.camera for each in messages] == ['/rear'] * 6
     with pytest.raises(BagError, match=r"no pictures on '/left'; it has them on /front, /rear"):
         whole(tmp_path / 'bag', ['/left'])
+
+
+def test_a_frame_is_decoded_when_asked_for_and_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_bag(tmp_path / 'bag', Storage.MCAP, frames(2))
+    decoded: list[Any] = []
+
+    def counted(message: Any) -> Any:
+        decoded.append(message)
+        return compressed_to_rgb(message)
+
+    monkeypatch.setattr('ros2_llava_phi.bags.recorded_frame.compressed_to_rgb', counted)
+    front, rear, *_ = whole(tmp_path / 'bag')
+    assert decoded == []
+    assert front.frame() is front.frame()
+    assert (front.frame().camera, front.frame().stamp_ns) == ('/front', START_NS)
+    assert len(decoded) == 1
+    damaged = replace(rear, message=replace(rear.message, cdr=rear.message.cdr[:-50]))
+    for _ in range(2):
+        with pytest.raises(FrameError, match=f'at {START_NS + 1} ns on /rear cannot be decoded'):
+            damaged.frame()
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """What each frame of a recording is asked, with what is true: offline and live alike."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ros2_llava_phi.assistant.question import KIND_NAMES
@@ -26,9 +26,16 @@ class Asking:
 
     def frames(self) -> Iterator[tuple[RecordedFrame, list[int]]]:
         """Yield every frame of the cameras, with the indices of the questions due for it."""
-        schedule = Schedule([each.when for each in self.questions], self._camera_of)
+        schedules = [_Schedule(each.when) for each in self.questions]
         for frame in self.recording.frames(self.cameras):
-            yield frame, schedule.due(frame)
+            due = [
+                index
+                for index, (camera, schedule) in enumerate(
+                    zip(self._camera_of, schedules, strict=True)
+                )
+                if camera == frame.camera and schedule.is_due(frame)
+            ]
+            yield frame, due
 
     def record(self, index: int, frame: RecordedFrame) -> Record:
         """Return the record of the question of that index about a frame, still without answer."""
@@ -48,27 +55,8 @@ class Asking:
         )
 
 
-class Schedule:
-    """The questions of a file over the frames of one recording, in the order of recording."""
-
-    def __init__(self, whens: Sequence[When], cameras: Sequence[str]) -> None:
-        """Take when each question is asked, and of which camera."""
-        self._cameras = cameras
-        self._decisions = [_Decision(when) for when in whens]
-
-    def due(self, frame: RecordedFrame) -> list[int]:
-        """Return the indices of the questions that a frame is asked."""
-        return [
-            index
-            for index, (camera, decision) in enumerate(
-                zip(self._cameras, self._decisions, strict=True)
-            )
-            if camera == frame.camera and decision.is_due(frame)
-        ]
-
-
-class _Decision:
-    """Whether one question is due, which may depend on the frames before."""
+class _Schedule:
+    """When one question is due, which may depend on the frames before."""
 
     def __init__(self, when: When) -> None:
         self._when = when

@@ -1,10 +1,12 @@
 """report.html: a run as one page that needs nothing beside itself, with its worst mistakes."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from ros2_llava_phi.assistant.question import KIND_NAMES, KIND_WORDS
+from ros2_llava_phi.errors import FrameError
 from ros2_llava_phi.files.templates import templates_in
 from ros2_llava_phi.imaging.pictures import jpeg_uri
 
@@ -121,8 +123,8 @@ def gallery(records: Sequence[Record], askings: Sequence[Asking]) -> list[Mistak
         for frame in asking.recording.frames(asking.cameras):
             key = asking.recording.name, frame.camera, frame.number
             if key in wanted:
-                # It could be decoded when it was asked about.
-                sources[key] = jpeg_uri(frame.frame().image, JPEG_QUALITY, WIDTH)
+                with suppress(FrameError):
+                    sources[key] = jpeg_uri(frame.frame().image, JPEG_QUALITY, WIDTH)
     return [Mistake(each, sources.get(_frame_key(each), '')) for each in chosen]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from ros2_llava_phi.assistant.answer import CANNOT_TELL, YES_NO
+from ros2_llava_phi.assistant.question import KIND_NAMES, Kind
 from ros2_llava_phi.scoring.calibration import (
     Bin,
     area_under_risk_coverage,
@@ -26,7 +27,8 @@ from .record import Record, is_right, is_scored, right_when_blank, said, score
 from .run_folder import Environment, Run
 
 SUMMARY_FILE = 'summary.json'
-CLOSED = ('yes_no', 'choice')
+# Whose confidence is a probability.
+CLOSED = (KIND_NAMES[Kind.YES_NO], KIND_NAMES[Kind.CHOICE])
 
 
 class Flips(BaseModel):
