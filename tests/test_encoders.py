@@ -19,8 +19,7 @@ from ros2_llava_phi.engine.engine import Floats
 from ros2_llava_phi.engine.export import export
 from ros2_llava_phi.engine.exported import VISION, read_manifest
 from ros2_llava_phi.engine.onnx_engine import OnnxEngine
-from ros2_llava_phi.engine.tensorrt_build import compile_graph
-from ros2_llava_phi.engine.tensorrt_library import load_tensorrt, targets
+from ros2_llava_phi.engine.tensorrt_library import compile_graph, load_tensorrt, targets
 from ros2_llava_phi.engine.torch_engine import TorchEngine
 from ros2_llava_phi.errors import ModelError
 from ros2_llava_phi.model.checkpoint import load_network, open_checkpoint
@@ -29,8 +28,6 @@ from ros2_llava_phi.model.convert import convert
 from ros2_llava_phi.model.inspection import inspect
 from ros2_llava_phi.model.layout import LAYOUTS, UNUSED
 from ros2_llava_phi.model.network import LlavaPhi, VisionTower
-from ros2_llava_phi.model.prompt import Mark
-from ros2_llava_phi.model.prompt_embeddings import embed_prompt
 from ros2_llava_phi.model.published_config import encoder_config
 
 HALF = (0.5, 0.5, 0.5)
@@ -247,17 +244,3 @@ def test_siglip_without_its_first_patch_is_refused(tmp_path: Path) -> None:
     path.write_text(json.dumps(settings))
     with pytest.raises(ModelError, match=r"config.json: vision_feature_select_strategy .*'full'"):
         open_checkpoint(tmp_path / 'hf')
-
-
-@torch.no_grad()
-def test_a_prompt_with_several_pictures() -> None:
-    network = LlavaPhi(CONFIG)
-    pictures = network.encode(torch.randn(2, 3, 32, 32))
-    parts: list[list[int] | Mark] = [[5, 6], Mark.PICTURE, [7], Mark.PICTURE, [8, 9, 10]]
-    whole = embed_prompt(network, parts, pictures)
-    assert whole.shape == (6 + 2 * CONFIG.image_tokens, CONFIG.text.hidden_size)
-    assert torch.equal(whole[2:18], pictures[0])
-    assert torch.equal(whole[18], network.decoder.embed_tokens.weight[7])
-    assert torch.equal(whole[19:35], pictures[1])
-    with pytest.raises(ValueError, match='places for 2 pictures, not for 1'):
-        embed_prompt(network, parts, pictures[:1])

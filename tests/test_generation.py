@@ -16,11 +16,10 @@ from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.assistant.question import Kind, Question, Sampling, request_text
 from ros2_llava_phi.engine.branches import Layout
 from ros2_llava_phi.engine.engine import Floats, likeliest
-from ros2_llava_phi.engine.torch_engine import TorchEngine
-from ros2_llava_phi.engine.torch_graph import DecodeGraph, place_token
+from ros2_llava_phi.engine.torch_engine import DecodeGraph, TorchCache, TorchEngine, place_token
 from ros2_llava_phi.errors import NumericsError, QuestionError
 from ros2_llava_phi.model.image import preprocess
-from ros2_llava_phi.model.network import KVCache, attend
+from ros2_llava_phi.model.network import attend
 from ros2_llava_phi.model.prompt import (
     Mark,
     Turn,
@@ -39,7 +38,7 @@ class CountingEngine(TorchEngine):
 
     read = 0
 
-    def prefill(self, embeddings: Floats, cache: KVCache) -> Floats:
+    def prefill(self, embeddings: Floats, cache: TorchCache) -> Floats:
         self.read += len(embeddings)
         return super().prefill(embeddings, cache)
 
@@ -113,7 +112,7 @@ def free_tokens(engine: TorchEngine, parts: list[list[int] | Mark], most: int) -
     return greedy(engine, engine.prefill(embedded(engine, parts), cache), cache, most)
 
 
-def greedy(engine: TorchEngine, logits: Floats, cache: KVCache, most: int) -> list[int]:
+def greedy(engine: TorchEngine, logits: Floats, cache: TorchCache, most: int) -> list[int]:
     tokens: list[int] = []
     while len(tokens) < most and (token := int(logits.argmax())) != CONFIG.text.eos_token_id:
         tokens.append(token)
@@ -178,21 +177,21 @@ class ScriptedEngine:
     def embed(self, tokens: Sequence[int]) -> Floats:
         return np.zeros((len(tokens), 48), np.float32)
 
-    def new_cache(self) -> KVCache:
-        return KVCache(CONFIG.text, torch.float32, 'cpu')
+    def new_cache(self) -> TorchCache:
+        return TorchCache(CONFIG.text, torch.float32, 'cpu')
 
-    def prefill(self, embeddings: Floats, cache: KVCache) -> Floats:
+    def prefill(self, embeddings: Floats, cache: TorchCache) -> Floats:
         cache.length += len(embeddings)
         return self.logits[min(self.steps, len(self.logits) - 1)]
 
-    def extend(self, embeddings: Floats, cache: KVCache, layout: Layout) -> Floats:
+    def extend(self, embeddings: Floats, cache: TorchCache, layout: Layout) -> Floats:
         return np.stack([self.prefill(embeddings, cache)] * len(layout.last))
 
-    def decode(self, token: int, cache: KVCache) -> Floats:
+    def decode(self, token: int, cache: TorchCache) -> Floats:
         self.steps += 1
         return self.prefill(self.embed([token]), cache)
 
-    def step(self, token: int, cache: KVCache) -> tuple[int, float]:
+    def step(self, token: int, cache: TorchCache) -> tuple[int, float]:
         return likeliest(self.decode(token, cache))
 
 

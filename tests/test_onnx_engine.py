@@ -18,8 +18,7 @@ from ros2_llava_phi.assistant.load import EXPORT_FOLDER, find_model, load
 from ros2_llava_phi.engine.engine import AnyEngine, Floats
 from ros2_llava_phi.engine.export import export
 from ros2_llava_phi.engine.exported import MANIFEST, Manifest, files_of, read_manifest
-from ros2_llava_phi.engine.onnx_engine import OnnxEngine
-from ros2_llava_phi.engine.processor import multiplies_int8
+from ros2_llava_phi.engine.onnx_engine import OnnxEngine, multiplies_int8
 from ros2_llava_phi.engine.quantise import block_size, quantise
 from ros2_llava_phi.engine.torch_engine import TorchEngine
 from ros2_llava_phi.engine.tracing import linear_bits

@@ -13,13 +13,12 @@ from test_tensorrt import EVEN
 from tokenizers import Tokenizer
 
 from ros2_llava_phi.cli import main as cli
-from ros2_llava_phi.engine.calibration import Prompt, calibrate
 from ros2_llava_phi.engine.engine import Floats
 from ros2_llava_phi.engine.export import export
 from ros2_llava_phi.engine.exported import DECODER
-from ros2_llava_phi.engine.onnx_parts import ONNXRUNTIME
+from ros2_llava_phi.engine.gptq import GROUP, Prompt, calibrate, round_for_inputs
+from ros2_llava_phi.engine.onnx_graphs import ONNXRUNTIME
 from ros2_llava_phi.engine.quantise import QuantisedWeight, block_size, quantise
-from ros2_llava_phi.engine.rounding import GROUP, round_for_inputs
 from ros2_llava_phi.engine.torch_engine import TorchEngine
 from ros2_llava_phi.engine.tracing import linear_bits
 from ros2_llava_phi.errors import ModelError

@@ -46,10 +46,15 @@ from ros2_llava_phi.engine.plans import (
     read_plan_manifest,
 )
 from ros2_llava_phi.engine.quantise import quantise
-from ros2_llava_phi.engine.tensorrt_build import build, compile_graph, profiles
+from ros2_llava_phi.engine.tensorrt_build import build, profiles
 from ros2_llava_phi.engine.tensorrt_engine import HIDDEN
-from ros2_llava_phi.engine.tensorrt_library import has_native_layers, load_tensorrt, targets
-from ros2_llava_phi.engine.tensorrt_parts import BITS, TENSORRT
+from ros2_llava_phi.engine.tensorrt_graphs import BITS, TENSORRT
+from ros2_llava_phi.engine.tensorrt_library import (
+    compile_graph,
+    has_native_layers,
+    load_tensorrt,
+    targets,
+)
 from ros2_llava_phi.engine.torch_engine import TorchEngine
 from ros2_llava_phi.engine.tracing import linear_bits
 from ros2_llava_phi.errors import FileError, ModelError

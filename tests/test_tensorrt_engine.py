@@ -18,13 +18,13 @@ from test_tensorrt import EVEN, assert_as_close
 from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.assistant.load import load
 from ros2_llava_phi.assistant.question import Kind, Question
-from ros2_llava_phi.engine import plan_cache
+from ros2_llava_phi.engine import tensorrt_build
 from ros2_llava_phi.engine.branches import Branches
+from ros2_llava_phi.engine.cuda import from_half, to_half
 from ros2_llava_phi.engine.engine import AnyEngine, Floats, likeliest
 from ros2_llava_phi.engine.export import export
 from ros2_llava_phi.engine.exported import MANIFEST
 from ros2_llava_phi.engine.golden import GOLDEN, check, record
-from ros2_llava_phi.engine.halves import from_half, to_half
 from ros2_llava_phi.engine.plans import DECODER_PLAN, PLAN_MANIFEST, read_plan_manifest
 from ros2_llava_phi.engine.tensorrt_engine import TensorrtEngine
 from ros2_llava_phi.engine.torch_engine import TorchEngine
@@ -269,7 +269,7 @@ def test_plans_are_built_when_first_needed(
         on_progress('compiling', 0, 2)
         write_plans(export, out, native=True)
 
-    monkeypatch.setattr(plan_cache, 'build', build)
+    monkeypatch.setattr(tensorrt_build, 'build', build)
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
     caplog.set_level(logging.INFO)
 

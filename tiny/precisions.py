@@ -9,8 +9,8 @@ from rich.table import Table
 
 from ros2_llava_phi.assistant.load import find_model, load
 from ros2_llava_phi.assistant.question import request_text
-from ros2_llava_phi.engine.calibration import Prompt
 from ros2_llava_phi.engine.export import export
+from ros2_llava_phi.engine.gptq import Prompt
 from ros2_llava_phi.model.checkpoint import open_checkpoint
 from ros2_llava_phi.model.config import ModelConfig
 from ros2_llava_phi.model.image import preprocess

@@ -10,7 +10,7 @@ from openvino._offline_transformations import apply_make_stateful_transformation
 from openvino.frontend.pytorch.patch_model import __make_16bit_traceable as keep_bf16_weights
 from torch import Tensor, nn
 
-from ros2_llava_phi.engine.onnx_parts import OnnxVision
+from ros2_llava_phi.engine.onnx_graphs import OnnxVision
 from ros2_llava_phi.model.config import TextConfig
 from ros2_llava_phi.model.network import (
     Decoder,

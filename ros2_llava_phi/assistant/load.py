@@ -84,7 +84,7 @@ def load(
         return _load_plans(folder)
     for_tensorrt = is_exported(folder) and read_manifest(folder).engine == 'tensorrt'
     if for_tensorrt and engine in ('auto', 'tensorrt'):
-        from ros2_llava_phi.engine.plan_cache import plans_of
+        from ros2_llava_phi.engine.tensorrt_build import plans_of
 
         _check_plans(folder, read_manifest(folder), engine, device, precision)
         return _load_plans(plans_of(folder, on_build))

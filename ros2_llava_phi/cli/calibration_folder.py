@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ros2_llava_phi.assistant.question import Kind, Question, request_text
-from ros2_llava_phi.engine.calibration import LEAST_PROMPTS, Prompt
+from ros2_llava_phi.engine.gptq import LEAST_PROMPTS, Prompt
 from ros2_llava_phi.errors import ModelError, QuestionError
 from ros2_llava_phi.imaging.pictures import read_picture
 from ros2_llava_phi.model.config import ModelConfig

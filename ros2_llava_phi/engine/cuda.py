@@ -1,4 +1,4 @@
-"""CUDA's memory, streams and graphs, as much of them as an engine needs; freed once unused."""
+"""CUDA's memory, streams and graphs, freed once unused; and fp16 and bf16 as they stand there."""
 
 import weakref
 from collections.abc import Callable
@@ -9,6 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_llava_phi.errors import DeviceError, ModelError
+
+# Of fp16 and bf16 numbers: NumPy has no bf16.
+Bits = NDArray[np.uint16]
 
 
 def runtime() -> ModuleType:
@@ -122,3 +125,23 @@ def scatter(
 def zero(to: int, pitch: int, size: int, pieces: int, stream: Stream) -> None:
     """Set `pieces` of `size` bytes to zero that are `pitch` bytes apart."""
     call('cudaMemset2DAsync', to, pitch, 0, size, pieces, stream.handle)
+
+
+def to_half(array: NDArray[np.float32], kind: str) -> Bits:
+    """Return numbers rounded to fp16 or bf16, to nearest, ties to even, as their bits.
+
+    What exceeds fp16 is infinity.
+    """
+    if kind == 'fp16':
+        with np.errstate(over='ignore'):
+            return array.astype(np.float16).view(np.uint16)
+    bits = np.ascontiguousarray(array, np.float32).view(np.uint32)
+    rounded: NDArray[Any] = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
+    return rounded.astype(np.uint16)
+
+
+def from_half(bits: Bits, kind: str) -> NDArray[np.float32]:
+    """Return what the bits of fp16 or bf16 numbers stand for."""
+    if kind == 'fp16':
+        return bits.view(np.float16).astype(np.float32)
+    return (bits.astype(np.uint32) << 16).view(np.float32)

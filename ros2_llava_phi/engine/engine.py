@@ -6,9 +6,10 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ros2_llava_phi.errors import NumericsError
 from ros2_llava_phi.model.config import ModelConfig
 
-from .branches import Layout
+from .branches import Layout, in_a_row
 
 Floats = NDArray[np.float32]
 
@@ -21,6 +22,9 @@ class KVCache(Protocol):
 
     def rewind(self, length: int) -> None:
         """Forget all but the first `length` tokens; raises ValueError if there are fewer."""
+        if not 0 <= length <= self.length:
+            raise ValueError(f'cannot rewind a cache of {self.length} tokens to {length}')
+        self.length = length
 
 
 Cache = TypeVar('Cache', bound=KVCache)
@@ -52,9 +56,12 @@ class Engine(Protocol[Cache]):
 
     def prefill(self, embeddings: Floats, cache: Cache) -> Floats:
         """Append embeddings [T, hidden] to the cache; return the last one's logits [vocab]."""
+        logits: Floats = self.extend(embeddings, cache, in_a_row(cache.length, len(embeddings)))[0]
+        return logits
 
     def decode(self, token: int, cache: Cache) -> Floats:
         """Append one token to the cache; return its logits [vocab]."""
+        return self.prefill(self.embed([token]), cache)
 
     def extend(self, embeddings: Floats, cache: Cache, layout: Layout) -> Floats:
         """
@@ -66,12 +73,27 @@ class Engine(Protocol[Cache]):
 
     def step(self, token: int, cache: Cache) -> tuple[int, float]:
         """Append one token; return the likeliest one to follow, and the log of its probability."""
+        return likeliest(self.decode(token, cache))
 
 
 def likeliest(logits: Floats) -> tuple[int, float]:
     """Return the token that logits [vocab] find likeliest, and the log of its probability."""
     token = int(logits.argmax())
     return token, -float(np.log(np.exp(logits - logits[token]).sum()))
+
+
+def check_room(cache: KVCache, tokens: int) -> None:
+    """Raise ValueError if a cache has no room for so many more tokens."""
+    if cache.length + tokens > cache.capacity:
+        raise ValueError(
+            f'{cache.length} + {tokens} tokens do not fit a cache of {cache.capacity}'
+        )
+
+
+def check_finite(result: Floats, part: str, remedy: str) -> None:
+    """Raise NumericsError, which names the part and says what to do, if a result is not finite."""
+    if not np.isfinite(result).all():
+        raise NumericsError(f'the {part} computed NaN or infinity; {remedy}')
 
 
 # For those who use an engine, and never look into its caches.

@@ -28,12 +28,12 @@ from ros2_llava_phi.model.config import write_config
 from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE, load_tokenizer
 from ros2_llava_phi.model.weights import Checkpoint
 
-from .calibration import Prompt, calibrate
 from .exported import EMBEDDINGS, write_manifest
 from .golden import GOLDEN, record
-from .onnx_parts import ONNXRUNTIME
+from .gptq import Prompt, calibrate
+from .onnx_graphs import ONNXRUNTIME
 from .quantise import QuantisedWeight, quantise
-from .tensorrt_parts import TENSORRT
+from .tensorrt_graphs import TENSORRT
 from .torch_engine import TorchEngine
 from .tracing import Dialect, Graph, linear_bits
 

@@ -11,8 +11,13 @@ from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 from ros2_llava_phi.errors import ModelError
 from ros2_llava_phi.files.hashing import files_hash
 from ros2_llava_phi.files.settings import read_json
-from ros2_llava_phi.model.adapter_base import adapter_base
-from ros2_llava_phi.model.config import CONFIG_FILE, TextConfig, has_own_config, read_config
+from ros2_llava_phi.model.config import (
+    CONFIG_FILE,
+    TextConfig,
+    adapter_base,
+    has_own_config,
+    read_config,
+)
 from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE
 
 from .golden import GOLDEN

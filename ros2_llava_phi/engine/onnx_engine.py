@@ -1,5 +1,6 @@
 """An exported model on a CPU, run by ONNX Runtime: needs neither PyTorch nor transformers."""
 
+import platform
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -7,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from ros2_llava_phi.errors import ModelError, NumericsError
+from ros2_llava_phi.errors import ModelError
 from ros2_llava_phi.model.config import ModelConfig, TextConfig, read_config
 
-from .branches import Layout, in_a_row
-from .engine import Floats, likeliest
+from .branches import Layout
+from .engine import Engine, Floats, KVCache, check_finite, check_room
 from .exported import (
     DECODER,
     EMBEDDINGS,
@@ -23,13 +24,16 @@ from .exported import (
     check_files,
     read_embeddings,
 )
-from .processor import multiplies_int8
 
 WEIGHT_FILES = set(WEIGHTS.values())
+REMEDY = 'look at the checkpoint, and export it again'  # for NaN
+CPU_INFO = Path('/proc/cpuinfo')
+# Intel's and AMD's instructions that add products of 8 bits in 32.
+SUMS_OF_INT8 = {'avx512_vnni', 'avx_vnni', 'amx_int8'}
 Shape = list[int | None]  # of a graph's input or output; None where it may vary
 
 
-class OnnxCache:
+class OnnxCache(KVCache):
     """Keys and values in buffers that the decoder's graphs read and write in place."""
 
     def __init__(self, config: TextConfig, sessions: Sequence[ort.InferenceSession]) -> None:
@@ -48,14 +52,8 @@ class OnnxCache:
                     binding.bind_ortvalue_input(f'{kind}.{layer}', buffer)
                     binding.bind_ortvalue_output(f'new_{kind}.{layer}', buffer)
 
-    def rewind(self, length: int) -> None:
-        """Forget all but the first `length` tokens."""
-        if not 0 <= length <= self.length:
-            raise ValueError(f'cannot rewind a cache of {self.length} tokens to {length}')
-        self.length = length
 
-
-class OnnxEngine:
+class OnnxEngine(Engine[OnnxCache]):
     """Engine (see engine.py) on ONNX Runtime."""
 
     name = 'onnxruntime'
@@ -106,8 +104,9 @@ class OnnxEngine:
 
     def encode(self, pixels: Floats) -> Floats:
         """Turn normalised pixels [3, side, side] into embeddings [image_tokens, hidden]."""
-        embeddings = self._vision.run(None, {'pixels': pixels[None]})[0][0]
-        return _finite(embeddings, 'vision tower or projector')
+        embeddings: Floats = self._vision.run(None, {'pixels': pixels[None]})[0][0]
+        check_finite(embeddings, 'vision tower or projector', REMEDY)
+        return embeddings
 
     def embed(self, tokens: Sequence[int]) -> Floats:
         """Return the embeddings [T, hidden] of T token ids."""
@@ -118,16 +117,10 @@ class OnnxEngine:
         """Return an empty cache for the model's context length."""
         return OnnxCache(self.config.text, self._decoders)
 
-    def prefill(self, embeddings: Floats, cache: OnnxCache) -> Floats:
-        """Append embeddings [T, hidden] to the cache; return the last one's logits [vocab]."""
-        logits: Floats = self.extend(embeddings, cache, in_a_row(cache.length, len(embeddings)))[0]
-        return logits
-
     def extend(self, embeddings: Floats, cache: OnnxCache, layout: Layout) -> Floats:
         """Append embeddings [T, hidden] of N sequences; return the logits of their ends."""
-        tokens, past = len(embeddings), cache.length
-        if past + tokens > cache.capacity:
-            raise ValueError(f'{past} + {tokens} tokens do not fit a cache of {cache.capacity}')
+        tokens = len(embeddings)
+        check_room(cache, tokens)
         which = 0 if tokens == len(layout.last) else -1
         binding = cache.bindings[which]
         # Held until the run is over: a binding does not keep its arrays alive in every version.
@@ -142,17 +135,24 @@ class OnnxEngine:
             binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(array))
         binding.bind_ortvalue_output('logits', ort.OrtValue.ortvalue_from_numpy(logits))
         self._decoders[which].run_with_iobinding(binding)
-        _finite(logits, 'decoder')
-        cache.length = past + tokens
+        check_finite(logits, 'decoder', REMEDY)
+        cache.length += tokens
         return logits
 
-    def decode(self, token: int, cache: OnnxCache) -> Floats:
-        """Append one token to the cache; return its logits [vocab]."""
-        return self.prefill(self.embed([token]), cache)
 
-    def step(self, token: int, cache: OnnxCache) -> tuple[int, float]:
-        """Append one token; return the likeliest one to follow, and the log of its probability."""
-        return likeliest(self.decode(token, cache))
+def multiplies_int8(machine: str = platform.machine(), cpu_info: Path = CPU_INFO) -> bool:
+    """
+    Return whether ONNX Runtime's products of 8-bit integers are exact, and fast, on this one.
+
+    On x86 without these instructions it adds products in 16 bits, where they saturate:
+    https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
+    """
+    if machine in ('aarch64', 'arm64'):
+        return True
+    if not cpu_info.is_file():
+        return False
+    flags = (line for line in cpu_info.read_text().splitlines() if line.startswith('flags'))
+    return bool(SUMS_OF_INT8 & set(next(flags, '').split()))
 
 
 def _session(path: Path) -> ort.InferenceSession:
@@ -186,11 +186,3 @@ def _check_output(path: Path, session: ort.InferenceSession, wanted: Shape) -> N
 
 def _shape(value: ort.NodeArg) -> Shape:
     return [size if isinstance(size, int) else None for size in value.shape]
-
-
-def _finite(result: Floats, part: str) -> Floats:
-    if np.isfinite(result).all():
-        return result
-    raise NumericsError(
-        f'the {part} computed NaN or infinity; look at the checkpoint, and export it again'
-    )

@@ -1,24 +1,25 @@
 """
-Build TensorRT's plans from an export, in a process of its own.
+Build TensorRT's plans from an export, in a process of its own; or when they are first needed.
 
 That process takes its memory along when it ends, and if TensorRT fails hard, only it is lost.
 """
 
+import fcntl
+import logging
 import multiprocessing
 import os
 import re
 import shutil
 import signal
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from ros2_llava_phi.errors import DeviceError, ModelError, NumericsError
+from ros2_llava_phi.files.hashing import files_hash
 from ros2_llava_phi.files.new_folder import new_folder
 from ros2_llava_phi.files.user_cache import user_cache
 from ros2_llava_phi.model.config import CONFIG_FILE, ModelConfig, read_config
@@ -26,31 +27,38 @@ from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE
 
 from .branches import MOST_BRANCHES
 from .cuda import gpu_name
-from .exported import DECODER, EMBEDDINGS, PLAIN_DECODER, VISION, check_files, read_manifest
+from .exported import (
+    DECODER,
+    EMBEDDINGS,
+    MANIFEST,
+    PLAIN_DECODER,
+    VISION,
+    check_files,
+    read_manifest,
+)
 from .golden import GOLDEN, check
-from .plans import DECODER_PLAN, VISION_PLAN, read_plan_manifest, write_plan_manifest
+from .plans import (
+    DECODER_PLAN,
+    VISION_PLAN,
+    holds_plans,
+    mismatch,
+    read_plan_manifest,
+    write_plan_manifest,
+)
 from .tensorrt_engine import TensorrtEngine
 from .tensorrt_library import (
     LEAST_CAPABILITY,
+    Progress,
+    Shapes,
+    compile_graph,
     has_bf16,
     has_native_layers,
     library_name,
     load_tensorrt,
-    strongly_typed,
     targets,
 )
 
 USUAL_QUESTION = 64  # tokens, at most
-Progress = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True)
-class Shapes:
-    """Smallest, usual and largest number of tokens; how many sequences they end is 1 to 8."""
-
-    least: int
-    usual: int
-    most: int
 
 
 def profiles(config: ModelConfig) -> list[Shapes]:
@@ -214,104 +222,59 @@ def _capability(trt: ModuleType, target: str) -> object | None:
     return known[target]
 
 
-def compile_graph(
-    trt: ModuleType,
-    file: Path,
-    shapes: list[Shapes],
-    capability: object | None = None,
-    on_progress: Progress = lambda phase, done, total: None,
-    timings: Path | None = None,
-) -> memoryview:
+def plans_of(export: Path, on_progress: Progress | None) -> Path:
     """
-    Return the plan of one exported graph.
+    Return a folder with plans of an export for this machine; build it, and log why, if need be.
 
-    shapes: a profile each; empty for a graph without dynamic dimensions.
-    capability: of a GPU that is not there, see targets.
-    timings: where how fast kernels ran is kept, so that the next build need not try them again.
+    on_progress: as for `build`; None if nothing is to be built.
 
-    Raises ModelError with TensorRT's reason if it refuses the graph.
+    Raises ModelError as `build` does, and if plans that must not be built are missing.
     """
-    logger = _logger(trt)
-    builder = trt.Builder(logger)
-    network = builder.create_network(strongly_typed(trt))
-    parser = trt.OnnxParser(network, logger)
-    if not parser.parse_from_file(str(file)):
-        reasons = [parser.get_error(i).desc() for i in range(parser.num_errors)]
-        raise ModelError(f'{file}: TensorRT cannot read it: {_last(reasons + logger.errors)}')
-    settings = builder.create_builder_config()
-    if capability is not None:
-        settings.num_compute_capabilities = 1
-        settings.set_compute_capability(capability, 0)
-    for profile in shapes:
-        settings.add_optimization_profile(_profile(builder, network, profile))
-    settings.progress_monitor = _monitor(trt, file.stem, on_progress)
-    if timings is not None:
-        known = timings.read_bytes() if timings.is_file() else b''
-        # Not taken if it is of another GPU or version, or damaged: then all is timed anew.
-        settings.set_timing_cache(settings.create_timing_cache(known), False)
-    plan = builder.build_serialized_network(network, settings)
-    if plan is None:
-        raise ModelError(f'{file}: TensorRT cannot build it: {_last(logger.errors)}')
-    if timings is not None and (cache := settings.get_timing_cache()) is not None:
-        partial = timings.with_name(f'{timings.name}.{os.getpid()}')
-        partial.write_bytes(cache.serialize())
-        partial.replace(timings)
-    return memoryview(plan)
-
-
-def _profile(builder: Any, network: Any, shapes: Shapes) -> Any:
-    profile = builder.create_optimization_profile()
-    for index in range(network.num_inputs):
-        value = network.get_input(index)
-        varies = (1, 1, MOST_BRANCHES)
-        if value.name != 'last':
-            varies = (shapes.least, shapes.usual, shapes.most)
-        least, usual, most = (
-            tuple(size if size >= 0 else each for size in value.shape) for each in varies
+    folder = user_cache() / 'plans' / files_hash([export / MANIFEST])
+    reason = _unfit(folder)
+    if not reason:
+        return folder
+    if on_progress is None:
+        raise ModelError(
+            f'{export} cannot be run without plans for this machine ({reason}); allow to build '
+            'them, or use `llava-phi build`'
         )
-        profile.set_shape(value.name, least, usual, most)
-    return profile
+    log = logging.getLogger(__name__)
+    log.warning('building plans for TensorRT, which takes minutes: %s', reason)
+    heard = ['']
+
+    def hear(phase: str, done: int, total: int) -> None:
+        if phase != heard[0]:
+            heard[0] = phase
+            log.info('building plans for TensorRT: %s', phase)
+        on_progress(phase, done, total)
+
+    folder.parent.mkdir(mode=0o700, exist_ok=True)
+    # Two at once would spoil each other's timings; the system unlocks for one that is killed.
+    with (user_cache() / 'building.lock').open('a') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not _unfit(folder):
+            return folder
+        # Built beside its place: whoever else starts meanwhile sees whole plans or none.
+        partial = folder.with_name('building')
+        shutil.rmtree(partial, ignore_errors=True)
+        build(export, partial, on_progress=hear)
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+    log.info('plans are built, and kept in %s', folder)
+    return folder
 
 
-def _logger(trt: ModuleType) -> Any:
-    class Logger(trt.ILogger):  # type: ignore[misc, name-defined]
-        """Keeps the errors, which TensorRT only logs."""
-
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-            self.errors: list[str] = []
-
-        def log(self, severity: Any, message: str) -> None:
-            if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
-                self.errors.append(message)
-
-    return Logger()
-
-
-def _monitor(trt: ModuleType, name: str, on_progress: Progress) -> Any:
-    class Monitor(trt.IProgressMonitor):  # type: ignore[misc, name-defined]
-        """Hands on the progress of the phases that are not within another."""
-
-        def __init__(self) -> None:
-            trt.IProgressMonitor.__init__(self)
-            self._steps: dict[str, int] = {}
-
-        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
-            if not parent_phase:
-                self._steps[phase_name] = num_steps
-                on_progress(f'{name}: {phase_name}', 0, num_steps)
-
-        def step_complete(self, phase_name: str, step: int) -> bool:
-            if phase_name in self._steps:
-                on_progress(f'{name}: {phase_name}', step + 1, self._steps[phase_name])
-            return True
-
-        def phase_finish(self, phase_name: str) -> None:
-            if steps := self._steps.pop(phase_name, 0):
-                on_progress(f'{name}: {phase_name}', steps, steps)
-
-    return Monitor()
-
-
-def _last(reasons: list[str]) -> str:
-    return ' '.join(reasons[-1].split()) if reasons else 'it gives no reason'
+def _unfit(folder: Path) -> str:
+    """Return why plans cannot be used, or '' if they can."""
+    library, gpu = library_name(load_tensorrt()), gpu_name()
+    if not holds_plans(folder):
+        return 'there are none for this model yet'
+    try:
+        plans = read_plan_manifest(folder)
+        if reason := mismatch(plans, library, gpu):
+            return f'{folder} {reason}'
+        check_files(folder, plans.files, 'they are built again')
+    except ModelError as error:
+        return str(error)
+    return ''

@@ -9,19 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from ros2_llava_phi.errors import DeviceError, ModelError, NumericsError
+from ros2_llava_phi.errors import DeviceError, ModelError
 from ros2_llava_phi.model.config import ModelConfig, TextConfig, read_config
 
 from .branches import MOST_BRANCHES, Layout, in_a_row
-from .cuda import DeviceMemory, Graph, Stream, gpu_name, scatter, zero
-from .engine import Floats
+from .cuda import DeviceMemory, Graph, Stream, from_half, gpu_name, scatter, to_half, zero
+from .engine import Engine, Floats, KVCache, check_finite, check_room
 from .exported import EMBEDDINGS, check_files, read_embeddings
-from .halves import from_half, to_half
 from .plans import DECODER_PLAN, VISION_PLAN, PlanManifest, mismatch
 from .tensorrt_library import library_name, load_tensorrt
 
 BF16_BYTES = 2
 PREFILL, DECODE, TOGETHER = 0, 1, 2  # the plan's profiles
+REMEDY = 'look at the checkpoint, or try another precision'  # for NaN
 # Added to the products of queries and keys that a token may not see: less than any. Infinity would
 # be no number where all that a kernel sees at once is hidden.
 HIDDEN = -1e9
@@ -32,7 +32,7 @@ def aligned(size: int) -> int:
     return -(-size // 256) * 256
 
 
-class TensorrtCache:
+class TensorrtCache(KVCache):
     """
     Keys and values on the GPU, bf16, layer by layer: all keys, then all values.
 
@@ -46,12 +46,6 @@ class TensorrtCache:
         self.layer_bytes = aligned(BF16_BYTES * config.context_length * config.hidden_size)
         self.memory = DeviceMemory(2 * config.layers * self.layer_bytes, stream)
         self.decode: Graph | None = None
-
-    def rewind(self, length: int) -> None:
-        """Forget all but the first `length` tokens."""
-        if not 0 <= length <= self.length:
-            raise ValueError(f'cannot rewind a cache of {self.length} tokens to {length}')
-        self.length = length
 
 
 class Buffers:
@@ -77,7 +71,7 @@ class Buffers:
         self.rows = DeviceMemory(2 * text.layers * aligned(longest * row), stream)
 
 
-class TensorrtEngine:
+class TensorrtEngine(Engine[TensorrtCache]):
     """
     Engine (see engine.py) on TensorRT.
 
@@ -145,7 +139,9 @@ class TensorrtEngine:
         self._execute(self._vision)
         halves = np.empty((self.config.image_tokens, self.config.text.hidden_size), np.uint16)
         buffers.picture.read(halves)
-        return _finite(from_half(halves, self._half), 'vision tower or projector')
+        embeddings = from_half(halves, self._half)
+        check_finite(embeddings, 'vision tower or projector', REMEDY)
+        return embeddings
 
     def embed(self, tokens: Sequence[int]) -> Floats:
         """Return the embeddings [T, hidden] of T token ids."""
@@ -156,16 +152,10 @@ class TensorrtEngine:
         """Return an empty cache for the model's context length; DeviceError if memory is short."""
         return TensorrtCache(self.config.text, self._stream)
 
-    def prefill(self, embeddings: Floats, cache: TensorrtCache) -> Floats:
-        """Append embeddings [T, hidden] to the cache; return the last one's logits [vocab]."""
-        logits: Floats = self.extend(embeddings, cache, in_a_row(cache.length, len(embeddings)))[0]
-        return logits
-
     def extend(self, embeddings: Floats, cache: TensorrtCache, layout: Layout) -> Floats:
         """Append embeddings [T, hidden] of N sequences; return the logits of their ends."""
-        tokens, past = len(embeddings), cache.length
-        if past + tokens > cache.capacity:
-            raise ValueError(f'{past} + {tokens} tokens do not fit a cache of {cache.capacity}')
+        tokens = len(embeddings)
+        check_room(cache, tokens)
         if len(layout.last) > MOST_BRANCHES:
             raise ValueError(f'{len(layout.last)} sequences; at most {MOST_BRANCHES} go at once')
         self._run(embeddings, cache, layout)
@@ -174,18 +164,13 @@ class TensorrtEngine:
         self._keep(logits, cache, tokens)
         return logits
 
-    def decode(self, token: int, cache: TensorrtCache) -> Floats:
-        """Append one token to the cache; return its logits [vocab]."""
-        return self.prefill(self.embed([token]), cache)
-
     def step(self, token: int, cache: TensorrtCache) -> tuple[int, float]:
         """
         Append one token; return the likeliest one to follow, and the log of its probability.
 
         Of what the GPU computes, these two numbers are all that is copied to the host.
         """
-        if cache.length == cache.capacity:
-            raise ValueError(f'{cache.length} + 1 tokens do not fit a cache of {cache.capacity}')
+        check_room(cache, 1)
         self._run(self.embed([token]), cache, in_a_row(cache.length, 1))
         following, log_probability = np.empty(1, np.int32), np.empty(1, np.float32)
         self._buffers.tokens.read(following)
@@ -198,7 +183,7 @@ class TensorrtEngine:
         if not np.isfinite(result).all():
             # What a mask hides may still be multiplied, by zero, and NaN would stay NaN.
             self._clear(cache, tokens)
-        _finite(result, 'decoder')
+        check_finite(result, 'decoder', REMEDY)
         cache.length += tokens
 
     def _clear(self, cache: TensorrtCache, tokens: int) -> None:
@@ -321,11 +306,3 @@ def _deserialise(runtime: Any, file: Path) -> Any:
     if engine is None:
         raise ModelError(f'{file} cannot be loaded by TensorRT; build it again')
     return engine
-
-
-def _finite(result: Floats, part: str) -> Floats:
-    if np.isfinite(result).all():
-        return result
-    raise NumericsError(
-        f'the {part} computed NaN or infinity; look at the checkpoint, or try another precision'
-    )

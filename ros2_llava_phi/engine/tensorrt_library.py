@@ -1,15 +1,24 @@
-"""TensorRT, whichever kind of it is installed, and what it can do: asked here and nowhere else."""
+"""TensorRT, whichever kind of it is installed: what it can do, and how it compiles a graph."""
 
 import importlib
+import os
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from ros2_llava_phi.errors import ModelError
+
+from .branches import MOST_BRANCHES
 
 MODULES = ('tensorrt', 'tensorrt_rtx')
 # Compute capability of the first GPUs with bf16, which all plans compute attention in.
 LEAST_CAPABILITY = 80
 NATIVE_OPERATORS = ('TRT_Attention', 'TRT_KVCacheUpdate', 'RotaryEmbedding')
+# Hears the phase, and how many of how many of its steps are done.
+Progress = Callable[[str, int, int], None]
 
 
 def load_tensorrt() -> ModuleType:
@@ -57,3 +66,115 @@ def strongly_typed(trt: ModuleType) -> int:
 def library_name(trt: ModuleType) -> str:
     """Return which TensorRT this is, as plans are bound to it."""
     return f'{trt.__name__} {trt.__version__}'
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Smallest, usual and largest number of tokens; how many sequences they end is 1 to 8."""
+
+    least: int
+    usual: int
+    most: int
+
+
+def compile_graph(
+    trt: ModuleType,
+    file: Path,
+    shapes: list[Shapes],
+    capability: object | None = None,
+    on_progress: Progress = lambda phase, done, total: None,
+    timings: Path | None = None,
+) -> memoryview:
+    """
+    Return the plan of one exported graph.
+
+    shapes: a profile each; empty for a graph without dynamic dimensions.
+    capability: of a GPU that is not there, see targets.
+    timings: where how fast kernels ran is kept, so that the next build need not try them again.
+
+    Raises ModelError with TensorRT's reason if it refuses the graph.
+    """
+    logger = _logger(trt)
+    builder = trt.Builder(logger)
+    network = builder.create_network(strongly_typed(trt))
+    parser = trt.OnnxParser(network, logger)
+    if not parser.parse_from_file(str(file)):
+        reasons = [parser.get_error(i).desc() for i in range(parser.num_errors)]
+        raise ModelError(f'{file}: TensorRT cannot read it: {_last(reasons + logger.errors)}')
+    settings = builder.create_builder_config()
+    if capability is not None:
+        settings.num_compute_capabilities = 1
+        settings.set_compute_capability(capability, 0)
+    for profile in shapes:
+        settings.add_optimization_profile(_profile(builder, network, profile))
+    settings.progress_monitor = _monitor(trt, file.stem, on_progress)
+    if timings is not None:
+        known = timings.read_bytes() if timings.is_file() else b''
+        # Not taken if it is of another GPU or version, or damaged: then all is timed anew.
+        settings.set_timing_cache(settings.create_timing_cache(known), False)
+    plan = builder.build_serialized_network(network, settings)
+    if plan is None:
+        raise ModelError(f'{file}: TensorRT cannot build it: {_last(logger.errors)}')
+    if timings is not None and (cache := settings.get_timing_cache()) is not None:
+        partial = timings.with_name(f'{timings.name}.{os.getpid()}')
+        partial.write_bytes(cache.serialize())
+        partial.replace(timings)
+    return memoryview(plan)
+
+
+def _profile(builder: Any, network: Any, shapes: Shapes) -> Any:
+    profile = builder.create_optimization_profile()
+    for index in range(network.num_inputs):
+        value = network.get_input(index)
+        varies = (1, 1, MOST_BRANCHES)
+        if value.name != 'last':
+            varies = (shapes.least, shapes.usual, shapes.most)
+        least, usual, most = (
+            tuple(size if size >= 0 else each for size in value.shape) for each in varies
+        )
+        profile.set_shape(value.name, least, usual, most)
+    return profile
+
+
+def _logger(trt: ModuleType) -> Any:
+    class Logger(trt.ILogger):  # type: ignore[misc, name-defined]
+        """Keeps the errors, which TensorRT only logs."""
+
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+            self.errors: list[str] = []
+
+        def log(self, severity: Any, message: str) -> None:
+            if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
+                self.errors.append(message)
+
+    return Logger()
+
+
+def _monitor(trt: ModuleType, name: str, on_progress: Progress) -> Any:
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc, name-defined]
+        """Hands on the progress of the phases that are not within another."""
+
+        def __init__(self) -> None:
+            trt.IProgressMonitor.__init__(self)
+            self._steps: dict[str, int] = {}
+
+        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+            if not parent_phase:
+                self._steps[phase_name] = num_steps
+                on_progress(f'{name}: {phase_name}', 0, num_steps)
+
+        def step_complete(self, phase_name: str, step: int) -> bool:
+            if phase_name in self._steps:
+                on_progress(f'{name}: {phase_name}', step + 1, self._steps[phase_name])
+            return True
+
+        def phase_finish(self, phase_name: str) -> None:
+            if steps := self._steps.pop(phase_name, 0):
+                on_progress(f'{name}: {phase_name}', steps, steps)
+
+    return Monitor()
+
+
+def _last(reasons: list[str]) -> str:
+    return ' '.join(reasons[-1].split()) if reasons else 'it gives no reason'

@@ -9,16 +9,31 @@ import torch
 from torch import Tensor, nn
 
 from ros2_llava_phi.errors import ModelError, NumericsError
-from ros2_llava_phi.model.network import KVCache, LlavaPhi
+from ros2_llava_phi.model.config import TextConfig
+from ros2_llava_phi.model.network import (
+    Decoder,
+    LlavaPhi,
+    attend,
+    merge_heads,
+    rotary,
+    rotate,
+    split_heads,
+)
+from ros2_llava_phi.model.network import KVCache as NetworkCache
 
-from .branches import Layout, in_a_row
-from .engine import Floats, likeliest
-from .torch_graph import DecodeGraph, GraphedCache
+from .branches import Layout
+from .engine import Engine, Floats, KVCache, check_room
 
 PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 
 
-class TorchEngine:
+class TorchCache(NetworkCache, KVCache):
+    """The network's cache, which rewinds; on a GPU with the graph that decodes into it."""
+
+    decode: 'DecodeGraph | None' = None
+
+
+class TorchEngine(Engine[TorchCache]):
     """Engine (see engine.py) on PyTorch."""
 
     name = 'torch'
@@ -35,7 +50,7 @@ class TorchEngine:
         self.config = network.config
         self.precision = precision
         self.device = device
-        self._captures = True
+        self._captures = self._device.type == 'cuda'
 
     @torch.inference_mode()
     def encode(self, pixels: Floats) -> Floats:
@@ -54,22 +69,15 @@ class TorchEngine:
         ids = torch.tensor(tokens, dtype=torch.int64, device=self._device)
         return _to_numpy(self._network.decoder.embed_tokens(ids))
 
-    def new_cache(self) -> KVCache:
+    def new_cache(self) -> TorchCache:
         """Return an empty cache for the model's context length."""
-        kind = GraphedCache if self._device.type == 'cuda' else KVCache
-        return kind(self.config.text, self._dtype, self._device)
-
-    def prefill(self, embeddings: Floats, cache: KVCache) -> Floats:
-        """Append embeddings [T, hidden] to the cache; return the last one's logits [vocab]."""
-        logits: Floats = self.extend(embeddings, cache, in_a_row(cache.length, len(embeddings)))[0]
-        return logits
+        return TorchCache(self.config.text, self._dtype, self._device)
 
     @torch.inference_mode()
-    def extend(self, embeddings: Floats, cache: KVCache, layout: Layout) -> Floats:
+    def extend(self, embeddings: Floats, cache: TorchCache, layout: Layout) -> Floats:
         """Append embeddings [T, hidden] of N sequences; return the logits of their ends."""
         tokens, past = len(embeddings), cache.length
-        if past + tokens > cache.capacity:
-            raise ValueError(f'{past} + {tokens} tokens do not fit a cache of {cache.capacity}')
+        check_room(cache, tokens)
         positions, mask, last = (
             torch.from_numpy(each).to(self._device)
             for each in (layout.positions[None], layout.mask, layout.last)
@@ -90,17 +98,17 @@ class TorchEngine:
                 each[:, :, :, past : past + tokens] = 0
             raise
 
-    def decode(self, token: int, cache: KVCache) -> Floats:
+    def decode(self, token: int, cache: TorchCache) -> Floats:
         """Append one token to the cache; return its logits [vocab]."""
-        if isinstance(cache, GraphedCache) and self._captures and cache.length < cache.capacity:
+        if self._captures and cache.length < cache.capacity:
             logits = self._replay(token, cache)
             if np.isfinite(logits).all():
                 return logits
             cache.length -= 1
-        return self.prefill(self.embed([token]), cache)
+        return super().decode(token, cache)
 
     @torch.inference_mode()
-    def _replay(self, token: int, cache: GraphedCache) -> Floats:
+    def _replay(self, token: int, cache: TorchCache) -> Floats:
         """Decode by a CUDA graph; where none can be made, say so once, and decode without."""
         decoder = self._network.decoder
         try:
@@ -116,10 +124,6 @@ class TorchEngine:
         logits = cache.decode(embedding, cache.length)
         cache.length += 1
         return _to_numpy(logits)
-
-    def step(self, token: int, cache: KVCache) -> tuple[int, float]:
-        """Append one token; return the likeliest one to follow, and the log of its probability."""
-        return likeliest(self.decode(token, cache))
 
     def _to_torch(self, array: Floats) -> torch.Tensor:
         return torch.from_numpy(array).to(self._device, self._dtype)
@@ -170,3 +174,66 @@ def _finite(result: Tensor, again: Callable[[], Tensor], parts: dict[str, nn.Mod
 def _to_numpy(tensor: torch.Tensor) -> Floats:
     array: Floats = tensor.float().cpu().numpy()
     return array
+
+
+class PlacedAttention:
+    """Attention (see network.py) of one token, whose place in the cache is a tensor."""
+
+    def __init__(self, config: TextConfig, place: Tensor, cache: TorchCache) -> None:
+        """Compute once for all layers what they share; place: int64 [1]."""
+        self._heads = config.heads
+        self._rotation = rotary(place[None], config.rotary_dim, config.rope_theta)
+        self._place, self._cache = place, cache
+        places = torch.arange(cache.capacity, device=place.device)
+        self._mask = (places <= place)[None, None, None]
+
+    def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """See Attention."""
+        q, k, v = (split_heads(x, self._heads) for x in (q, k, v))
+        q, k = rotate(q, self._rotation), rotate(k, self._rotation)
+        keys, values = self._cache.keys[layer], self._cache.values[layer]
+        keys.index_copy_(2, self._place, k)
+        values.index_copy_(2, self._place, v)
+        return merge_heads(attend(q, keys, values, self._mask))
+
+
+class DecodeGraph:
+    """
+    A CUDA graph that decodes a token into one cache: all kernels are launched at once.
+
+    Shapes and addresses in a graph are fixed: so the token attends to the cache's whole capacity,
+    what is not written yet behind a mask, and its place is a number in memory.
+    """
+
+    def __init__(self, decoder: Decoder, cache: TorchCache) -> None:
+        """Capture the graph, which writes a row behind the cache's length, to be overwritten."""
+        weight = decoder.lm_head.weight
+        self._device = weight.device
+        self._embedding = weight.new_zeros(1, 1, decoder.config.hidden_size)
+        self._place = torch.full((1,), cache.length, device=self._device)
+        # Streams and graphs are the current device's, which need not be this one.
+        with torch.cuda.device(self._device):
+            # What libraries put off until their first call must not happen during a capture.
+            aside = torch.cuda.Stream()
+            aside.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(aside):
+                place_token(decoder, self._embedding, self._place, cache)
+            torch.cuda.current_stream().wait_stream(aside)
+            self._graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(self._graph):
+                self._logits = place_token(decoder, self._embedding, self._place, cache)
+
+    def __call__(self, embedding: Tensor, place: int) -> Tensor:
+        """Write a token, embedding [1, 1, D], to a place of the cache; return logits [vocab]."""
+        self._embedding.copy_(embedding)
+        self._place.fill_(place)
+        with torch.cuda.device(self._device):
+            self._graph.replay()
+        return self._logits
+
+
+def place_token(decoder: Decoder, embedding: Tensor, place: Tensor, cache: TorchCache) -> Tensor:
+    """Write a token, embedding [1, 1, D], to a place [1] of a cache; return logits [vocab]."""
+    hidden = decoder.blocks(embedding, PlacedAttention(decoder.config, place, cache))
+    logits: Tensor = decoder.lm_head(hidden)[0, 0]
+    return logits

@@ -13,8 +13,7 @@ import torch
 from ros2_llava_phi.errors import ModelError
 from ros2_llava_phi.files.settings import Settings, read_settings
 
-from .adapter_base import adapter_base
-from .config import CONFIG_FILE, ModelConfig, TextConfig, has_own_config, read_config
+from .config import CONFIG_FILE, ModelConfig, TextConfig, adapter_base, has_own_config, read_config
 from .layout import PATCH_EMBEDDING, find_layout
 from .lora import PEFT_PREFIX, Adapter, read_adapter
 from .network import LlavaPhi

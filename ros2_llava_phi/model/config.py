@@ -1,16 +1,11 @@
-"""Sizes and settings of one LLaVA-Phi model, as its config.json holds them."""
+"""Sizes and settings of one LLaVA-Phi model, as its folder's JSON files hold them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal
 
-from pydantic import (
-    BaseModel,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Field, ValidationError, model_validator
 
 from ros2_llava_phi.errors import ModelError
 from ros2_llava_phi.files.settings import (
@@ -22,6 +17,7 @@ from ros2_llava_phi.files.settings import (
 )
 
 CONFIG_FILE = 'config.json'
+ADAPTER_CONFIG = 'adapter_config.json'
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -31,16 +27,6 @@ Activation = Literal['quick_gelu', 'gelu', 'gelu_tanh']
 Fit = Literal['pad', 'crop', 'stretch']
 # Words and stops of the template around a picture, which no tokenizer joins.
 LEAST_PROMPT = 32
-Content = TypeVar('Content', bound=BaseModel)
-
-
-def _no_truth(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError('it must be a number')
-    return value
-
-
-# A float that `yes` is not. Text may be one: YAML reads 1e-3, which has no point, as text.
 
 
 class VisionConfig(StrictSettings):
@@ -172,6 +158,19 @@ def read_config(folder: Path) -> ModelConfig:
 def has_own_config(folder: Path) -> bool:
     """Return whether a folder's config.json is this project's; raises ModelError without one."""
     return {'vision', 'text'} <= read_settings(folder / CONFIG_FILE, ModelError).keys()
+
+
+def adapter_base(folder: Path) -> Path | None:
+    """
+    Return the folder of the base that an adapter's folder names; None if none is there.
+
+    Raises ModelError if adapter_config.json is there and cannot be read. Source: PEFT's format.
+    """
+    path = folder / ADAPTER_CONFIG
+    named = (
+        read_settings(path, ModelError).get('base_model_name_or_path') if path.is_file() else None
+    )
+    return Path(named) if isinstance(named, str) and named and Path(named).is_dir() else None
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, ValidationError
 from ros2_llava_phi.errors import ModelError
 from ros2_llava_phi.files.settings import first_problem
 
-from .adapter_base import ADAPTER_CONFIG
+from .config import ADAPTER_CONFIG
 from .tensor_files import Stored, list_tensors, read_tensors
 
 WEIGHT_FILES = ('adapter_model.safetensors', 'adapter_model.bin')

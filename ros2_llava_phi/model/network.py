@@ -135,12 +135,6 @@ class KVCache:
         self.values[layer, :, :, self.length : end] = values
         return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
 
-    def rewind(self, length: int) -> None:
-        """Forget all but the first `length` tokens."""
-        if not 0 <= length <= self.length:
-            raise ValueError(f'cannot rewind a cache of {self.length} tokens to {length}')
-        self.length = length
-
 
 class Decoder(nn.Module):
     """Phi: parallel attention and MLP behind one norm, partial rotary positions, biases."""

@@ -32,7 +32,7 @@ from ros2_llava_phi.model.network import (
 
 from .branches import MOST_BRANCHES
 from .exported import DECODER, PLAIN_DECODER, VISION, WEIGHTS
-from .onnx_parts import OnnxVision, TransposedLinear
+from .onnx_graphs import OnnxVision, TransposedLinear
 from .quantise import block_size
 from .tracing import Dialect, Graph, linear_bits, replace_linears, trace
 
