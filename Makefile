@@ -10,9 +10,11 @@ CUDA = $(if $(wildcard /usr/local/cuda-12*),12,13)
 ENV = VENV=$(VENV) tools/env.sh
 # On a DDS domain of its own and on this machine only: no robot nearby, and no second run, notices.
 ALONE = ROS_DOMAIN_ID=$$($(PYTHON) tools/ros_domain.py) ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST $(ENV)
+# The tests, one process a core; a worker that has nothing left takes over half of another's rest.
+PARALLEL = -n auto --maxprocesses 4 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo test gpu lint format tiny bench clean
+.PHONY: help setup dev demo quick test gpu lint format tiny bench clean
 
 help:  ## list the targets
 	@echo 'make TARGET [ROS_DISTRO=jazzy|kilted] [PYTHON=python3.12] [ARGS=...]'
@@ -27,8 +29,11 @@ dev:  ## the same with what tests, export and training need: PyTorch and more
 demo: setup  ## play the packaged recording into the node, and ask it questions
 	@$(ALONE) python -m ros2_llava_phi.demo $(ARGS)
 
-test: dev  ## run the tests; ARGS goes to pytest
-	@$(ALONE) pytest $(ARGS)
+quick: dev  ## run the tests that take little: no export, no training, no ROS process
+	@$(ALONE) pytest $(PARALLEL) -m 'not slow' $(ARGS)
+
+test: dev  ## run all tests; ARGS goes to pytest
+	@$(ALONE) pytest $(PARALLEL) --durations=30 $(ARGS)
 
 # With the system's Python, for which JetPack has TensorRT, unless another is named.
 gpu: PYTHON = python3

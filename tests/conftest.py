@@ -19,8 +19,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / 'tools'))
 sys.path.insert(1, str(Path(__file__).resolve().parent.parent / 'benchmarks'))
 sys.path.insert(2, str(Path(__file__).resolve().parent.parent))  # for tiny
+sys.path.insert(3, str(Path(__file__).resolve().parent))
 
-from ros_domain import free_domain
+import tiers
+from ros_domain import own_domain
 
 if TYPE_CHECKING:
     from rclpy.context import Context
@@ -29,10 +31,16 @@ if TYPE_CHECKING:
 # A shell has Ctrl-C ignored by what it starts in the background, and so by all that tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# What a robot may lack: requirements/robot-extras.txt and requirements/dev.txt have it.
+# One thread a process: several tests run at once.
+os.environ['OMP_NUM_THREADS'] = '1'
+
+# What a machine may lack: requirements/robot-extras.txt, train.txt and dev.txt have it, or ROS 2.
 MAY_LACK = {
-    *('catkin_pkg', 'jinja2', 'lz4', 'markupsafe', 'matplotlib', 'mcap', 'rich', 'rosbags'),
-    *('tqdm', 'transformers', 'typer', 'zstandard'),
+    *('accelerate', 'catkin_pkg', 'importlinter', 'jinja2', 'lz4', 'markupsafe', 'matplotlib'),
+    *('mcap', 'onnx', 'peft', 'rich', 'rosbags', 'safetensors', 'sybil', 'torch', 'tqdm'),
+    *('transformers', 'typer', 'zstandard'),
+    *('builtin_interfaces', 'diagnostic_msgs', 'launch', 'lifecycle_msgs', 'llava_phi', 'rclpy'),
+    *('sensor_msgs', 'std_msgs'),
 }
 
 # What a robot's shell says about its network that would let tests out of this machine, or keep
@@ -45,7 +53,7 @@ NETWORK_SETTINGS = (
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, None]:
-    """Skip a test module, and say why, where a robot lacks what the module imports."""
+    """Skip a test module, and say why, where a machine lacks what the module imports."""
     outcome = yield
     report = outcome.get_result()
     call = getattr(report, 'call', None)
@@ -55,18 +63,31 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, A
         report.longrepr = (collector.nodeid, 0, f'Skipped: {error}')
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tell quick and slow tests apart before any are deselected."""
+    tiers.mark(items)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, None]:
+    """Hold a quick test to being quick, its fixtures included."""
+    with contextlib.nullcontext() if tiers.is_slow(item) else tiers.quick():
+        yield
+
+
 @pytest.fixture
-def ros_domain(monkeypatch: pytest.MonkeyPatch) -> int:
-    """Return a domain that nobody uses; processes started by the test are in it, too."""
-    domain = free_domain()
+def ros_domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """Return a domain of the test's own; processes started by the test are in it, too."""
     for name in [name for name in os.environ if name.startswith(NETWORK_SETTINGS)]:
         monkeypatch.delenv(name)
-    monkeypatch.setenv('ROS_DOMAIN_ID', str(domain))
     if os.environ.get('ROS_DISTRO') == 'humble':
         monkeypatch.setenv('ROS_LOCALHOST_ONLY', '1')
     else:
         monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
-    return domain
+    with own_domain() as domain:
+        monkeypatch.setenv('ROS_DOMAIN_ID', str(domain))
+        yield domain
 
 
 @pytest.fixture

@@ -17,6 +17,8 @@ from ros2_llava_phi.engine.export import export
 from ros2_llava_phi.errors import QuestionError
 from ros2_llava_phi.model.checkpoint import open_checkpoint
 
+pytestmark = pytest.mark.slow
+
 ROOMY = CONFIG.model_copy(update={'text': CONFIG.text.model_copy(update={'context_length': 512})})
 
 

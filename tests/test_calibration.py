@@ -10,6 +10,7 @@ from ros2_llava_phi.scoring.calibration import (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('temperature', [0.5, 1.0, 2.0])
 def test_the_temperature_is_recovered(temperature: float) -> None:
     rng = np.random.default_rng(0)

@@ -81,6 +81,7 @@ def test_one_line_and_exit_code_2(
     assert len(err.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_limits_and_sampling(files: Path) -> None:
     code, _, err = ask(files, '--max-tokens', '2', 'What is there?')
     assert (code, err) == ('0', 'cut short: token limit')
@@ -100,6 +101,7 @@ def test_a_question_in_no_encoding_is_refused(files: Path) -> None:
     assert 'is no Unicode text; write it in UTF-8' in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('precision', ['bf16', 'fp16'])
 def test_other_precisions(files: Path, precision: str) -> None:
     code, out, _ = ask(files, '--precision', precision, '--yes-no', '-v', 'Is there a car?')
@@ -107,6 +109,7 @@ def test_other_precisions(files: Path, precision: str) -> None:
     assert f'(torch, {precision})' in out
 
 
+@pytest.mark.slow
 def test_a_text_comes_as_it_is_written(files: Path) -> None:
     """The first piece is on stdout long before the last."""
     long = ('--temperature', '3', '--max-tokens', '60')

@@ -41,6 +41,7 @@ def test_parts_are_read_by_transformers_and_by_us(tmp_path: Path) -> None:
         torch.testing.assert_close(theirs, network.vision_tower(pixels), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_three_encoders_end_in_a_table_and_a_plot(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -165,6 +165,7 @@ def apart(actual: Floats, expected: Floats) -> float:
     return float(np.sqrt(np.square(actual - expected).mean() / np.square(expected).mean()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('name', 'precision', 'most'),
     [
@@ -187,6 +188,7 @@ def test_onnx_runtime_is_the_reference(
     assert apart(engine.encode(pixels(config)), seen) < most
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('name', 'precision'), [('SigLIP', 'int8'), ('SigLIP, pooled', 'bf16')])
 def test_tensorrts_graph_is_the_network(tmp_path: Path, name: str, precision: str) -> None:
     config = CASES[name]

@@ -445,6 +445,7 @@ def test_a_conversion_spares_what_it_reads(tmp_path: Path) -> None:
     load_network(start)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_said_in_a_line(tmp_path: Path) -> None:
     start = make_model(tmp_path / 'start')
     code = (
@@ -462,6 +463,7 @@ def test_a_full_disk_is_said_in_a_line(tmp_path: Path) -> None:
     assert not (tmp_path / 'out').exists()
 
 
+@pytest.mark.slow
 def test_the_commands(tmp_path: Path) -> None:
     start, out = model_in_halves(tmp_path / 'start'), tmp_path / 'out'
     code, text = run('inspect', start)

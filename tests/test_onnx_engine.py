@@ -32,6 +32,8 @@ from tiny.evaluate import HELD_OUT_SEED, said
 from tiny.scene_shards import question_of
 from tiny.scenes import DOMAINS, questions, sample_view
 
+pytestmark = pytest.mark.slow
+
 TINY_VISION = VisionConfig(
     image_size=28, patch_size=14, hidden_size=64, intermediate_size=96, layers=2, heads=1
 )

@@ -233,12 +233,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         return archive.namelist()
 
 
+@pytest.mark.slow
 def test_pip_installs_one_module_and_nothing_beside_it(wheel: list[str]) -> None:
     version = ros2_llava_phi.__version__
     tops = {name.split('/')[0] for name in wheel}
     assert tops == {'ros2_llava_phi', f'ros2_llava_phi-{version}.dist-info'}
 
 
+@pytest.mark.slow
 def test_pip_installs_the_code_and_its_data(wheel: list[str]) -> None:
     on_disk = {
         'ros2_llava_phi/' + str(file.relative_to(MODULE))
@@ -248,6 +250,7 @@ def test_pip_installs_the_code_and_its_data(wheel: list[str]) -> None:
     assert on_disk <= set(wheel)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('symlinks', [False, True])
 def test_a_rebuild_leaves_no_stale_module(tmp_path: Path, symlinks: bool) -> None:
     pytest.importorskip('ament_package')

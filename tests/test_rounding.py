@@ -51,6 +51,7 @@ def output_error(rounded: QuantisedWeight, weight: Floats, x: Floats) -> float:
     return float(np.sqrt(np.square(wrong).mean() / np.square(x @ weight.T).mean()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('inputs', 'most'), [(256, 0.6), (80, 0.6), (GROUP + 128, 0.7)])
 def test_outputs_of_new_inputs_move_less_than_by_plain_rounding(inputs: int, most: float) -> None:
     weight = np.random.default_rng(0).standard_normal((32, inputs)).astype(np.float32)
@@ -130,6 +131,7 @@ def large_channels(folder: Path) -> None:
     save_network(network, folder, torch.float32)
 
 
+@pytest.mark.slow
 def test_both_dialects_get_the_same_integers_and_scales(tmp_path: Path) -> None:
     folder = random_model(tmp_path / 'model', EVEN)
     decoders = {}
@@ -154,6 +156,7 @@ def test_both_dialects_get_the_same_integers_and_scales(tmp_path: Path) -> None:
         np.testing.assert_array_equal(scales.astype(np.float16), trt[f'{path}.scale'])
 
 
+@pytest.mark.slow
 def test_what_cannot_be_calibrated_is_said(tmp_path: Path) -> None:
     checkpoint = open_checkpoint(make_model(tmp_path / 'model'))
     out = tmp_path / 'out'
@@ -182,6 +185,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
     return int(left.value.code or 0)
 
 
+@pytest.mark.slow
 def test_by_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

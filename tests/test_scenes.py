@@ -52,6 +52,7 @@ def asked() -> list[tuple[Scene, list[Example]]]:
     return [(scene, questions(scene, rng(3, i), 'train', 16)) for i, scene in enumerate(scenes)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('domain', DOMAINS)
 def test_the_same_seed_gives_the_same_everything(domain: str) -> None:
     def make(seed: int) -> tuple[Scene, bytes, bytes, list[Example], str]:

@@ -99,6 +99,7 @@ def test_what_is_answered_is_seen(frames: list[DriveFrame]) -> None:
             assert str(sum(shown)) == count, frame.time_s
 
 
+@pytest.mark.slow
 def test_motion_is_continuous() -> None:
     """From one picture to the next nothing jumps, and nothing near comes from nowhere."""
     quick = [f for f in drive_frames(seed=2, seconds=62, rate_hz=5) if f.camera == 'front']

@@ -179,6 +179,7 @@ def test_the_settings_of_a_robot_do_not_leak_in(tmp_path: Path) -> None:
     ours = {name: environment[name] for name in foreign if name in environment}
     assert ours == {
         'AMENT_PREFIX_PATH': str(tmp_path),
+        'PYTHONPATH': str(ROOT),
         'RMW_IMPLEMENTATION': 'rmw_fastrtps_cpp',
         'ROS_LOG_DIR': f'{tmp_path}/ros-log',
     }

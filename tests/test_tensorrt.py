@@ -65,6 +65,8 @@ from ros2_llava_phi.model.network import DecoderLayer, LlavaPhi
 from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE
 from ros2_llava_phi.model.weights import Checkpoint, save_network
 
+pytestmark = pytest.mark.slow
+
 # Widths that 4 bits divide, and everything else small.
 EVEN = ModelConfig(
     vision=VisionConfig(

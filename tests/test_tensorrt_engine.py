@@ -34,6 +34,8 @@ from ros2_llava_phi.files.user_cache import user_cache
 from ros2_llava_phi.model.checkpoint import load_network, open_checkpoint
 from ros2_llava_phi.model.weights import save_network
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope='module')
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -69,6 +69,7 @@ def test_the_test_would_notice_questions_that_see_each_other(
     assert abs(loss(samples) - right) > 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('only', ['pictures', 'text'])
 def test_pictures_alone_and_text_alone(samples: list[Labelled], only: str) -> None:
     """A batch without a picture has gradients of all parts, too, or processes would wait."""

@@ -20,6 +20,8 @@ from ros2_llava_phi.training.labels import PICTURE, Labelled
 from ros2_llava_phi.training.parts import set_learning
 from ros2_llava_phi.training.trainee import Trainee, compute_again
 
+pytestmark = pytest.mark.slow
+
 TOLERANCE = 1e-5
 
 

@@ -58,6 +58,8 @@ from ros2_llava_phi.training.trainer import Step, Trainer
 from ros2_llava_phi.training.validation import Asked, Validation, allowed
 from ros2_llava_phi.training.watch import read_log
 
+pytestmark = pytest.mark.slow
+
 WEIGHTS = 'model.safetensors'
 
 

@@ -24,6 +24,8 @@ from tiny.scenes import ATTRIBUTES
 from tiny.tokenizer import train_tokenizer
 from tiny.tower import patch_loss, rare_weights
 
+pytestmark = pytest.mark.slow
+
 
 def fresh_network() -> LlavaPhi:
     torch.manual_seed(0)
