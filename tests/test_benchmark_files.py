@@ -47,7 +47,7 @@ WRONG: Sequence[tuple[str, str, str, str, str]] = [
     ('mmvet', 'mm-vet.json', '', '{}', 'at least 1'),
     ('drivelm', 'test_eval.json', '', '{}', 'holds no question'),
     ('nuscenesqa', NUSCENES, '', '{"questions": []}', 'holds no question'),
-    ('openeqa', 'open-eqa-v0.json', '', '[]', 'List should have at least 1'),
+    ('openeqa', 'open-eqa-v0.json', '', '[]', 'holds no question'),
 ]  # fmt: skip
 
 

@@ -11,8 +11,8 @@ from training_records import picture, said, write_json
 
 from ros2_llava_phi.datasets import check
 from ros2_llava_phi.datasets.data_set import TERMS, DataSet, Format, check_licences, read_data_set
-from ros2_llava_phi.datasets.picture import load_picture
-from ros2_llava_phi.errors import DataError
+from ros2_llava_phi.errors import DataError, FrameError
+from ros2_llava_phi.imaging.pictures import read_picture
 
 
 @pytest.fixture
@@ -130,10 +130,10 @@ def test_only_the_scenes_listed(folder: Path) -> None:
 
 
 def test_pictures_load_whole_or_not_at_all(folder: Path) -> None:
-    assert load_picture(folder / 'pictures' / 'good.jpg').shape == (48, 64, 3)
+    assert read_picture(folder / 'pictures' / 'good.jpg').shape == (48, 64, 3)
     for name in ('cut.jpg', 'gone.jpg', 'text.jpg'):
-        with pytest.raises(DataError, match=name):
-            load_picture(folder / 'pictures' / name)
+        with pytest.raises(FrameError, match=name):
+            read_picture(folder / 'pictures' / name)
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,9 @@ from ros2_llava_phi.bags.bag_writer import write_bag
 from ros2_llava_phi.bags.frame_choice import FrameChoice
 from ros2_llava_phi.cli.main import main
 from ros2_llava_phi.datasets.llava import read_llava
-from ros2_llava_phi.datasets.picture import load_picture
 from ros2_llava_phi.datasets.sheet import read_questions, read_sheet
 from ros2_llava_phi.errors import DataError
+from ros2_llava_phi.imaging.pictures import read_picture
 
 SECOND = 10**9
 START_NS = 1_760_000_000 * SECOND
@@ -81,7 +81,7 @@ def test_at_a_rate_and_nothing_twice(
     assert {(row['scene'], row['camera'], row['question']) for row in found} == {
         ('bag', '/front', '')
     }
-    moved = load_picture(tmp_path / 'out' / found[1]['frame']).astype(int) - view(20)
+    moved = read_picture(tmp_path / 'out' / found[1]['frame']).astype(int) - view(20)
     assert np.abs(moved).max() < 30
 
 
@@ -119,7 +119,7 @@ def test_two_cameras_questions_scenes_and_png(tmp_path: Path, run: Run) -> None:
     assert len(found) == 2 * 2 * 30
     assert {row['scene'] for row in found} == {'bag-0000', 'bag-0001', 'bag-0002'}
     assert {row['camera'] for row in found} == {'/front', '/rear/image'}
-    assert (load_picture(out / found[0]['frame']) == view(0)).all()
+    assert (read_picture(out / found[0]['frame']) == view(0)).all()
     assert [found[1][name] for name in ('question', 'kind', 'choices')] == [
         'Which?',
         'choice',

@@ -11,10 +11,10 @@ from training_records import as_text, conversations, dropped, picture, write_jso
 from ros2_llava_phi.datasets.bddx import read_bddx
 from ros2_llava_phi.datasets.conversation import Conversation, Dropped
 from ros2_llava_phi.datasets.openeqa import read_openeqa
-from ros2_llava_phi.datasets.picture import load_picture
 from ros2_llava_phi.datasets.robovqa import read_robovqa
 from ros2_llava_phi.datasets.tfrecord import read_tfrecord
 from ros2_llava_phi.errors import DataError
+from ros2_llava_phi.imaging.pictures import read_picture
 
 OPENEQA = Path(__file__).parents[2] / 'shared' / 'data' / 'formats' / 'open-eqa-v0.json'
 
@@ -49,7 +49,7 @@ def test_bddx_takes_its_pictures_from_the_stretch(tmp_path: Path) -> None:
     assert stop.scene == start.scene == '06d5-a9ff'
     assert start.record == 'line 2, Answer.2'
     # The middles of the two halves: 2.5 s and 7.5 s, 14 s and 18 s.
-    shades = [load_picture(path).mean() for path in (*stop.pictures, *start.pictures)]
+    shades = [read_picture(path).mean() for path in (*stop.pictures, *start.pictures)]
     assert shades == pytest.approx([20, 70, 140, 180], abs=2)
 
 

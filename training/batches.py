@@ -21,8 +21,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ros2_llava_phi.datasets.picture import load_picture
 from ros2_llava_phi.errors import TrainingError
+from ros2_llava_phi.imaging.pictures import read_picture
 from ros2_llava_phi.model.config import ModelConfig
 from ros2_llava_phi.model.image import preprocess
 
@@ -189,12 +189,12 @@ def collate(samples: Sequence[Labelled], config: ModelConfig) -> Batch:
     """
     Read the pictures of samples, and put the samples into rows.
 
-    Raises DataError for a picture that cannot be read.
+    Raises FrameError for a picture that cannot be read.
     """
     rows = [_row(group) for group in _adjacent(samples)]
     longest = max(len(row.tokens) for row in rows)
     side = config.vision.image_size
-    pictures = [load_picture(path) for row in rows for path in row.pictures]
+    pictures = [read_picture(path) for row in rows for path in row.pictures]
     pixels = [preprocess(picture, config) for picture in pictures]
     return Batch(
         tokens=_padded([row.tokens for row in rows], longest, 0),

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ros2_llava_phi.datasets.picture import load_picture
-from ros2_llava_phi.errors import DataError
+from ros2_llava_phi.errors import FrameError
 from ros2_llava_phi.files.templates import templates_in
-from ros2_llava_phi.imaging.pictures import jpeg_uri
+from ros2_llava_phi.imaging.pictures import jpeg_uri, read_picture
 
 from .recipe import Recipe
 from .samples import Samples, share_with_loss
@@ -96,7 +95,7 @@ def _pictures(asked: Asked) -> list[str]:
     found = []
     for path in asked.pictures:
         try:
-            found.append(jpeg_uri(load_picture(path), most_width=PICTURE_WIDTH))
-        except DataError:
+            found.append(jpeg_uri(read_picture(path), most_width=PICTURE_WIDTH))
+        except FrameError:
             continue
     return found

@@ -29,9 +29,9 @@ from ros2_llava_phi.assistant.reply import (
 )
 from ros2_llava_phi.assistant.steps import Steps, run_alone
 from ros2_llava_phi.datasets.conversation import Conversation, choices_in, plain, says_yes_or_no
-from ros2_llava_phi.datasets.picture import load_picture
 from ros2_llava_phi.engine.engine import AnyEngine, Floats
 from ros2_llava_phi.engine.torch_engine import TorchEngine
+from ros2_llava_phi.imaging.pictures import read_picture
 from ros2_llava_phi.model.image import preprocess
 from ros2_llava_phi.model.network import LlavaPhi
 from ros2_llava_phi.model.prompt import Mark, Turn, prompt_tokens, v0_prompt
@@ -196,7 +196,7 @@ class _Examiner:
         if isinstance(part, list):
             engine.prefill(engine.embed(part), self._cache)
             return
-        pixels = preprocess(load_picture(part), engine.config)
+        pixels = preprocess(read_picture(part), engine.config)
         engine.prefill(engine.encode(pixels), self._cache)
 
     def _reply(self, conversation: Conversation, logits: Floats) -> Reply:

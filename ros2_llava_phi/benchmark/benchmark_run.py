@@ -21,7 +21,7 @@ from ros2_llava_phi.files.settings import StrictSettings, first_problem
 from ros2_llava_phi.imaging.pictures import read_picture
 
 from .benchmark import Benchmark, Item
-from .official_files import make_folder, read_json
+from .official_files import make_folder, read_official
 
 # No benchmark's question is longer; whether it fits, the model's context decides.
 LONGEST_PROMPT = 100_000
@@ -100,7 +100,7 @@ def open_run(folder: Path, run: Run) -> None:
         beside = path.with_name(f'{RUN_FILE}.{os.getpid()}')
         beside.write_text(run.model_dump_json(indent=2) + '\n', encoding='utf-8')
         beside.replace(path)
-    before = read_json(path, TypeAdapter(Run))
+    before = read_official(path, TypeAdapter(Run))
     for field in Run.model_fields:
         if getattr(before, field) != getattr(run, field):
             raise DataError(

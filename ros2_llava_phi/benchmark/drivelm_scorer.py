@@ -9,26 +9,25 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, StrictInt, StrictStr, TypeAdapter
+from pydantic import BaseModel, StrictStr, TypeAdapter
 
+from ros2_llava_phi.datasets.drivelm import DriveLmQuestion, drivelm_questions
+from ros2_llava_phi.datasets.records import checked_path
 from ros2_llava_phi.errors import DataError
 from ros2_llava_phi.scoring.language import bleu, cider, rouge_l
 from ros2_llava_phi.scoring.ptb import tokenise
 
 from .benchmark import Benchmark, Item, Metric, Scores
 from .official_files import (
-    PathWithin,
-    Text,
     by_id,
     check_same_ids,
+    every_question,
     find_file,
-    read_json,
+    read_official,
     write_json,
 )
 
-STEPS = ('perception', 'prediction', 'planning', 'behavior')
 FRONT = 'CAM_FRONT'
 # An object in a question is written <id,camera,x,y>.
 OBJECT = re.compile(r'<c\d+,(CAM_\w+),')
@@ -48,26 +47,6 @@ JUDGE = (
 Point = tuple[float, float]
 
 
-def _from_root(path: Any) -> Any:
-    """Return a picture's path from the folder on: the official one is from a folder in it."""
-    return path.removeprefix('../') if isinstance(path, str) else path
-
-
-class _Asked(BaseModel):
-    Q: Text
-    A: Text = ''
-    tag: list[StrictInt] = []
-
-
-class _Frame(BaseModel):
-    QA: dict[Text, list[_Asked]]
-    image_paths: dict[Text, Annotated[PathWithin, BeforeValidator(_from_root)]]
-
-
-class _Scene(BaseModel):
-    key_frames: dict[Text, _Frame]
-
-
 class _Prediction(BaseModel):
     id: StrictStr
     answer: StrictStr
@@ -85,9 +64,10 @@ class _Pair:
 
 def read(data: Path) -> list[Item]:
     """Return every question, about the camera of the first object in it, or the front."""
+    path = _file(data)
     return [
-        Item(key, asked.Q, data / _picture(frame, asked.Q, key), MAX_TOKENS)
-        for key, asked, frame in _questions(data)
+        Item(key, asked.question, data / _picture(path, key, asked), MAX_TOKENS)
+        for key, asked in _questions(data).items()
     ]
 
 
@@ -96,7 +76,10 @@ def write(data: Path, answers: Mapping[str, str], out: Path) -> Path:
     path, questions = out / 'predictions.json', _questions(data)
     write_json(
         path,
-        [{'id': key, 'question': asked.Q, 'answer': answers[key]} for key, asked, _ in questions],
+        [
+            {'id': key, 'question': asked.question, 'answer': answers[key]}
+            for key, asked in questions.items()
+        ],
     )
     return path
 
@@ -122,7 +105,7 @@ def score(data: Path, predictions: Path) -> Scores:
     first question found all of them.
     """
     answers = _answers(data, predictions)
-    if not any(asked.tag for _, asked, _ in _questions(data)):
+    if not any(asked.tags for asked in _questions(data).values()):
         return Scores(notes=('the questions have no answers; upload the predictions',))
     pairs = _counting(data, answers)
     metrics = []
@@ -139,46 +122,44 @@ def score(data: Path, predictions: Path) -> Scores:
     return Scores(metrics=tuple(metrics), notes=notes)
 
 
-def _questions(data: Path) -> list[tuple[str, _Asked, _Frame]]:
-    path = find_file(data, 'test_eval.json', '*.json')
-    found = []
-    for scene, content in read_json(path, TypeAdapter(dict[Text, _Scene])).items():
-        for token, frame in content.key_frames.items():
-            asked = [each for step in STEPS for each in frame.QA.get(step, [])]
-            for number, each in enumerate(asked):
-                found.append((f'{scene}_{token}_{number}', each, frame))
-    if not found:
-        raise DataError(f'{path} holds no question')
-    return found
+def _questions(data: Path) -> dict[str, DriveLmQuestion]:
+    path = _file(data)
+    return every_question(path, drivelm_questions(path))
+
+
+def _file(data: Path) -> Path:
+    return find_file(data, 'test_eval.json', '*.json')
 
 
 def _answers(data: Path, predictions: Path) -> dict[str, str]:
-    records = read_json(predictions, TypeAdapter(list[_Prediction]))
+    records = read_official(predictions, TypeAdapter(list[_Prediction]))
     found = by_id(records, (each.id for each in records), predictions)
-    check_same_ids(found, (key for key, _, _ in _questions(data)), predictions)
+    check_same_ids(found, _questions(data), predictions)
     return {key: each.answer for key, each in found.items()}
 
 
-def _picture(frame: _Frame, question: str, where: str) -> str:
-    named = OBJECT.search(question)
-    camera = named[1] if named and named[1] in frame.image_paths else FRONT
-    if camera not in frame.image_paths:
-        names = ', '.join(frame.image_paths) or 'nothing'
-        raise DataError(
-            f"question {where}, field 'image_paths': there is no picture of {camera}, "
-            f'only of {names}'
-        )
-    return frame.image_paths[camera]
+def _picture(path: Path, key: str, asked: DriveLmQuestion) -> str:
+    where = f"{path}, record {key}, field 'image_paths'"
+    named = OBJECT.search(asked.question)
+    camera = named[1] if named and named[1] in asked.image_paths else FRONT
+    if camera not in asked.image_paths:
+        names = ', '.join(asked.image_paths) or 'nothing'
+        raise DataError(f'{where}: there is no picture of {camera}, only of {names}')
+    try:
+        # The official paths are from a folder in that of the files.
+        return checked_path(asked.image_paths[camera].removeprefix('../'))
+    except ValueError as error:
+        raise DataError(f'{where}: {error}') from None
 
 
 def _counting(data: Path, answers: Mapping[str, str]) -> list[_Pair]:
     """Return the questions that count, in their order."""
     pairs, found = [], list[Point]()
-    for key, asked, _ in _questions(data):
-        pair = _Pair(key, tuple(asked.tag), answers[key], asked.A)
+    for key, asked in _questions(data).items():
+        pair = _Pair(key, tuple(asked.tags), answers[key], asked.answer)
         if key.endswith('_0'):
             found, _ = _match(pair.answer, pair.truth, key)
-        elif not all(point in found for point in _points(asked.Q, key)):
+        elif not all(point in found for point in _points(asked.question, key)):
             continue
         pairs.append(pair)
     return pairs

@@ -19,7 +19,7 @@ from ros2_llava_phi.errors import DataError
 from ros2_llava_phi.scoring.option_matching import matched_option
 
 from .benchmark import LONG, OPTION_LETTER, Benchmark, Item, Metric, Scores
-from .official_files import by_id, check_same_ids, find_file, read_json_lines
+from .official_files import by_id, check_same_ids, find_file, read_official_lines
 
 MISSING = "openpyxl is missing: MMBench's workbooks need `pip install '.[benchmark]'`"
 LETTERS = 'ABCD'
@@ -185,7 +185,7 @@ def _options(row: _Row) -> dict[str, str]:
 
 def _answers(predictions: Path) -> dict[int, str]:
     if predictions.suffix == '.jsonl':
-        records = read_json_lines(predictions, TypeAdapter(_Prediction))
+        records = read_official_lines(predictions, TypeAdapter(_Prediction))
         found = by_id(records, (each.question_id for each in records), predictions)
         return {key: each.text for key, each in found.items()}
     answers: dict[int, str] = {}

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ros2_llava_phi.assistant.question import SHORT_ANSWER
+from ros2_llava_phi.datasets.records import checked_path
 from ros2_llava_phi.errors import DataError
 
 from .benchmark import Benchmark, Item, Metric, Scores
-from .official_files import checked_path, read_lines
+from .official_files import read_lines
 
 PARTS = {
     'Perception': (

@@ -12,8 +12,10 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BaseModel, Field, StrictStr, TypeAdapter
 
+from ros2_llava_phi.datasets.records import PathWithin, Text
+
 from .benchmark import LONG, Benchmark, Item, Metric, Scores
-from .official_files import PathWithin, Text, check_same_ids, read_json, write_json
+from .official_files import check_same_ids, read_official, write_json
 
 JUDGE = (
     'the judge is outside: give the predictions to mm-vet_evaluator.py of MM-Vet, and the '
@@ -50,12 +52,12 @@ def write(data: Path, answers: Mapping[str, str], out: Path) -> Path:
 def score(data: Path, predictions: Path) -> Scores:
     """Return the judge's mean grades in per cent, overall and by capability, if it has graded."""
     questions = _questions(data)
-    content = read_json(predictions, TypeAdapter(dict[str, Any]))
+    content = read_official(predictions, TypeAdapter(dict[str, Any]))
     check_same_ids(content, questions, predictions)
     if not all(isinstance(each, dict) for each in content.values()):
-        read_json(predictions, TypeAdapter(dict[str, StrictStr]))
+        read_official(predictions, TypeAdapter(dict[str, StrictStr]))
         return Scores(notes=(JUDGE,))
-    grades = read_json(predictions, TypeAdapter(dict[str, _Grade]))
+    grades = read_official(predictions, TypeAdapter(dict[str, _Grade]))
     groups = {'total': set(questions)}
     for key, each in questions.items():
         for capability in each.capability:
@@ -80,7 +82,7 @@ def _mean_grade(grades: Mapping[str, _Grade], keys: Set[str]) -> float:
 
 def _questions(data: Path) -> dict[str, _Question]:
     shape = TypeAdapter(Annotated[dict[Text, _Question], Field(min_length=1)])
-    return read_json(data / 'mm-vet.json', shape)
+    return read_official(data / 'mm-vet.json', shape)
 
 
 MMVET = Benchmark('mmvet', 'MM-Vet', read, write, score)

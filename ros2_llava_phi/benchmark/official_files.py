@@ -1,37 +1,17 @@
-"""Benchmark files as published: found, read and checked."""
+"""Benchmark files as published: found, checked without mercy, and written."""
 
 import json
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
-from pydantic import AfterValidator, StrictStr, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
+from ros2_llava_phi.datasets.records import RecordError, Records, json_lines, read_json, read_text
 from ros2_llava_phi.errors import DataError
 
 Record = TypeVar('Record')
-
-
-def checked_text(text: str) -> str:
-    """Return a text; raises ValueError if it holds half of a surrogate pair."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ValueError(f'{text[:60]!r} is no Unicode text') from None
-    return text
-
-
-def checked_path(path: str) -> str:
-    """Return a path within the folder of the files; raises ValueError if it leads out of it."""
-    parts = PurePosixPath(path)
-    if parts.is_absolute() or '..' in parts.parts:
-        raise ValueError(f'{path!r} leads out of the folder; a path within it must stand there')
-    return path
-
-
-Text = Annotated[StrictStr, AfterValidator(checked_text)]
-PathWithin = Annotated[Text, AfterValidator(checked_path)]
 
 
 def find_file(data: Path, *patterns: str) -> Path:
@@ -57,6 +37,12 @@ def check_folder(data: Path) -> None:
         raise DataError(f'there is no folder {data}; give the one with the official files')
 
 
+def check_exists(predictions: Path) -> None:
+    """Raise DataError unless there is a file, or a folder, of predictions."""
+    if not predictions.exists():
+        raise DataError(f'there is no file {predictions}')
+
+
 def make_folder(folder: Path) -> None:
     """Make the folder to write to, if it is not there; raises DataError if it cannot be."""
     try:
@@ -65,23 +51,41 @@ def make_folder(folder: Path) -> None:
         raise DataError(f'{folder} is, or lies in, a file; name a folder to write to') from None
 
 
-def read_json(path: Path, shape: TypeAdapter[Record]) -> Record:
+def read_official(path: Path, shape: TypeAdapter[Record]) -> Record:
     """Read a JSON file of that shape; raises DataError."""
-    return _checked(_parsed(_text(path), str(path)), shape, str(path))
+    return _checked(read_json(path), shape, str(path))
 
 
-def read_json_lines(path: Path, shape: TypeAdapter[Record]) -> list[Record]:
+def read_official_lines(path: Path, shape: TypeAdapter[Record]) -> list[Record]:
     """Read a file with one JSON record a line, at least one; raises DataError."""
-    records = []
-    # By line feeds alone: other separators may stand within a text.
-    for number, line in enumerate(_text(path).split('\n'), 1):
-        if not line.strip():
-            continue
-        where = f'{path}, line {number}'
-        records.append(_checked(_parsed(line, where), shape, where))
+    records = [
+        _checked(content, shape, f'{path}, line {number}') for number, content in json_lines(path)
+    ]
     if not records:
         raise DataError(f'{path} is empty; a JSON record must stand in every line')
     return records
+
+
+def every_question(
+    path: Path, records: Records[Record], needed: Sequence[str] = ()
+) -> dict[str, Record]:
+    """
+    Return a data set's questions by their places, in their order.
+
+    needed: fields that training can do without, and the benchmark cannot.
+
+    Raises DataError for the first that cannot be used or lacks one, and if there is none.
+    """
+    questions: dict[str, Record] = {}
+    for place, record in records:
+        if isinstance(record, RecordError):
+            raise DataError(f'{path}, record {place}: {record}')
+        if missing := [field for field in needed if getattr(record, field) is None]:
+            raise DataError(f'{path}, record {place}, field {missing[0]!r}: it is missing')
+        questions[place] = record
+    if not questions:
+        raise DataError(f'{path} holds no question')
+    return questions
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -97,7 +101,7 @@ def write_json_lines(path: Path, records: Iterable[Any]) -> None:
 
 def read_lines(path: Path) -> list[str]:
     """Return a text file's lines with their ends, as `open(path).readlines()` does."""
-    return re.findall(r'[^\n]*\n|[^\n]+', _text(path))
+    return re.findall(r'[^\n]*\n|[^\n]+', read_text(path))
 
 
 def by_id(records: Sequence[Record], ids: Iterable[Any], path: Path) -> dict[Any, Record]:
@@ -135,30 +139,6 @@ def check_known(predictions: Iterable[Any], wanted: Iterable[Any], path: Path) -
             f'{path} has a prediction for {unknown[0]!r}, which is no question of the benchmark '
             f'({len(unknown)} such)'
         )
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding='utf-8')
-    except FileNotFoundError:
-        raise DataError(f'there is no file {path}') from None
-    except OSError as error:
-        raise DataError(f'{path} cannot be read: {error.strerror}') from None
-    except UnicodeDecodeError as error:
-        raise DataError(f'{path} is no text in UTF-8: {error}') from None
-
-
-def _parsed(text: str, where: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise DataError(f'{where} is no JSON: {error}') from None
-    except RecursionError:
-        raise DataError(f'{where} is nested too deep; no official file is') from None
-    except ValueError as error:
-        # A number of thousands of digits; the rest of the sentence is for programmers.
-        reason = str(error).partition(';')[0]
-        raise DataError(f'{where} holds no number of an official file: {reason}') from None
 
 
 def _checked(content: Any, shape: TypeAdapter[Record], where: str) -> Record:

@@ -8,22 +8,22 @@ evaluate-predictions.py, the official judge, takes the predictions; its marks ca
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, Field, StrictStr, TypeAdapter
+from pydantic import BaseModel, StrictStr, TypeAdapter
 
+from ros2_llava_phi.datasets.openeqa import OpenEqaQuestion, openeqa_questions
 from ros2_llava_phi.errors import DataError
 
 from .benchmark import SHORT, Benchmark, Item, Metric, Scores
 from .official_files import (
-    PathWithin,
-    Text,
     by_id,
     check_known,
     check_same_ids,
+    every_question,
     find_file,
-    read_json,
+    read_official,
     write_json,
 )
 
@@ -32,13 +32,6 @@ JUDGE = (
     'the judge is outside: give the predictions to evaluate-predictions.py of OpenEQA, and the '
     '...-metrics.json that it writes to --predictions'
 )
-
-
-class _Question(BaseModel):
-    question_id: Text
-    question: Text
-    episode_history: PathWithin
-    category: Text
 
 
 class _Prediction(BaseModel):
@@ -68,18 +61,18 @@ def score(data: Path, predictions: Path) -> Scores:
     As in the official scorer, a question without a mark does not count.
     """
     questions = _questions(data)
-    content = read_json(predictions, TypeAdapter(list[_Prediction] | dict[str, Any]))
+    content = read_official(predictions, TypeAdapter(list[_Prediction] | dict[str, Any]))
     if isinstance(content, list):
         answers = by_id(content, (each.question_id for each in content), predictions)
         check_same_ids(answers, questions, predictions)
         return Scores(notes=(JUDGE,))
-    marks = read_json(predictions, TypeAdapter(dict[str, float]))
+    marks = read_official(predictions, TypeAdapter(dict[str, float]))
     check_known(marks, questions, predictions)
     if not marks:
         raise DataError(f'{predictions} holds no mark')
     groups = {'LLM-Match': list(marks)}
     for key in marks:
-        groups.setdefault(questions[key].category, []).append(key)
+        groups.setdefault(str(questions[key].category), []).append(key)
     metrics = [
         Metric(name=name, value=_match([marks[key] for key in keys]), digits=1)
         for name, keys in groups.items()
@@ -89,11 +82,11 @@ def score(data: Path, predictions: Path) -> Scores:
     return Scores(metrics=tuple(metrics), headline=metrics[0], notes=(note,) if missing else ())
 
 
-def _questions(data: Path) -> dict[str, _Question]:
+def _questions(data: Path) -> dict[str, OpenEqaQuestion]:
     path = find_file(data, QUESTIONS)
-    shape = TypeAdapter(Annotated[list[_Question], Field(min_length=1)])
-    records = read_json(path, shape)
-    return by_id(records, (each.question_id for each in records), path)
+    needed = ('question_id', 'category')
+    questions = list(every_question(path, openeqa_questions(path), needed).values())
+    return by_id(questions, (each.question_id for each in questions), path)
 
 
 def _middle(episode: Path) -> Path:

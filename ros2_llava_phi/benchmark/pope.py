@@ -12,10 +12,11 @@ from typing import Literal
 from pydantic import BaseModel, StrictStr, TypeAdapter
 
 from ros2_llava_phi.assistant.question import SHORT_ANSWER
+from ros2_llava_phi.datasets.records import PathWithin, Text
 from ros2_llava_phi.errors import DataError
 
 from .benchmark import Benchmark, Item, Metric, Scores
-from .official_files import PathWithin, Text, read_json_lines, write_json_lines
+from .official_files import read_official_lines, write_json_lines
 
 CATEGORIES = ('random', 'popular', 'adversarial')
 NO = ('No', 'not', 'no')
@@ -99,7 +100,7 @@ def score(data: Path, predictions: Path) -> Scores:
 def _questions(data: Path) -> dict[str, list[_Question]]:
     paths = {category: data / f'coco_pope_{category}.json' for category in CATEGORIES}
     found = {
-        category: read_json_lines(path, TypeAdapter(_Question))
+        category: read_official_lines(path, TypeAdapter(_Question))
         for category, path in paths.items()
         if path.is_file()
     }
@@ -118,13 +119,13 @@ def _answers(predictions: Path) -> dict[str, list[_Prediction]]:
                 names = ' and '.join(file.name for file in files)
                 raise DataError(f'{predictions} holds {names} for {sort}; leave one')
             if files:
-                found[sort] = read_json_lines(files[0], TypeAdapter(_Prediction))
+                found[sort] = read_official_lines(files[0], TypeAdapter(_Prediction))
         if not found:
             raise DataError(f'{predictions} holds no file for any of {", ".join(CATEGORIES)}')
         return found
     answers: dict[str, list[_Prediction]] = {}
     named = next((each for each in CATEGORIES if each in predictions.name), None)
-    for number, each in enumerate(read_json_lines(predictions, TypeAdapter(_Prediction)), 1):
+    for number, each in enumerate(read_official_lines(predictions, TypeAdapter(_Prediction)), 1):
         category = each.category or named
         if category not in CATEGORIES:
             raise DataError(

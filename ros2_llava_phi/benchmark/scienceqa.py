@@ -10,16 +10,15 @@ from pathlib import Path
 
 from pydantic import BaseModel, StrictInt, StrictStr, TypeAdapter
 
+from ros2_llava_phi.datasets.records import PathWithin, Text
 from ros2_llava_phi.errors import DataError
 
 from .benchmark import LONG, OPTION_LETTER, Benchmark, Item, Metric, Scores
 from .official_files import (
-    PathWithin,
-    Text,
     by_id,
     check_known,
-    read_json,
-    read_json_lines,
+    read_official,
+    read_official_lines,
     write_json_lines,
 )
 
@@ -70,7 +69,7 @@ def score(data: Path, predictions: Path) -> Scores:
     its prompt; one without a prediction counts as wrong among all, and as none among these.
     """
     problems = _problems(data)
-    records = read_json_lines(predictions, TypeAdapter(_Prediction))
+    records = read_official_lines(predictions, TypeAdapter(_Prediction))
     predicted = by_id(records, (each.question_id for each in records), predictions)
     check_known(predicted, problems, predictions)
     right = {
@@ -90,10 +89,10 @@ def score(data: Path, predictions: Path) -> Scores:
 
 def _problems(data: Path) -> dict[str, _Problem]:
     path = data / 'pid_splits.json'
-    splits = read_json(path, TypeAdapter(dict[str, list[PathWithin]]))
+    splits = read_official(path, TypeAdapter(dict[str, list[PathWithin]]))
     if SPLIT not in splits:
         raise DataError(f'{path} has no split {SPLIT!r}')
-    known = read_json(data / 'problems.json', TypeAdapter(dict[str, _Problem]))
+    known = read_official(data / 'problems.json', TypeAdapter(dict[str, _Problem]))
     for key in splits[SPLIT]:
         if key not in known:
             raise DataError(f'{data / "problems.json"} has no problem {key!r} of {path.name}')

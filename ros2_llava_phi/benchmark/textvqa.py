@@ -14,19 +14,12 @@ from typing import Annotated
 from pydantic import BaseModel, Field, StrictInt, StrictStr, TypeAdapter
 
 from ros2_llava_phi.assistant.question import SHORT_ANSWER
+from ros2_llava_phi.datasets.records import PathWithin, Text
 from ros2_llava_phi.errors import DataError
 from ros2_llava_phi.scoring.correctness import normalise_for_submission, soft_accuracy
 
 from .benchmark import Benchmark, Item, Metric, Scores
-from .official_files import (
-    PathWithin,
-    Text,
-    by_id,
-    find_file,
-    read_json,
-    read_json_lines,
-    write_json_lines,
-)
+from .official_files import by_id, find_file, read_official, read_official_lines, write_json_lines
 
 QUESTIONS, WORDS = 'TextVQA_*_val.json', 'TextVQA_Rosetta_OCR_*_val.json'
 OCR = 'Reference OCR token: '
@@ -93,7 +86,7 @@ def score(data: Path, predictions: Path) -> Scores:
     """
     questions = _questions(data)
     humans = {(each.image_id, each.question.lower()): each.answers for each in questions}
-    records = read_json_lines(predictions, TypeAdapter(_Prediction))
+    records = read_official_lines(predictions, TypeAdapter(_Prediction))
     asked = [
         (each.question_id, _question_of(each.prompt, f'{predictions}, record {number}'))
         for number, each in enumerate(records, 1)
@@ -118,7 +111,7 @@ def score(data: Path, predictions: Path) -> Scores:
 
 def _questions(data: Path) -> list[_Question]:
     path = find_file(data, QUESTIONS.replace('*', '0.5.1'), 'TextVQA_[0-9]*_val.json')
-    questions = read_json(path, TypeAdapter(_Questions)).data
+    questions = read_official(path, TypeAdapter(_Questions)).data
     by_id(questions, (each.question_id for each in questions), path)
     return questions
 
@@ -126,7 +119,7 @@ def _questions(data: Path) -> list[_Question]:
 def _prompts(data: Path) -> dict[int, str]:
     words: dict[str, list[str]] = {}
     if any(data.glob(WORDS)):
-        records = read_json(find_file(data, WORDS), TypeAdapter(_WordsFile)).data
+        records = read_official(find_file(data, WORDS), TypeAdapter(_WordsFile)).data
         words = {each.image_id: each.ocr_tokens for each in records}
     prompts = {}
     for each in _questions(data):

@@ -13,6 +13,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field, StrictStr, TypeAdapter
 
 from ros2_llava_phi.assistant.question import SHORT_ANSWER
+from ros2_llava_phi.datasets.records import PathWithin, Text
 from ros2_llava_phi.scoring.correctness import (
     CONTRACTED,
     normalise,
@@ -24,15 +25,7 @@ from ros2_llava_phi.scoring.correctness import (
 )
 
 from .benchmark import Benchmark, Item, Metric, Scores
-from .official_files import (
-    PathWithin,
-    Text,
-    by_id,
-    check_same_ids,
-    find_file,
-    read_json,
-    write_json,
-)
+from .official_files import by_id, check_same_ids, find_file, read_official, write_json
 
 UNANSWERABLE = "When the provided information is insufficient, respond with 'Unanswerable'."
 # The official table was typed with curly apostrophes, but for these.
@@ -101,7 +94,7 @@ def score(data: Path, predictions: Path) -> Scores:
     path, questions = _questions(data)
     if not all(each.answers for each in questions):
         return Scores(notes=(f'{path} has no answers; upload the predictions to the server',))
-    records = read_json(predictions, TypeAdapter(list[_Prediction]))
+    records = read_official(predictions, TypeAdapter(list[_Prediction]))
     answers = by_id(records, (each.image for each in records), predictions)
     check_same_ids(answers, (each.image for each in questions), predictions)
     overall, by_type = [], defaultdict(list)
@@ -122,7 +115,7 @@ def score(data: Path, predictions: Path) -> Scores:
 def _questions(data: Path) -> tuple[Path, list[_Question]]:
     path = find_file(data, 'val.json', 'test.json')
     shape = TypeAdapter(Annotated[list[_Question], Field(min_length=1)])
-    questions = read_json(path, shape)
+    questions = read_official(path, shape)
     by_id(questions, (each.image for each in questions), path)
     return path, questions
 

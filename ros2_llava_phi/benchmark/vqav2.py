@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, Field, StrictInt, StrictStr, TypeAdapter
 
 from ros2_llava_phi.assistant.question import SHORT_ANSWER
+from ros2_llava_phi.datasets.records import Text
 from ros2_llava_phi.scoring.correctness import (
     normalise,
     normalise_for_submission,
@@ -23,7 +24,7 @@ from ros2_llava_phi.scoring.correctness import (
 )
 
 from .benchmark import Benchmark, Item, Metric, Scores
-from .official_files import Text, by_id, check_same_ids, find_file, read_json, write_json
+from .official_files import by_id, check_same_ids, find_file, read_official, write_json
 
 QUESTIONS, ANNOTATIONS = '*OpenEnded*questions.json', '*annotations.json'
 
@@ -65,7 +66,7 @@ class _Prediction(BaseModel):
 def read(data: Path) -> list[Item]:
     """Return every question of the questions file; see Benchmark."""
     path = find_file(data, QUESTIONS)
-    questions = read_json(path, TypeAdapter(_Questions)).questions
+    questions = read_official(path, TypeAdapter(_Questions)).questions
     by_id(questions, (each.question_id for each in questions), path)
     # test-dev2015 asks about some of the pictures of test2015.
     found = re.search(r'(train|val|test)(?:-dev)?(\d{4})', path.name)
@@ -97,9 +98,9 @@ def score(data: Path, predictions: Path) -> Scores:
         note = f'{data} holds no annotations; upload the predictions to the evaluation server'
         return Scores(notes=(note,))
     path = find_file(data, ANNOTATIONS)
-    annotations = read_json(path, TypeAdapter(_Annotations)).annotations
+    annotations = read_official(path, TypeAdapter(_Annotations)).annotations
     by_id(annotations, (each.question_id for each in annotations), path)
-    records = read_json(predictions, TypeAdapter(list[_Prediction]))
+    records = read_official(predictions, TypeAdapter(list[_Prediction]))
     answers = by_id(records, (each.question_id for each in records), predictions)
     check_same_ids(answers, (each.question_id for each in annotations), predictions)
     groups: dict[str, list[float]] = defaultdict(list)

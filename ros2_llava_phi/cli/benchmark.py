@@ -61,11 +61,12 @@ def benchmark(
         raise typer.BadParameter(f'There is no benchmark {names[0]!r}; benchmarks: {NAMES}.')
     if data is None:
         raise typer.BadParameter('--data is missing: the folder with the official files.')
-    from ros2_llava_phi.benchmark.official_files import check_folder
+    from ros2_llava_phi.benchmark.official_files import check_exists, check_folder
 
     check_folder(data)
     chosen = BENCHMARKS[names[0]]
     if predictions is not None:
+        check_exists(predictions)
         _score(chosen, data, predictions, predictions.stem, out)
         return
     if out is None:

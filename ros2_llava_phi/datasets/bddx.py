@@ -66,7 +66,7 @@ def read_bddx(path: Path, pictures: Path, frames: int) -> Iterator[Sample]:
     return samples(path.stem, _stretches(path), convert)
 
 
-def _stretches(path: Path) -> Records:
+def _stretches(path: Path) -> Records[Any]:
     needed = ('Input.Video', *(f'Answer.1{field}' for field in FIELDS))
     for place, row in csv_records(path, needed):
         if isinstance(row, RecordError):

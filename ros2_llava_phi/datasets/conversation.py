@@ -1,17 +1,14 @@
 """What a training sample is, whatever format it was read from."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from pydantic import ValidationError
 
 from ros2_llava_phi.assistant.answer import YES_NO
 from ros2_llava_phi.model.prompt import Turn
 
-from .records import RecordError
+from .records import Content, RecordError, Records, converted
 
 CHOICES = re.compile(r'Answer with one of: (.+)\.\s*$')
 
@@ -55,26 +52,19 @@ Sample = Conversation | Dropped
 
 
 def samples(
-    source: str,
-    records: Iterable[tuple[str, Any]],
-    convert: Callable[[str, Any], Conversation],
+    source: str, records: Records[Content], convert: Callable[[str, Content], Conversation]
 ) -> Iterator[Sample]:
     """
     Yield a conversation for each record, or what was wrong with it.
 
-    records: with their places; a RecordError in place of one says why there is none.
     convert: makes a conversation of a place and a record, or raises RecordError or pydantic's
     ValidationError.
     """
-    for place, record in records:
-        try:
-            if isinstance(record, RecordError):
-                raise record
-            yield convert(place, record)
-        except RecordError as error:
-            yield Dropped(source, place, error.reason, error.detail)
-        except ValidationError as error:
-            yield Dropped(source, place, *_first(error))
+    for place, made in converted(records, convert):
+        if isinstance(made, RecordError):
+            yield Dropped(source, place, made.reason, made.detail)
+        else:
+            yield made
 
 
 def choices_in(turn: Turn) -> tuple[str, ...]:
@@ -92,13 +82,3 @@ def plain(answer: str) -> str:
 def says_yes_or_no(answer: str) -> bool:
     """Return whether an answer is nothing but yes or no."""
     return plain(answer) in map(plain, YES_NO)
-
-
-def _first(error: ValidationError) -> tuple[str, str]:
-    first = error.errors(include_url=False, include_context=False)[0]
-    names = [str(part) for part in first['loc'] if not isinstance(part, int)]
-    whole = '.'.join(str(part) for part in first['loc'])
-    if first['type'] == 'model_type':
-        return f'{".".join(names) or "the record"}: it must be an object', whole
-    field = '.'.join(names)
-    return f'{field}: {first["msg"][:1].lower()}{first["msg"][1:]}', whole

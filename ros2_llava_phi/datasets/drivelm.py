@@ -19,18 +19,43 @@ from ros2_llava_phi.model.prompt import Turn
 
 from .conversation import Conversation, Sample, samples
 from .nuscenes import CAMERAS, about_cameras, below_nuscenes
-from .records import Record, RecordError, Records, kind_of, read_json
+from .records import Record, RecordError, Records, Text, converted, kind_of, read_json
 
 STAGES = ('perception', 'prediction', 'planning', 'behavior')
 
 
-class _Frame(Record):
-    image_paths: dict[str, str]
+class DriveLmQuestion(Record):
+    """
+    A question of DriveLM.
+
+    image_paths: by camera, as the file has them: from a folder beside nuScenes'.
+    answer: empty where the file is the challenge's, whose answers are secret.
+    tags: for which figures of the challenge it counts; see benchmark/drivelm_scorer.py.
+    """
+
+    scene: Text
+    stage: str
+    image_paths: dict[Text, Text]
+    question: Text = Field(alias='Q')
+    answer: Text = Field('', alias='A')
+    tags: list[int] = Field([], alias='tag')
 
 
-class _Question(Record):
-    question: str = Field(alias='Q')
-    answer: str = Field(alias='A')
+def drivelm_questions(path: Path) -> Records[DriveLmQuestion]:
+    """
+    Yield a file's questions, each under the id that DriveLM's evaluation has: scene_frame_number.
+
+    Raises DataError if the file is missing, damaged, or no object of scenes.
+    """
+
+    def checked(place: str, content: Any) -> DriveLmQuestion:
+        scene, stage, frame, asked = content
+        if not isinstance(asked, dict):
+            raise RecordError('the record: it must be an object', stage)
+        around = {'scene': scene, 'stage': stage, 'image_paths': frame.get('image_paths')}
+        return DriveLmQuestion.model_validate({**asked, **around})
+
+    return converted(_questions(path), checked)
 
 
 def read_drivelm(path: Path, pictures: Path) -> Iterator[Sample]:
@@ -43,10 +68,8 @@ def read_drivelm(path: Path, pictures: Path) -> Iterator[Sample]:
     Raises DataError if the file is missing, damaged, or no object of scenes.
     """
 
-    def convert(place: str, content: Any) -> Conversation:
-        scene, stage, frame, question = content
-        paths = _Frame.model_validate(frame).image_paths
-        asked = _Question.model_validate(question)
+    def convert(place: str, asked: DriveLmQuestion) -> Conversation:
+        paths = asked.image_paths
         cameras = [name for name in CAMERAS if name in paths]
         cameras += [name for name in paths if name not in CAMERAS]
         if not cameras:
@@ -54,16 +77,16 @@ def read_drivelm(path: Path, pictures: Path) -> Iterator[Sample]:
         return Conversation(
             source=path.stem,
             record=place,
-            scene=scene,
+            scene=asked.scene,
             pictures=tuple(below_nuscenes(pictures, paths[name]) for name in cameras),
             turns=(Turn(about_cameras(cameras, asked.question), asked.answer),),
-            kind=stage,
+            kind=asked.stage,
         )
 
-    return samples(path.stem, _questions(path), convert)
+    return samples(path.stem, drivelm_questions(path), convert)
 
 
-def _questions(path: Path) -> Records:
+def _questions(path: Path) -> Records[tuple[str, str, dict[str, Any], Any]]:
     scenes = read_json(path)
     if not isinstance(scenes, dict):
         raise DataError(f'{path} holds {kind_of(scenes)}; DriveLM is an object of scenes')

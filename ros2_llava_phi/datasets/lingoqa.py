@@ -52,7 +52,7 @@ def read_lingoqa(path: Path, pictures: Path, frames: int) -> Iterator[Sample]:
     return samples(path.stem, _rows(path), convert)
 
 
-def _rows(path: Path) -> Records:
+def _rows(path: Path) -> Records[Any]:
     try:
         from pyarrow import ArrowException, parquet
     except ImportError as error:

@@ -9,24 +9,39 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from ros2_llava_phi.model.prompt import Turn
 
 from .clips import about_frames, evenly
 from .conversation import Conversation, Sample, samples
-from .records import Record, RecordError, json_records
+from .records import (
+    PathWithin,
+    Record,
+    RecordError,
+    Records,
+    Text,
+    converted,
+    json_records,
+)
 
 # hm3d-v0/000-hm3d-BFRyYbPCCPE, scannet-v0/002-scannet-scene0709_00: a walk's number, and the
 # place; ScanNet's last two digits tell scans of one place apart.
 EPISODE = re.compile(r'.*/\d+-(?:hm3d|scannet)-(.+?)(?:_\d\d)?')
 
 
-class _Question(Record):
-    question: str
-    answer: str
-    category: str = ''
-    episode_history: str
+class OpenEqaQuestion(Record):
+    """A question of OpenEQA; only the benchmark needs the id and the category."""
+
+    question: Text
+    answer: Text = ''
+    episode_history: PathWithin
+    question_id: Text | None = None
+    category: Text | None = None
+
+
+def openeqa_questions(path: Path) -> Records[OpenEqaQuestion]:
+    """Yield a file's questions; raises DataError if it is missing, damaged, or holds no list."""
+    return converted(json_records(path), lambda _, record: OpenEqaQuestion.model_validate(record))
 
 
 def read_openeqa(path: Path, pictures: Path, frames: int) -> Iterator[Sample]:
@@ -45,8 +60,7 @@ def read_openeqa(path: Path, pictures: Path, frames: int) -> Iterator[Sample]:
         folder = pictures / name
         return sorted(folder.glob('*-rgb.png')) or sorted(folder.glob('*.jpg'))
 
-    def convert(place: str, content: Any) -> Conversation:
-        asked = _Question.model_validate(content)
+    def convert(place: str, asked: OpenEqaQuestion) -> Conversation:
         try:
             seen = evenly(history(asked.episode_history), frames)
         except (OSError, ValueError) as error:
@@ -63,7 +77,7 @@ def read_openeqa(path: Path, pictures: Path, frames: int) -> Iterator[Sample]:
             scene=shown[1] if shown else asked.episode_history,
             pictures=tuple(seen),
             turns=(Turn(about_frames(len(seen), asked.question), asked.answer),),
-            kind=asked.category,
+            kind=asked.category or '',
         )
 
-    return samples(path.stem, json_records(path), convert)
+    return samples(path.stem, openeqa_questions(path), convert)

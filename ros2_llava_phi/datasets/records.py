@@ -1,26 +1,27 @@
 """
-Files of records, as data sets come in them: JSON, JSON lines and CSV.
+Files of records, as data sets and benchmarks come in them: JSON, JSON lines, CSV.
 
-Damage to a file is a DataError that names the place; what is wrong with one record is a
-RecordError that stands in its place.
+Damage to a file is a DataError that names the place. What is wrong with one record is a
+RecordError that stands in the record's place, so that who reads may pass it over or refuse it.
 """
 
 import csv
 import io
 import json
 import os
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from json import JSONDecoder
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, StrictStr, ValidationError
 
 from ros2_llava_phi.errors import DataError
 
 GZIP = b'\x1f\x8b'
 BEGINNING = 1 << 20  # characters, enough for any record
+CHUNK = 1 << 20  # characters that are read at once of a file that may not fit into memory
 TOO_MANY_CELLS = 'the record: it has more cells than names; put text with commas into quotes'
-Records = Iterator[tuple[str, Any]]
 
 # A long text is the checks' business, not a damage to the file.
 csv.field_size_limit(2**30)
@@ -33,12 +34,39 @@ class Record(BaseModel):
 
 
 class RecordError(ValueError):
-    """A record that is no sample: the reason with its field, and the detail."""
+    """A record that cannot be used: the reason with its field, and the detail."""
 
     def __init__(self, reason: str, detail: str = '') -> None:
-        super().__init__(reason)
+        super().__init__(f'{reason} ({detail})' if detail else reason)
         self.reason = reason
         self.detail = detail
+
+
+Content = TypeVar('Content')
+Read = TypeVar('Read')
+# Records, each with its place in the file: '[0]', 'line 1', or an id.
+Records = Iterator[tuple[str, Read | RecordError]]
+
+
+def checked_text(text: str) -> str:
+    """Return a text; raises ValueError if it holds half of a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError('it is no Unicode text: half of a surrogate pair') from None
+    return text
+
+
+def checked_path(path: str) -> str:
+    """Return a path within the folder of the files; raises ValueError if it leads out of it."""
+    parts = PurePosixPath(path)
+    if parts.is_absolute() or '..' in parts.parts:
+        raise ValueError(f'{path!r} leads out of the folder; a path within it must stand there')
+    return path
+
+
+Text = Annotated[StrictStr, AfterValidator(checked_text)]
+PathWithin = Annotated[Text, AfterValidator(checked_path)]
 
 
 def read_text(path: Path) -> str:
@@ -50,15 +78,23 @@ def read_text(path: Path) -> str:
             raise DataError(f'{path} is compressed by gzip; unpack it first') from error
         raise DataError(f'{path}: byte {error.start} is no UTF-8; save it as UTF-8') from error
     except (OSError, ValueError) as error:
-        raise DataError(f'{path} cannot be read: {_reason(error)}') from error
+        raise _unreadable(path, error) from error
 
 
-def read_json(path: Path, **options: Any) -> Any:
+def read_json(path: Path) -> Any:
     """Return what a JSON file holds; raises DataError if it is missing or damaged."""
-    return _parse(read_text(path), str(path), **options)
+    return _parse(read_text(path), str(path))
 
 
-def json_records(path: Path) -> Records:
+def json_lines(path: Path) -> Iterator[tuple[int, Any]]:
+    """Yield what the lines of a file of JSON lines hold, with their numbers; raises DataError."""
+    # By line feeds alone: other separators may stand within a text.
+    for number, line in enumerate(read_text(path).split('\n'), 1):
+        if line.strip():
+            yield number, _parse(line, f'{path}, line {number}')
+
+
+def json_records(path: Path) -> Records[Any]:
     """
     Yield the records of a JSON list, or of JSON lines if the name ends in .jsonl.
 
@@ -66,30 +102,57 @@ def json_records(path: Path) -> Records:
     damaged, or holds no list.
     """
     if path.suffix == '.jsonl':
-        for number, line in enumerate(read_text(path).split('\n'), 1):
-            if line.strip():
-                yield f'line {number}', _parse(line, f'{path}, line {number}')
+        yield from ((f'line {number}', record) for number, record in json_lines(path))
         return
-    yield from list_records(_read_list(path), path)
-
-
-def _read_list(path: Path) -> Any:
     text = read_text(path)
     first, _, second = text[:BEGINNING].lstrip().partition('\n')
     if first.startswith('{') and first.rstrip().endswith('}') and second.lstrip().startswith('{'):
         raise DataError(f'{path} holds an object a line; name it .jsonl')
-    return _parse(text, str(path))
+    yield from list_records(_parse(text, str(path)), str(path))
 
 
-def list_records(content: Any, path: Path) -> Records:
+def list_records(content: Any, where: str) -> Records[Any]:
     """Yield the entries of a list, each with its place; raises DataError if it is no list."""
     if not isinstance(content, list):
-        raise DataError(f'{path} holds {kind_of(content)}; it must hold a list of records')
+        raise DataError(f'{where} holds {kind_of(content)}; it must hold a list of records')
     for index, record in enumerate(content):
         yield f'[{index}]', record
 
 
-def csv_records(path: Path, columns: tuple[str, ...]) -> Records:
+def objects_in(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """
+    Yield the objects of a JSON list one by one, numbered from 1, however large the file is.
+
+    No more of it is held than two pieces of a million characters; an object must fit into one.
+    Raises DataError if the file is missing or damaged.
+    """
+    decoder, text, done, number = JSONDecoder(), '', 0, 0
+    try:
+        with path.open(encoding='utf-8-sig') as file:
+            while chunk := file.read(CHUNK):
+                text, done = text[done:] + chunk, 0
+                while (start := text.find('{', done)) >= 0:
+                    try:
+                        record, done = decoder.raw_decode(text, start)
+                    except (ValueError, RecursionError):
+                        # It goes on in the next piece; none is longer than one.
+                        if len(text) - start > CHUNK:
+                            raise DataError(
+                                f'{path} holds a record that is no JSON: '
+                                f'{text[start : start + 60]!r}'
+                            ) from None
+                        break
+                    number += 1
+                    yield number, record
+    except UnicodeDecodeError as error:
+        raise DataError(f'{path} is no UTF-8; save it as UTF-8') from error
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if text.find('{', done) >= 0:
+        raise DataError(f'{path} ends within a record; copy it anew')
+
+
+def csv_records(path: Path, columns: tuple[str, ...]) -> Records[dict[str, str]]:
     """
     Yield the rows of a CSV file that has a line of column names, each with its place: 'line 2'.
 
@@ -122,6 +185,24 @@ def csv_records(path: Path, columns: tuple[str, ...]) -> Records:
         raise DataError(f'{path}, line {reader.line_num}: {error}') from error
 
 
+def converted(
+    records: Iterable[tuple[str, Content | RecordError]],
+    convert: Callable[[str, Content], Read],
+) -> Records[Read]:
+    """
+    Yield what `convert` makes of each record, or what is wrong with it.
+
+    convert: takes a place and a record; it may raise RecordError or pydantic's ValidationError.
+    """
+    for place, record in records:
+        try:
+            yield place, record if isinstance(record, RecordError) else convert(place, record)
+        except RecordError as error:
+            yield place, error
+        except ValidationError as error:
+            yield place, _first_fault(error)
+
+
 def kind_of(content: Any) -> str:
     """Return what JSON calls a value, with its article."""
     names = {dict: 'an object', list: 'a list', str: 'a text', bool: 'true or false'}
@@ -140,16 +221,31 @@ def write_whole(path: Path, content: bytes) -> None:
         raise
 
 
-def _parse(text: str, where: str, **options: Any) -> Any:
+def _parse(text: str, where: str) -> Any:
     try:
-        return json.loads(text, **options)
+        return json.loads(text)
     except json.JSONDecodeError as error:
         raise DataError(
             f'{where}: no JSON at line {error.lineno}, column {error.colno}: {error.msg}'
         ) from error
-    except (RecursionError, ValueError) as error:
-        raise DataError(f'{where}: no JSON that can be read: {error}') from error
+    except RecursionError as error:
+        raise DataError(f'{where} is nested too deep; no JSON of records is') from error
+    except ValueError as error:
+        # A number of thousands of digits; the rest of the sentence is for programmers.
+        reason = str(error).partition(';')[0]
+        raise DataError(f'{where} holds no number that can be read: {reason}') from error
 
 
-def _reason(error: Exception) -> str:
-    return (isinstance(error, OSError) and error.strerror) or str(error)
+def _first_fault(error: ValidationError) -> RecordError:
+    first = error.errors(include_url=False, include_context=False)[0]
+    names = [str(part) for part in first['loc'] if not isinstance(part, int)]
+    whole = '.'.join(str(part) for part in first['loc'])
+    if first['type'] == 'model_type':
+        return RecordError(f'{".".join(names) or "the record"}: it must be an object', whole)
+    wrong = first['msg'].removeprefix('Value error, ')
+    return RecordError(f'{".".join(names)}: {wrong[:1].lower()}{wrong[1:]}', whole)
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    reason = (isinstance(error, OSError) and error.strerror) or error
+    return DataError(f'{path} cannot be read: {reason}')

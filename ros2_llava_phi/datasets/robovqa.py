@@ -56,7 +56,7 @@ def read_robovqa(path: Path, pictures: Path, frames: int) -> Iterator[Sample]:
     return samples(path.stem, _tasks(path, pictures, frames), convert)
 
 
-def _tasks(path: Path, folder: Path, frames: int) -> Records:
+def _tasks(path: Path, folder: Path, frames: int) -> Records[Any]:
     files = sorted(each for each in path.iterdir() if each.is_file()) if path.is_dir() else [path]
     if not files:
         raise DataError(f'{path} is empty; it must hold the TFRecord files of RoboVQA')

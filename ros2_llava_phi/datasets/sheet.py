@@ -28,7 +28,7 @@ from ros2_llava_phi.errors import DataError, QuestionError
 from ros2_llava_phi.model.prompt import PICTURE_TEXT, turn
 
 from .conversation import Conversation, Sample, samples
-from .records import RecordError, csv_records, read_text
+from .records import RecordError, Records, csv_records, read_text
 
 NEEDED = ('frame', 'question', 'answer')
 KINDS = {kind.name.lower(): kind for kind in Kind}
@@ -94,23 +94,24 @@ def read_questions(path: Path) -> list[tuple[str, str, str]]:
     Returns question, kind and choices of each. The CSV file has the columns question, and kind
     and choices if there are any. Raises DataError for a bad one, or if there are none.
     """
+    asked: Records[dict[str, str]]
     if path.suffix.lower() == '.csv':
-        asked = list(csv_records(path, ('question',)))
+        asked = csv_records(path, ('question',))
     else:
         lines = enumerate(read_text(path).splitlines(), 1)
-        asked = [(f'line {number}', {'question': line}) for number, line in lines if line.strip()]
+        asked = ((f'line {number}', {'question': line}) for number, line in lines if line.strip())
+    found = []
     for place, row in asked:
         try:
             if isinstance(row, RecordError):
                 raise row
             _question(row)
         except RecordError as error:
-            raise DataError(f'{path}, {place}: {error.reason} ({error.detail})') from error
-    if not asked:
+            raise DataError(f'{path}, {place}: {error}') from error
+        found.append((row['question'].strip(), row.get('kind', ''), row.get('choices', '')))
+    if not found:
         raise DataError(f'{path} holds no question; write one a line')
-    return [
-        (row['question'].strip(), row.get('kind', ''), row.get('choices', '')) for _, row in asked
-    ]
+    return found
 
 
 def _question(row: dict[str, str]) -> Question:
