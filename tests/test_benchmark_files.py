@@ -48,6 +48,12 @@ WRONG: Sequence[tuple[str, str, str, str, str]] = [
     ('drivelm', 'test_eval.json', '', '{}', 'holds no question'),
     ('nuscenesqa', NUSCENES, '', '{"questions": []}', 'holds no question'),
     ('openeqa', 'open-eqa-v0.json', '', '[]', 'holds no question'),
+    ('openeqa', 'open-eqa-v0.json', '"category"', '"kind"', "record [0], field 'category': it is"),
+    ('openeqa', 'open-eqa-v0.json', '"hm3d-v0/000"', '7', 'record [0]: episode_history: input sh'),
+    ('nuscenesqa', NUSCENES, '"num_hop"', '"hops"', "record [0], field 'num_hop': it is missing"),
+    ('nuscenesqa', NUSCENES, '"question":', '"q":', 'record [0]: question: field required'),
+    ('drivelm', 'test_eval.json', '"A": "B"', '"A": 2', 'record scene_f1_1: A: input should be'),
+    ('drivelm', 'test_eval.json', '"CAM_FRONT":', '"FRONT":', 'there is no picture of'),
 ]  # fmt: skip
 
 

@@ -1,5 +1,7 @@
 """DriveLM, NuScenes-QA and LingoQA in their own schemas."""
 
+import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,7 @@ from training_records import as_text, conversations, dropped, write_json
 
 from ros2_llava_phi.datasets.drivelm import read_drivelm
 from ros2_llava_phi.datasets.lingoqa import read_lingoqa
-from ros2_llava_phi.datasets.nuscenes import CAMERAS
+from ros2_llava_phi.datasets.nuscenes import CAMERAS, pictures_of_samples, scenes_of_samples
 from ros2_llava_phi.datasets.nuscenes_qa import read_nuscenes_qa
 from ros2_llava_phi.errors import DataError
 
@@ -100,6 +102,36 @@ def test_nuscenes_qa_takes_scenes_and_pictures_from_the_tables(tmp_path: Path) -
     assert bad.reason.startswith('sample_token: ') and bad.detail == 's2'
     with pytest.raises(DataError, match='with its tables'):
         read_nuscenes_qa(path, tmp_path)
+
+
+def test_a_table_of_nuscenes_is_never_held_as_a_whole(tmp_path: Path) -> None:
+    # One entry in thirteen is a picture of a sample, as in nuScenes.
+    path = tmp_path / 'sample_data.json'
+    with path.open('w') as file:
+        for number in range(60_000):
+            name = 'sweeps/RADAR/0.pcd' if number % 13 else f'samples/CAM_FRONT/{number}.jpg'
+            entry = {'token': '0' * 300, 'sample_token': f's{number}', 'filename': name}
+            file.write((',' if number else '[') + json.dumps(entry, indent=0))
+        file.write(']')
+    size = path.stat().st_size
+    tracemalloc.start()
+    found = pictures_of_samples(path, CAMERAS)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(found) == -(-60_000 // 13)
+    assert found['s59995'] == {'CAM_FRONT': 'samples/CAM_FRONT/59995.jpg'}
+    assert peak < size / 2, (peak, size)
+
+
+def test_a_damaged_table_of_nuscenes_is_refused(tmp_path: Path) -> None:
+    path = write_json(tmp_path / 'sample.json', [{'token': 's', 'scene_token': 'a'}, {'token': 1}])
+    with pytest.raises(DataError, match=r"sample\.json, record 2: 'token' and 'scene_token' must"):
+        scenes_of_samples(path)
+    path.write_bytes(b'[{"token": "\xff"}]')
+    with pytest.raises(DataError, match=r'sample\.json is no UTF-8'):
+        scenes_of_samples(path)
+    with pytest.raises(DataError, match='cannot be read: No such file'):
+        scenes_of_samples(tmp_path / 'other.json')
 
 
 def test_lingoqa(tmp_path: Path) -> None:
