@@ -1,6 +1,5 @@
 """Benchmark files that are not as published are refused at reading, in a line that says where."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +8,6 @@ from benchmark_data import MAKERS
 
 from ros2_llava_phi.benchmark.benchmarks import BENCHMARKS
 from ros2_llava_phi.errors import DataError
-from ros2_llava_phi.files.json_lines import open_for_me, whole_lines
 
 DEEP, LONG = '[' * 100_000, '9' * 5000
 POPE, VQAV2 = 'coco_pope_random.json', 'v2_OpenEnded_mscoco_val2014_questions.json'
@@ -80,16 +78,3 @@ def test_a_workbook_of_other_bytes_is_named(tmp_path: Path) -> None:
     (tmp_path / 'p.xlsx').write_bytes(b'PK\x03\x04 no workbook')
     with pytest.raises(DataError, match=r'p\.xlsx is no workbook'):
         BENCHMARKS['mmbench'].score(data, tmp_path / 'p.xlsx')
-
-
-def test_a_half_written_line_is_cut_off(tmp_path: Path) -> None:
-    path = tmp_path / 'lines.jsonl'
-    for content, kept in (
-        (b'', b''),
-        (b'{"a', b''),
-        (b'1\n\xe2\x80\xa8\n{"a', b'1\n\xe2\x80\xa8\n'),
-    ):
-        path.write_bytes(content)
-        assert whole_lines(path) == kept.split(b'\n')[:-1]
-        os.close(open_for_me(path))
-        assert path.read_bytes() == kept

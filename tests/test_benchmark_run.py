@@ -123,7 +123,7 @@ def test_a_black_picture_and_a_long_question_are_asked_all_the_same(tmp_path: Pa
             ['pope', '--data', 'D', '-o', 'O', '--shard', '1/999999999'],
             'than there are questions: 18',
         ),
-        (['pope', '--data', 'D', '-o', 'D/coco_pope_random.json'], 'is, or lies in, a file; name'),
+        (['pope', '--data', 'D', '-o', 'D/coco_pope_random.json'], 'cannot be written: '),
         (['pope', '--data', 'nowhere', '-o', 'O'], 'there is no folder nowhere'),
         (['pope', '--data', '.', '-o', 'O'], 'holds none of coco_pope_random.json'),
         (['vqav2', '--data', 'nowhere', '-o', 'O'], 'there is no folder nowhere'),
@@ -159,7 +159,7 @@ def test_missing_and_damaged_pictures_are_named(
     assert run(monkeypatch, 'vqav2', '--data', data, '-o', out) == 2
     assert f'there is no picture {picture} (2 of 10' in capsys.readouterr().err
     assert run(monkeypatch, 'pope', '--data', MAKERS['pope'](tmp_path / 'p'), '-o', out) == 2
-    assert 'holds a run of another benchmark (vqav2, not pope)' in capsys.readouterr().err
+    assert 'holds another run: of the benchmark vqav2, not pope' in capsys.readouterr().err
 
 
 def test_a_question_that_is_no_text_is_named(
@@ -208,7 +208,7 @@ def test_answers_of_another_engine_are_not_taken(
     assert run(monkeypatch, 'pope', '--data', data, '-o', out) == 0
     capsys.readouterr()
     assert run(monkeypatch, 'pope', '--data', data, '-o', out, '--engine', 'torch') == 2
-    assert 'holds a run of another engine (onnxruntime, not torch)' in capsys.readouterr().err
+    assert 'holds another run: of the engine onnxruntime, not torch' in capsys.readouterr().err
 
 
 def test_the_table_sets_results_beside_published_ones(

@@ -114,7 +114,7 @@ def test_the_manifest_names_every_ros_package_that_is_imported() -> None:
 
 def requirements(text: str) -> dict[str, str]:
     """Return the versions that are asked for, by package."""
-    return dict(re.findall(r'^([\w-]+)([=<>].*)$', text, re.MULTILINE))
+    return dict(re.findall(r'^([\w.-]+)([=<>].*)$', text, re.MULTILINE))
 
 
 def test_a_robot_gets_from_pip_what_apt_does_not_have() -> None:
@@ -126,9 +126,11 @@ def test_a_robot_gets_from_pip_what_apt_does_not_have() -> None:
     assert {**robot, **extras}.items() <= wanted.items()
     assert set(wanted) - set(robot) - set(extras) == {
         'PyYAML',
+        'filelock',
         'numpy',
         'opencv-python-headless',
         'pillow',
+        'ruamel.yaml',
     }
 
 

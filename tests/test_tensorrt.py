@@ -58,7 +58,7 @@ from ros2_llava_phi.engine.tensorrt_library import (
 from ros2_llava_phi.engine.torch_engine import TorchEngine
 from ros2_llava_phi.engine.tracing import linear_bits
 from ros2_llava_phi.errors import FileError, ModelError
-from ros2_llava_phi.files.new_folder import UNFINISHED, new_folder
+from ros2_llava_phi.files.atomic import UNFINISHED, new_folder
 from ros2_llava_phi.model.checkpoint import load_network, open_checkpoint
 from ros2_llava_phi.model.config import ModelConfig, TextConfig, VisionConfig
 from ros2_llava_phi.model.network import DecoderLayer, LlavaPhi

@@ -2,26 +2,24 @@
 
 import base64
 import hashlib
-import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import StrictStr, TypeAdapter, ValidationError
+from pydantic import StrictStr, ValidationError
 
 from ros2_llava_phi.assistant.assistant import Assistant
 from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.assistant.question import Question
 from ros2_llava_phi.assistant.view import View
 from ros2_llava_phi.errors import DataError, FrameError, QuestionError
-from ros2_llava_phi.files.json_lines import open_for_me, whole_lines
+from ros2_llava_phi.files import run_folder
+from ros2_llava_phi.files.json_lines import JsonLines, whole_lines
 from ros2_llava_phi.files.settings import StrictSettings, first_problem
 from ros2_llava_phi.imaging.pictures import read_picture
 
 from .benchmark import Benchmark, Item
-from .official_files import make_folder, read_official
 
 # No benchmark's question is longer; whether it fits, the model's context decides.
 LONGEST_PROMPT = 100_000
@@ -91,22 +89,11 @@ def ask_all(
 
 def open_run(folder: Path, run: Run) -> None:
     """Make a run's folder, or go on with it; raises DataError if it holds another run."""
-    make_folder(folder)
-    path = folder / RUN_FILE
-    if not path.exists():
-        if any(not each.name.startswith(RUN_FILE) for each in folder.iterdir()):
-            raise DataError(f'{folder} is not empty and holds no run; give a new folder')
-        # Whole or not at all, however many shards start at once.
-        beside = path.with_name(f'{RUN_FILE}.{os.getpid()}')
-        beside.write_text(run.model_dump_json(indent=2) + '\n', encoding='utf-8')
-        beside.replace(path)
-    before = read_official(path, TypeAdapter(Run))
-    for field in Run.model_fields:
-        if getattr(before, field) != getattr(run, field):
-            raise DataError(
-                f'{folder} holds a run of another {field.replace("_hash", "")} '
-                f'({getattr(before, field)}, not {getattr(run, field)}); give a new folder'
-            )
+    run_folder.open_run(folder / RUN_FILE, run, _difference, DataError)
+
+
+def _difference(field: str, old: str, new: str) -> str:
+    return f'of the {field.replace("_hash", "")} {old}, not {new}'
 
 
 def read_answers(folder: Path, ids: Collection[str]) -> dict[str, Answered]:
@@ -136,7 +123,7 @@ def read_answers(folder: Path, ids: Collection[str]) -> dict[str, Answered]:
     return answers
 
 
-class AnswersFile:
+class AnswersFile(JsonLines):
     """A shard's answers, on disk as soon as they are given."""
 
     def __init__(self, folder: Path, shard: int, shards: int) -> None:
@@ -146,27 +133,15 @@ class AnswersFile:
         Raises DataError while another process adds to it.
         """
         name = 'answers.jsonl' if shards == 1 else f'answers-{shard}-of-{shards}.jsonl'
-        path = folder / name
-        try:
-            self._file = os.fdopen(open_for_me(path), 'a', encoding='utf-8')
-        except BlockingIOError as error:
-            raise DataError(f'another process is writing {path}; wait for its end') from error
+        super().__init__(folder / name, DataError)
 
     def add(self, answered: Answered) -> None:
-        """Write one answer."""
-        self._file.write(answered.model_dump_json() + '\n')
-        self._file.flush()
+        """Write one answer; raises DataError if the disk does not take it."""
+        self.append([answered.model_dump_json()])
 
     def __enter__(self) -> 'AnswersFile':
+        """Return the file."""
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._file.close()
 
 
 def _views(items: Sequence[Item], assistant: Assistant) -> Iterator[tuple[Item, View]]:

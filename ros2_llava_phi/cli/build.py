@@ -78,7 +78,7 @@ def build_checkpoint(
     from ros2_llava_phi.assistant.load import model_name
     from ros2_llava_phi.engine.export import export
     from ros2_llava_phi.engine.tensorrt_build import build_into, check_machine
-    from ros2_llava_phi.files.new_folder import new_folder
+    from ros2_llava_phi.files.atomic import new_folder
     from ros2_llava_phi.model.checkpoint import open_checkpoint
 
     with new_folder(out) as unfinished:

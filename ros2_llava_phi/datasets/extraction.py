@@ -14,7 +14,7 @@ from ros2_llava_phi.bags.frame_choice import FrameChoice
 from ros2_llava_phi.bags.recorded_frame import RecordedFrame
 from ros2_llava_phi.bags.recording import Recording
 from ros2_llava_phi.errors import BagError, DataError, FrameError
-from ros2_llava_phi.files.new_folder import new_folder
+from ros2_llava_phi.files.atomic import new_folder
 
 from .sheet import Row, write_sheet
 

@@ -23,7 +23,7 @@ from onnxscript.optimizer import optimize_ir
 from torch import Tensor, nn
 
 from ros2_llava_phi.errors import ModelError
-from ros2_llava_phi.files.new_folder import new_folder
+from ros2_llava_phi.files.atomic import new_folder
 from ros2_llava_phi.model.config import write_config
 from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE, load_tokenizer
 from ros2_llava_phi.model.weights import Checkpoint

@@ -19,8 +19,8 @@ from types import ModuleType
 from typing import Any
 
 from ros2_llava_phi.errors import DeviceError, ModelError, NumericsError
+from ros2_llava_phi.files.atomic import new_folder
 from ros2_llava_phi.files.hashing import files_hash
-from ros2_llava_phi.files.new_folder import new_folder
 from ros2_llava_phi.files.user_cache import user_cache
 from ros2_llava_phi.model.config import CONFIG_FILE, ModelConfig, read_config
 from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE

@@ -2,24 +2,11 @@
 
 import fcntl
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from types import TracebackType
 
-
-def open_for_me(path: Path) -> int:
-    """
-    Open a file that grows line by line, behind its last whole line, for this process alone.
-
-    Returns a descriptor to append to. Raises BlockingIOError while another process has it.
-    """
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # By line feeds alone: other separators may stand within a text.
-        os.ftruncate(descriptor, path.read_bytes().rfind(b'\n') + 1)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
+from ros2_llava_phi.errors import InputError
 
 
 def whole_lines(path: Path) -> list[bytes]:
@@ -27,3 +14,69 @@ def whole_lines(path: Path) -> list[bytes]:
     # By line feeds alone: other separators may stand within a text.
     *lines, _ = path.read_bytes().split(b'\n')
     return lines
+
+
+class JsonLines:
+    """
+    A file of JSON records, one a line, for this process alone; records are in it once appended.
+
+    Use it as a context manager, or call `close`.
+    """
+
+    def __init__(self, path: Path, error: type[InputError]) -> None:
+        """
+        Go on behind the last whole line of a file, which is made if need be.
+
+        Raises `error` if it cannot be written, or while another process writes it.
+        """
+        self.path = path
+        self._error = error
+        try:
+            # The lock is on the file itself, so that no lock file is left beside it.
+            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        except OSError as reason:
+            raise error(f'{path} cannot be written: {reason.strerror}') from reason
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(self._file, path.read_bytes().rfind(b'\n') + 1)
+        except BlockingIOError as reason:
+            self.close()
+            raise error(f'another process is writing {path}; wait for its end') from reason
+        except BaseException:
+            self.close()
+            raise
+
+    def append(self, records: Sequence[str]) -> None:
+        """
+        Append records, JSON without line feeds, all of them or none.
+
+        Raises the file's error if the disk does not take them.
+        """
+        lines = ''.join(f'{record}\n' for record in records).encode()
+        end = os.fstat(self._file).st_size
+        try:
+            while lines:
+                lines = lines[os.write(self._file, lines) :]
+        except OSError as reason:
+            os.ftruncate(self._file, end)
+            raise self._error(
+                f'{self.path} cannot be written: {reason.strerror}; what it holds is kept, and '
+                'the same command goes on from there'
+            ) from reason
+
+    def close(self) -> None:
+        """Close the file, for others to write it."""
+        os.close(self._file)
+
+    def __enter__(self) -> 'JsonLines':
+        """Return the file."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close it."""
+        self.close()

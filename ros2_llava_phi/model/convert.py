@@ -12,7 +12,7 @@ from typing import Any
 from tokenizers import AddedToken, Tokenizer
 
 from ros2_llava_phi.errors import ModelError
-from ros2_llava_phi.files.new_folder import new_folder
+from ros2_llava_phi.files.atomic import new_folder
 from ros2_llava_phi.files.settings import Settings
 
 from .config import CONFIG_FILE, ModelConfig

@@ -12,7 +12,7 @@ from ros2_llava_phi.datasets.records import csv_records
 from ros2_llava_phi.errors import DataError, FileError, QuestionsFileError
 from ros2_llava_phi.files.settings import Number, StrictSettings, shown
 from ros2_llava_phi.files.yaml_file import read_yaml
-from ros2_llava_phi.scoring.correctness import is_possible
+from ros2_llava_phi.scoring.correctness import is_possible, spelled
 
 EXPECTED = {
     Kind.YES_NO: 'use yes or no, or `cannot tell`',
@@ -41,7 +41,7 @@ LISTS = ('choices', 'at_s', 'at_stamps_ns', 'answers')
 
 
 def as_answer(value: Any) -> Any:
-    """Return a value as an answer's text: YAML reads a bare yes as true, and a bare 2 as 2."""
+    """Return a value as an answer's text: YAML reads a bare true or 2 as no text."""
     if isinstance(value, bool):
         return YES_NO[0] if value else YES_NO[1]
     if isinstance(value, int):
@@ -193,7 +193,24 @@ class AskedQuestion(StrictSettings):
                 raise ValueError(
                     f'truth {truth.answers[0]!r} can never be the answer: {EXPECTED[self.kind]}'
                 )
-        return self
+        return self._spelled()
+
+    def _spelled(self) -> 'AskedQuestion':
+        """Return the question with truths in the very words of the answers that it allows."""
+
+        def spell(answer: str) -> str:
+            return spelled(answer, self.kind, self.choices)
+
+        changes: dict[str, Any] = {
+            'truth': tuple(
+                each.model_copy(update={'answers': tuple(map(spell, each.answers))})
+                for each in self.truth
+            )
+        }
+        if self.labels is not None:
+            values = {value: spell(answer) for value, answer in self.labels.values.items()}
+            changes['labels'] = self.labels.model_copy(update={'values': values})
+        return self.model_copy(update=changes)
 
     def to_question(self) -> Question:
         """Return the question for the assistant; raises QuestionError if it cannot be asked."""

@@ -5,12 +5,15 @@ import os
 import platform
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from ros2_llava_phi import __version__
 from ros2_llava_phi.assistant.answer import ModelIdentity
 from ros2_llava_phi.errors import ResultsError
+from ros2_llava_phi.files import run_folder as files
+from ros2_llava_phi.files.settings import read_json
 
 from .asking import Asking
 from .questions import QuestionsFile
@@ -85,35 +88,12 @@ def open_run(folder: Path, run: Run, besides: Collection[str] = ()) -> None:
 
     Raises ResultsError if the folder holds something else.
     """
-    path = folder / RUN_FILE
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            if any(each.name not in besides for each in folder.iterdir()):
-                raise ResultsError(f'{folder} is not empty and holds no run; give a new folder')
-            write_whole(path, run.model_dump_json(indent=2) + '\n')
-            return
-    except OSError as error:
-        raise ResultsError(
-            f'{folder} cannot be written: {error.strerror}; name a new folder, or that of a run'
-        ) from error
-    before = read_run(folder)
-    for field in Run.model_fields:
-        if getattr(before, field) != getattr(run, field):
-            raise ResultsError(
-                f'{folder} holds another run: {_difference(field, before, run)}; give a new folder'
-            )
+    files.open_run(folder / RUN_FILE, run, _difference, ResultsError, besides)
 
 
 def read_run(folder: Path) -> Run:
     """Read a run's run.json; raises ResultsError if it is none."""
-    path = folder / RUN_FILE
-    try:
-        return Run.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise ResultsError(f'{path} cannot be read: {error.strerror}') from error
-    except ValidationError as error:
-        raise ResultsError(f'{path} describes no run; give a new folder') from error
+    return read_json(folder / RUN_FILE, Run, ResultsError)
 
 
 def environment() -> Environment:
@@ -125,17 +105,6 @@ def environment() -> Environment:
         processor=_processor(),
         cores=os.cpu_count() or 1,
     )
-
-
-def write_whole(path: Path, content: str) -> None:
-    """Write a file so that the old one or the new one is there; raises ResultsError."""
-    part = path.with_name(f'.{path.name}.part')
-    try:
-        part.write_text(content, encoding='utf-8')
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise ResultsError(f'{path} cannot be written: {error.strerror}') from error
 
 
 def _sizes(path: Path) -> dict[str, int]:
@@ -153,8 +122,7 @@ def _hash(questions: QuestionsFile) -> str:
     return digest.hexdigest()[:16]
 
 
-def _difference(field: str, before: Run, run: Run) -> str:
-    old, new = getattr(before, field), getattr(run, field)
+def _difference(field: str, old: Any, new: Any) -> str:
     if field == 'recordings':
         return f'of {", ".join(old)}' if set(old) != set(new) else 'its recordings have changed'
     if field == 'questions':

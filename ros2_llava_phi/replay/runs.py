@@ -8,6 +8,7 @@ from ros2_llava_phi.assistant.assistant import Assistant
 from ros2_llava_phi.bags.recorded_frame import RecordedFrame
 from ros2_llava_phi.bags.recording import Recording
 from ros2_llava_phi.errors import ResultsError
+from ros2_llava_phi.files.atomic import write_atomically
 
 from .asking import Asking
 from .comparison import compare
@@ -18,7 +19,7 @@ from .questions import QuestionsFile
 from .record import Key, Record
 from .report import REPORT_FILE, gallery, report
 from .results import RESULTS_FILE, ResultsFile, read_results
-from .run_folder import Run, describe_run, environment, open_run, read_run, write_whole
+from .run_folder import Run, describe_run, environment, open_run, read_run
 from .summary import SUMMARY_FILE, Summary, summarise
 
 # Hears of each frame: the recording's name and the seconds into it.
@@ -127,6 +128,7 @@ def conclude(
     if baseline is not None:
         comparison = compare(str(baseline), read_results(baseline), records)
     summary = summarise(read_run(out), environment(), notes, records, comparison)
-    write_whole(out / SUMMARY_FILE, summary.model_dump_json(indent=2) + '\n')
-    write_whole(out / REPORT_FILE, report(summary, records, gallery(records, askings)))
+    write_atomically(out / SUMMARY_FILE, summary.model_dump_json(indent=2) + '\n', ResultsError)
+    page = report(summary, records, gallery(records, askings))
+    write_atomically(out / REPORT_FILE, page, ResultsError)
     return summary

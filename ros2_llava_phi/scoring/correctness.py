@@ -114,17 +114,24 @@ def exact_match(text: str, truth: Sequence[str]) -> bool:
 
 
 def is_possible(truth: str, kind: Kind, choices: Sequence[str]) -> bool:
-    """
-    Return whether a question of a kind can be answered so, after VQA's normalisation.
-
-    A truth that can never be the answer is a slip of the pen.
-    """
+    """Return whether a question of a kind can be answered so, after VQA's normalisation."""
     if kind == Kind.FREE_TEXT or normalise(truth) == normalise(CANNOT_TELL):
         return True
     if kind == Kind.NUMBER:
         return as_number(truth) is not None
-    closed = choices if kind == Kind.CHOICE else YES_NO
-    return normalise(truth) in {normalise(each) for each in closed}
+    return normalise(truth) in map(normalise, _closed(kind, choices))
+
+
+def spelled(truth: str, kind: Kind, choices: Sequence[str]) -> str:
+    """Return a truth in the words of the allowed answer that it is, but for case and blanks."""
+    for each in _closed(kind, choices):
+        if each.strip().casefold() == truth.strip().casefold():
+            return each
+    return truth
+
+
+def _closed(kind: Kind, choices: Sequence[str]) -> Sequence[str]:
+    return YES_NO if kind == Kind.YES_NO else choices
 
 
 def as_number(text: str) -> float | None:

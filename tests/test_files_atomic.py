@@ -1,4 +1,4 @@
-"""A folder that is written whole or not at all, whatever ends the process that writes it."""
+"""Files and folders are written whole or not at all, whatever ends the process that writes."""
 
 import fcntl
 import os
@@ -8,8 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from ros2_llava_phi.errors import FileError
-from ros2_llava_phi.files.new_folder import MOVING, UNFINISHED, new_folder
+from ros2_llava_phi.errors import FileError, ModelError
+from ros2_llava_phi.files.atomic import (
+    MOVING,
+    PARTIAL,
+    UNFINISHED,
+    new_folder,
+    remove_partial,
+    replace_folder,
+    write_atomically,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -132,3 +140,52 @@ def test_an_interrupt_before_anything_is_written_leaves_nothing(
     with pytest.raises(KeyboardInterrupt), new_folder(tmp_path / 'new' / 'out'):
         pass
     assert names(tmp_path) == []
+
+
+def test_a_file_is_as_before_or_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / 'new' / 'file.json'
+    write_atomically(path, 'äöü')
+    assert path.read_bytes() == 'äöü'.encode()
+    monkeypatch.setattr(os, 'fsync', lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        write_atomically(path, b'other')
+    assert path.read_text() == 'äöü' and names(path.parent) == ['file.json']
+    with pytest.raises(ModelError, match=f'{path}/below cannot be written: '):
+        write_atomically(path / 'below', 'text', ModelError)
+
+
+def test_a_file_that_many_write_is_one_of_theirs(tmp_path: Path) -> None:
+    path = tmp_path / 'file'
+    children = []
+    for number in range(8):
+        if not (child := os.fork()):
+            for _ in range(20):
+                write_atomically(path, str(number) * 100_000)
+            os._exit(0)
+        children.append(child)
+    for child in children:
+        while os.waitpid(child, os.WNOHANG) == (0, 0):
+            if path.exists():
+                content = path.read_text()
+                assert len(content) == 100_000 and len(set(content)) == 1
+    assert names(tmp_path) == ['file']
+
+
+def test_a_folder_of_ours_is_as_before_or_new(tmp_path: Path) -> None:
+    place = tmp_path / 'place'
+    with replace_folder(place) as folder:
+        (folder / 'old').touch()
+    with pytest.raises(KeyboardInterrupt), replace_folder(place) as folder:
+        (folder / 'half').touch()
+        raise KeyboardInterrupt
+    assert names(place) == ['old'] and names(tmp_path) == ['place']
+    (tmp_path / f'place{PARTIAL}').mkdir()
+    (tmp_path / f'place{PARTIAL}' / 'left').touch()
+    with replace_folder(place) as folder:
+        (folder / 'new').touch()
+        assert names(place) == ['old']
+    assert names(place) == ['new'] and names(tmp_path) == ['place']
+    (tmp_path / f'.file.7{PARTIAL}').touch()
+    (tmp_path / f'other{PARTIAL}').mkdir()
+    remove_partial(tmp_path)
+    assert names(tmp_path) == ['place']

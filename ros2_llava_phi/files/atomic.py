@@ -1,4 +1,9 @@
-"""A folder that is written whole, or not at all."""
+"""
+Files and folders that are written whole, or not at all, whenever the process is killed.
+
+Three cases: a file, which may replace an older one; a folder of the user's, which must be new; and
+a folder of our own among others, which may replace an older one.
+"""
 
 import fcntl
 import json
@@ -8,12 +13,69 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ros2_llava_phi.errors import FileError
+from ros2_llava_phi.errors import FileError, InputError
 
-# In a folder while it is written, and locked: what is found unlocked was left by a killed process.
+# What a killed process leaves of a file, or of a folder of our own, ends so.
+PARTIAL = '.partial'
+# In a new folder while it is written, and locked: what is found unlocked was left by a killed
+# process. The lock is on the folder itself, so that no lock file is left beside it.
 UNFINISHED = '.unfinished'
 # In that, what moves to its place and its marks: what of it has arrived is not whole yet.
 MOVING = '.moving'
+
+
+def write_atomically(
+    path: Path, content: str | bytes, error: type[InputError] = FileError
+) -> None:
+    """
+    Write a file, text as UTF-8: afterwards it is whole and on the disk, or as it was before.
+
+    Several processes may write one file at once; the last one counts. The folder is made if need
+    be. Raises `error`, which names the file, if it cannot be written.
+    """
+    partial = path.with_name(f'.{path.name}.{os.getpid()}{PARTIAL}')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+        _sync(partial)
+        partial.replace(path)
+        _sync(path.parent)
+    except BaseException as reason:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        if isinstance(reason, OSError):
+            raise error(f'{path} cannot be written: {reason.strerror}') from reason
+        raise
+
+
+@contextmanager
+def replace_folder(place: Path) -> Iterator[Path]:
+    """
+    Yield a folder to write into, which comes to stand at its place once it is whole and on disk.
+
+    An older one there is removed then; on any exception within, it stays as it is. One process at
+    a time may write a place; what a killed one left is removed first. Raises OSError.
+    """
+    partial = place.with_name(place.name + PARTIAL)
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        for path in partial.rglob('*'):
+            _sync(path)
+        _sync(partial)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    shutil.rmtree(place, ignore_errors=True)
+    partial.rename(place)
+    _sync(place.parent)
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove what killed processes have left in a folder that only one process writes into."""
+    for left in folder.glob(f'*{PARTIAL}'):
+        _remove([left])
 
 
 @contextmanager
@@ -103,3 +165,12 @@ def _remove_empty(folders: Sequence[Path]) -> None:
     for folder in folders:
         with suppress(OSError):
             folder.rmdir()
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or a folder's list of names, is on the disk."""
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

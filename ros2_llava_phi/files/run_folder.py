@@ -1,0 +1,71 @@
+"""
+The folder of a run that may be interrupted: which run it is, so that the same one goes on.
+
+A file in it describes the run, as a pydantic model. A run whose description differs in any field
+is another one, and is refused: what is there stays as it is.
+"""
+
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from ros2_llava_phi.errors import InputError
+
+from .atomic import write_atomically
+from .settings import read_json
+
+
+def holds_run(
+    path: Path,
+    run: BaseModel,
+    difference: Callable[[str, Any, Any], str],
+    error: type[InputError],
+) -> bool:
+    """
+    Return whether there is this run to go on with; nothing is written.
+
+    path: the file that describes it. difference: says in half a sentence how a field of the run
+    that is there, its first value, differs from this one's, its second.
+
+    Raises `error` if the file is of another run, or none that can be read.
+    """
+    if not path.exists():
+        return False
+    before = read_json(path, type(run), error)
+    for field in type(run).model_fields:
+        old, new = getattr(before, field), getattr(run, field)
+        if old != new:
+            other = difference(field, old, new)
+            raise error(f'{path.parent} holds another run: {other}; give a new folder')
+    return True
+
+
+def open_run(
+    path: Path,
+    run: BaseModel,
+    difference: Callable[[str, Any, Any], str],
+    error: type[InputError],
+    besides: Collection[str] = (),
+) -> None:
+    """
+    Make the folder of a run, or go on with it; see holds_run.
+
+    besides: names of what may be in it already. Several processes may begin one run at once.
+
+    Raises `error`, too, if the folder holds something else, or cannot be written.
+    """
+    folder = path.parent
+    if holds_run(path, run, difference, error):
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        names = {each.name for each in folder.iterdir() if path.name not in each.name}
+    except OSError as reason:
+        raise error(
+            f'{folder} cannot be written: {reason.strerror}; name a new folder, or that of a run'
+        ) from reason
+    if names - set(besides):
+        raise error(f'{folder} is not empty and holds no run; give a new folder')
+    write_atomically(path, run.model_dump_json(indent=2) + '\n', error)

@@ -1,0 +1,114 @@
+"""Files that grow line by line, and folders of runs that go on: kills, full disks, others."""
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from ros2_llava_phi.errors import FileError, ResultsError
+from ros2_llava_phi.files.json_lines import JsonLines, whole_lines
+from ros2_llava_phi.files.run_folder import holds_run, open_run
+
+
+class Run(BaseModel):
+    model: str
+    way: str = 'offline'
+
+
+def difference(field: str, before: Any, now: Any) -> str:
+    return f'{field} was {before}, not {now}'
+
+
+@pytest.mark.parametrize(
+    ('content', 'kept'),
+    [
+        (b'', b''),
+        (b'{"a', b''),
+        (b'1\n\xe2\x80\xa8\n{"a', b'1\n\xe2\x80\xa8\n'),
+    ],
+)
+def test_a_half_written_line_is_cut_off(tmp_path: Path, content: bytes, kept: bytes) -> None:
+    path = tmp_path / 'lines.jsonl'
+    path.write_bytes(content)
+    assert whole_lines(path) == kept.split(b'\n')[:-1]
+    with JsonLines(path, FileError) as lines:
+        assert path.read_bytes() == kept
+        lines.append(['{"b": 1}', '2'])
+    assert path.read_bytes() == kept + b'{"b": 1}\n2\n'
+
+
+def test_one_process_writes(tmp_path: Path) -> None:
+    path = tmp_path / 'lines.jsonl'
+    another = (
+        'import sys, pathlib\n'
+        'from ros2_llava_phi.errors import ResultsError\n'
+        'from ros2_llava_phi.files.json_lines import JsonLines\n'
+        'JsonLines(pathlib.Path(sys.argv[1]), ResultsError)\n'
+    )
+    command = [sys.executable, '-c', another, str(path)]
+    with JsonLines(path, ResultsError) as lines:
+        lines.append(['1'])
+        refused = subprocess.run(command, capture_output=True, text=True)
+        assert 'another process is writing' in refused.stderr and str(path) in refused.stderr
+        lines.append(['2'])
+    assert subprocess.run(command).returncode == 0
+    assert whole_lines(path) == [b'1', b'2']
+
+
+def test_records_are_appended_all_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / 'lines.jsonl'
+    write = os.write
+
+    def full_disk(number: int, data: bytes) -> int:
+        if data.startswith(b'4'):
+            return write(number, data[:1])
+        if len(data) < 4:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(number, data)
+
+    with JsonLines(path, ResultsError) as lines:
+        lines.append(['1', '2', '3'])
+        monkeypatch.setattr(os, 'write', full_disk)
+        with pytest.raises(ResultsError, match=r'No space left.*; what it holds is kept'):
+            lines.append(['45'])
+        monkeypatch.setattr(os, 'write', write)
+        lines.append(['5'])
+    assert path.read_bytes() == b'1\n2\n3\n5\n'
+    with pytest.raises(ResultsError, match=f'{tmp_path} cannot be written: '):
+        JsonLines(tmp_path, ResultsError)
+
+
+def test_a_run_goes_on_and_another_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / 'new' / 'out' / 'run.json'
+    run = Run(model='a')
+    assert not holds_run(path, run, difference, ResultsError)
+    assert not path.parent.exists()
+    open_run(path, run, difference, ResultsError)
+    (path.parent / 'results').touch()
+    before = path.read_bytes()
+    open_run(path, run, difference, ResultsError)
+    assert holds_run(path, run, difference, ResultsError)
+    sentence = f'{path.parent} holds another run: model was a, not b; give a new folder'
+    for ask in (holds_run, open_run):
+        with pytest.raises(ResultsError, match=sentence):
+            ask(path, Run(model='b'), difference, ResultsError)
+    assert path.read_bytes() == before
+    path.write_bytes(before[:-9])
+    with pytest.raises(ResultsError, match=str(path)):
+        open_run(path, run, difference, ResultsError)
+
+
+def test_a_run_begins_in_no_folder_of_others(tmp_path: Path) -> None:
+    (tmp_path / 'mine').touch()
+    path = tmp_path / 'run.json'
+    with pytest.raises(ResultsError, match='is not empty and holds no run; give a new folder'):
+        open_run(path, Run(model='a'), difference, ResultsError)
+    open_run(path, Run(model='a'), difference, ResultsError, besides=['mine'])
+    inside = tmp_path / 'mine' / 'out' / 'run.json'
+    with pytest.raises(ResultsError, match='cannot be written: Not a directory; name a new'):
+        open_run(inside, Run(model='a'), difference, ResultsError)
