@@ -8,6 +8,7 @@ from rclpy.time import Time
 from ros2_llava_phi.assistant.answer import CANNOT_TELL, Timings
 from ros2_llava_phi.bags.ground_truth import GroundTruth
 from ros2_llava_phi.client.ask_client import error_name, to_seconds
+from ros2_llava_phi.scoring.correctness import soft_score
 
 from .moment import Moment
 
@@ -50,7 +51,7 @@ class Exchange:
             return None
         if self.abstain_reason:
             return self.truth == CANNOT_TELL
-        return self.text.strip(' .').lower() == self.truth.strip(' .').lower()
+        return soft_score(self.text, [self.truth]) == 1
 
 
 def make_exchange(

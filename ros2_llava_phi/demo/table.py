@@ -5,6 +5,8 @@ from datetime import datetime, timezone
 from rich.markup import escape
 from rich.table import Table
 
+from ros2_llava_phi.assistant.answer import CANNOT_TELL
+
 from .exchange import Exchange
 
 MARKS = {True: '[green]✓[/]', False: '[red]✗[/]', None: ''}
@@ -68,7 +70,7 @@ def answer_words(exchange: Exchange) -> str:
     if exchange.error:
         return f'[yellow]{exchange.error}[/]: {escape(exchange.error_text)}'
     if exchange.abstain_reason:
-        return f'[cyan]cannot tell[/]: {escape(exchange.abstain_reason)}'
+        return f'[cyan]{CANNOT_TELL}[/]: {escape(exchange.abstain_reason)}'
     return f'[bold]{escape(exchange.text)}[/]'
 
 

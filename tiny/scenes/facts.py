@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from ros2_llava_phi.assistant.answer import YES_NO
+
 from .world import Scene, Thing, middle
 
-YES, NO = 'Yes', 'No'
+YES, NO = YES_NO
 MARGIN = 0.1  # of the picture's side; things closer than this are neither left nor right
 MOST = 4  # the largest number that is asked for
 
