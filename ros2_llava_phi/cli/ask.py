@@ -10,7 +10,7 @@ from ros2_llava_phi.assistant.question import Kind, Question, Sampling
 from ros2_llava_phi.errors import QuestionError
 
 from . import options
-from .finite import finite
+from .options import finite
 
 if TYPE_CHECKING:
     from ros2_llava_phi.assistant.answer import Answer
@@ -59,7 +59,7 @@ def ask(
     from ros2_llava_phi.assistant.frame import Frame
     from ros2_llava_phi.imaging.pictures import read_picture
 
-    from .progress import shown_progress
+    from .options import shown_progress
 
     frame = Frame(read_picture(image))
     from ros2_llava_phi.assistant.load import load

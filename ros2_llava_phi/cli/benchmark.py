@@ -95,7 +95,7 @@ def _ask(
     """Ask the questions of a part; return the predictions if those of all parts are there."""
     from ros2_llava_phi.benchmark.benchmark_run import ask_all
 
-    from .progress import shown_progress
+    from .options import shown_progress
 
     with shown_progress() as progress:
         task = progress.add_task(chosen.title, total=None)

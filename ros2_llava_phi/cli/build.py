@@ -46,7 +46,7 @@ def build(
     from ros2_llava_phi.engine.tensorrt_build import build as write
     from ros2_llava_phi.errors import ModelError
 
-    from .progress import shown_progress
+    from .options import shown_progress
 
     folder = find_model(model)
     has = read_manifest(folder).precision if is_exported(folder) else None

@@ -57,7 +57,7 @@ def export(
     from ros2_llava_phi.model.checkpoint import open_checkpoint
 
     from .calibration_folder import folder_prompts
-    from .progress import shown_progress
+    from .options import shown_progress
 
     folder = find_checkpoint(model)
     checkpoint = open_checkpoint(folder)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .finite import finite
+from .options import finite
 
 if TYPE_CHECKING:
     from ros2_llava_phi.datasets.extraction import Extracted
@@ -64,7 +64,7 @@ def extract(
     from ros2_llava_phi.datasets.extraction import extract as extract_frames
     from ros2_llava_phi.datasets.sheet import read_questions
 
-    from .progress import shown_progress
+    from .options import shown_progress
 
     how = Extraction(
         topics=topic or (),

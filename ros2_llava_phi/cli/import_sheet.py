@@ -20,7 +20,7 @@ def import_sheet(
     from ros2_llava_phi.datasets.llava import write_llava
     from ros2_llava_phi.errors import DataError
 
-    from .progress import shown_progress
+    from .options import shown_progress
 
     if out.exists():
         raise DataError(f'{out} exists already; name a file that does not')

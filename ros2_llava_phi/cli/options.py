@@ -1,8 +1,12 @@
-"""Options that several commands have: which model answers, and what runs it."""
+"""What several commands share: options on the model that answers, numbers, and progress."""
 
-from typing import Annotated
+import math
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 Model = Annotated[str, typer.Option(help='Folder of the model, or name of a packaged model.')]
 Engine = Annotated[
@@ -12,3 +16,23 @@ Precision = Annotated[
     str, typer.Option(help="auto: the export's, or fp32; torch has bf16 and fp16, too.")
 ]
 Device = Annotated[str, typer.Option(help='cpu, cuda, cuda:N, or auto: cuda for plans, else cpu.')]
+
+
+def finite(number: float | None) -> float | None:
+    """
+    Return an option's number; raises BadParameter if it is nan or infinite.
+
+    Without a limit infinity passes, and in some versions of typer nan does.
+    """
+    if number is not None and not math.isfinite(number):
+        raise typer.BadParameter(f'{number} is no finite number.')
+    return number
+
+
+def shown_progress() -> 'Progress':
+    """Return bars on stderr that go when they are done; none where that is no terminal."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    return Progress(console=console, transient=True, disable=not console.is_terminal)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import options
-from .finite import finite
+from .options import finite
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,7 +82,7 @@ def replay(
     from ros2_llava_phi.replay.questions import read_questions
     from ros2_llava_phi.replay.runs import conclude, open_recordings, run_offline
 
-    from .progress import shown_progress
+    from .options import shown_progress
 
     if live and (blank or ray):
         raise typer.BadParameter('--blank and --ray are for offline runs; leave out --live.')
