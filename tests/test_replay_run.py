@@ -13,11 +13,11 @@ from replay_stand_in import COLOURS, QUESTIONS, Scripted, write_recording
 
 from ros2_llava_phi.cli.main import main, replay_alone
 from ros2_llava_phi.errors import ResultsError
+from ros2_llava_phi.files.json_lines import JsonLines
 from ros2_llava_phi.replay.comparison import check_baseline
 from ros2_llava_phi.replay.questions import QuestionsFile, read_questions
 from ros2_llava_phi.replay.report import headline
-from ros2_llava_phi.replay.results import ResultsFile, read_results
-from ros2_llava_phi.replay.run_folder import Run
+from ros2_llava_phi.replay.results import Run, read_results
 from ros2_llava_phi.replay.runs import conclude, open_recordings, run_offline
 from ros2_llava_phi.replay.summary import Summary
 
@@ -299,7 +299,10 @@ def test_only_one_process_writes_results(folder: Path) -> None:
     run(folder)
     path = folder / 'out' / 'results.jsonl'
     whole = path.read_bytes()
-    with ResultsFile(path), pytest.raises(ResultsError, match='another process is writing'):
+    with (
+        JsonLines(path, ResultsError),
+        pytest.raises(ResultsError, match='another process is writing'),
+    ):
         run(folder)
     assert path.read_bytes() == whole
     path.write_bytes(whole + whole.splitlines(keepends=True)[0])

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from ros2_llava_phi.errors import ResultsError
+from ros2_llava_phi.files.json_lines import JsonLines
 
 from .asking import Asking
 from .notes import RecordingNotes
 from .questions import QuestionsFile
-from .results import RESULTS_FILE, ResultsFile, read_results
-from .run_folder import RUN_FILE, describe_run, open_run, read_run
+from .results import RESULTS_FILE, RUN_FILE, describe_run, open_run, read_results, read_run
 
 # Each recording is a run of its own there; they are kept, so that the whole goes on after a kill.
 PARTS = 'parts'
@@ -100,6 +100,6 @@ def _put_together(folders: Sequence[Path], out: Path) -> None:
     run = runs[0].model_copy(update={'recordings': recordings})
     records = [each for folder in folders for each in read_results(folder / RESULTS_FILE)]
     open_run(out, run, besides=(PARTS,))
-    with ResultsFile(out / RESULTS_FILE) as results:
-        already = {each.key for each in results.records}
-        results.add([record for record in records if record.key not in already])
+    with JsonLines(out / RESULTS_FILE, ResultsError) as results:
+        already = {each.key for each in read_results(out / RESULTS_FILE)}
+        results.append([each.model_dump_json() for each in records if each.key not in already])

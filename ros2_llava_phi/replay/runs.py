@@ -9,6 +9,7 @@ from ros2_llava_phi.bags.recorded_frame import RecordedFrame
 from ros2_llava_phi.bags.recording import Recording
 from ros2_llava_phi.errors import ResultsError
 from ros2_llava_phi.files.atomic import write_atomically
+from ros2_llava_phi.files.json_lines import JsonLines
 
 from .asking import Asking
 from .comparison import compare
@@ -18,8 +19,15 @@ from .offline import BlankPicture, replay_offline
 from .questions import QuestionsFile
 from .record import Key, Record
 from .report import REPORT_FILE, gallery, report
-from .results import RESULTS_FILE, ResultsFile, read_results
-from .run_folder import Run, describe_run, environment, open_run, read_run
+from .results import (
+    RESULTS_FILE,
+    Run,
+    describe_run,
+    environment,
+    open_run,
+    read_results,
+    read_run,
+)
 from .summary import SUMMARY_FILE, Summary, summarise
 
 # Hears of each frame: the recording's name and the seconds into it.
@@ -94,8 +102,8 @@ def _write_results(
 ) -> list[RecordingNotes]:
     open_run(out, run)
     notes = []
-    with ResultsFile(out / RESULTS_FILE) as results:
-        already = {each.key for each in results.records}
+    with JsonLines(out / RESULTS_FILE, ResultsError) as results:
+        already = {each.key for each in read_results(out / RESULTS_FILE)}
         for asking in askings:
             taker = NoteTaker(asking.recording, asking.cameras)
 
@@ -104,7 +112,7 @@ def _write_results(
                 on_frame(taker.name, frame.at_s)
 
             for group in records(asking, already, see):
-                results.add(group)
+                results.append([each.model_dump_json() for each in group])
             notes.append(taker.notes(asking.questions))
     return notes
 

@@ -24,7 +24,7 @@ from ros2_llava_phi.scoring.significance import Proportion, proportion
 from .comparison import Comparison
 from .notes import RecordingNotes
 from .record import Record, is_right, is_scored, right_when_blank, said, score
-from .run_folder import Environment, Run
+from .results import Environment, Run
 
 SUMMARY_FILE = 'summary.json'
 # Whose confidence is a probability.
