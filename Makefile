@@ -47,8 +47,10 @@ lint: dev  ## check style, format, types, and who imports whom
 	@$(ENV) ruff format --check
 	@$(ENV) mypy
 	@$(ENV) lint-imports --no-cache
+	@$(ENV) python tools/node_parameters.py --check
 
-format: dev  ## put the code into the project's format
+format: dev  ## write what says the node's parameters, and put the code into the project's format
+	@$(ENV) python tools/node_parameters.py
 	@$(ENV) ruff check --fix
 	@$(ENV) ruff format
 

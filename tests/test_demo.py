@@ -21,7 +21,7 @@ from ros2_llava_phi.bags.bag import Storage
 from ros2_llava_phi.bags.bag_writer import write_bag
 from ros2_llava_phi.bags.ground_truth import GroundTruth
 from ros2_llava_phi.demo.demonstration import Show, demonstrate
-from ros2_llava_phi.demo.moment import Moment
+from ros2_llava_phi.demo.drive import Moment
 from ros2_llava_phi.errors import ClientError
 
 SCRIPTED_NODE = [sys.executable, str(Path(__file__).with_name('scripted_node.py'))]

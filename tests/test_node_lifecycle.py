@@ -355,10 +355,7 @@ def test_a_signal_ends_the_process_cleanly(node: Any, number: signal.Signals) ->
     with process('--params-file', str(params), '-r', '__node:=eyes') as running:
         assert client.wait_for_service(START)
         active = wait_for(
-            lambda: (
-                response(client.call_async(Ask.Request(question='a'))).error_code
-                == Response.NO_FRAME
-            ),
+            lambda: response_to(client, Ask.Request(question='a')).error_code == Response.NO_FRAME,
             START,
             'the node to be active',
         )
@@ -370,9 +367,7 @@ def test_a_signal_ends_the_process_cleanly(node: Any, number: signal.Signals) ->
 
         timer = node.create_timer(0.1, publish)
         wait_for(
-            lambda: (
-                response(client.call_async(Ask.Request(question='a'))).error_code == Response.NONE
-            ),
+            lambda: response_to(client, Ask.Request(question='a')).error_code == Response.NONE,
             START,
             'an answer',
         )
@@ -400,10 +395,7 @@ def test_a_signal_ends_the_process_though_its_clock_stands_still(node: Any) -> N
     with process('-p', 'use_sim_time:=true') as running:
         assert client.wait_for_service(START)
         wait_for(
-            lambda: (
-                response(client.call_async(Ask.Request(question='a'))).error_code
-                == Response.NO_CLOCK
-            ),
+            lambda: response_to(client, Ask.Request(question='a')).error_code == Response.NO_CLOCK,
             START,
             'the node to be active',
         )
@@ -445,9 +437,7 @@ def test_who_insists_ends_the_process_though_the_model_is_at_work(node: Any) -> 
     with process() as running:
         assert client.wait_for_service(START)
         wait_for(
-            lambda: (
-                response(client.call_async(Ask.Request(question='a'))).error_code == Response.NONE
-            ),
+            lambda: response_to(client, Ask.Request(question='a')).error_code == Response.NONE,
             START,
             'an answer',
         )

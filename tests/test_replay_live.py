@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from replay_stand_in import COLOURS, QUESTIONS, START_NS, write_recording
+from replay_stand_in import COLOURS, IDENTITY, QUESTIONS, START_NS, write_recording
 
+from ros2_llava_phi.assistant.answer import Answer, Timings
 from ros2_llava_phi.assistant.question import Question
 from ros2_llava_phi.bags.bag import RawMessage, Storage
 from ros2_llava_phi.bags.bag_writer import write_bag
@@ -32,14 +33,12 @@ RATE = 20.0
 class Said:
     """A response of the scripted robot."""
 
+    answer: Answer | None
     error: str = ''
     error_text: str = ''
     stamp_ns: int = 0
     frame_age: float = 0.25
     queue: float = 0.5
-
-    def fill(self, record: Record) -> Record:
-        return record.model_copy(update={'text': 'red'})
 
 
 class ScriptedRobot:
@@ -68,12 +67,13 @@ class ScriptedRobot:
     def ask(self, question: Question, camera: str, oldest_stamp_ns: int) -> Said:
         self.asked.append(oldest_stamp_ns)
         if self.asked.count(oldest_stamp_ns) == 1:
-            return Said('STALE_FRAME', 'not there yet')
+            return Said(None, 'STALE_FRAME', 'not there yet')
         if question.text == 'hold':
             self.release.wait(10)
         if question.text == 'refuse':
-            return Said('QUEUE_FULL', 'too many questions')
-        return Said(stamp_ns=self.shown[-1])
+            return Said(None, 'QUEUE_FULL', 'too many questions')
+        red = Answer(question, 'red', None, 0.9, Timings(), 10, 1, IDENTITY)
+        return Said(red, stamp_ns=self.shown[-1])
 
 
 def ask(folder: Path, questions: str) -> tuple[ScriptedRobot, list[Record]]:
@@ -193,6 +193,7 @@ def test_who_is_waited_for_is_said(
 
 def test_offline_and_live_agree(ros_domain: int, tmp_path: Path) -> None:
     pytest.importorskip('llava_phi.srv')
+    from ros2_llava_phi.client.ask_client import AskClient
     from ros2_llava_phi.client.process import camera_parameters, running_node
     from ros2_llava_phi.client.robot import NodeUnderTest
     from ros2_llava_phi.errors import ClientError
@@ -203,12 +204,14 @@ def test_offline_and_live_agree(ros_domain: int, tmp_path: Path) -> None:
     askings = open_recordings([bag], questions)
     topics = Recording(bag).image_topics()
     parameters = camera_parameters({'front': next(iter(topics))}, 'compressed')
-    with (tmp_path / 'log').open('w') as log, NodeUnderTest() as robot:
+    with (tmp_path / 'log').open('w') as log, AskClient(name='replay') as client:
+        robot = NodeUnderTest(client)
         with running_node([*parameters, '-p', 'use_sim_time:=true'], log):
             identity = robot.wait_until_ready(topics)
             run_live(askings, robot, identity, tmp_path / 'live', 'live')
             # Somebody else plays, and this one only asks.
-            with NodeUnderTest(rate=None) as played, ThreadPoolExecutor(1) as threads:
+            with AskClient(name='listener') as listener, ThreadPoolExecutor(1) as threads:
+                played = NodeUnderTest(listener, rate=None)
                 played.wait_until_ready(topics)
                 run_ = threads.submit(
                     run_live, askings, played, identity, tmp_path / 'played', 'live'

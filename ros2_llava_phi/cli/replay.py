@@ -121,6 +121,7 @@ def _live(
     askings: 'Sequence[Asking]', node: str, out: Path, rate: float | None, on_frame: 'OnFrame'
 ) -> 'list[RecordingNotes]':
     try:
+        from ros2_llava_phi.client.ask_client import AskClient
         from ros2_llava_phi.client.robot import START_PATIENCE_S, NodeUnderTest
     except ModuleNotFoundError as error:
         raise typer.BadParameter(
@@ -134,7 +135,8 @@ def _live(
         for topic in each.cameras.values()
     }
     way = 'live' if rate is None else f'live at {rate:g} times the recorded rate'
-    with NodeUnderTest(node, rate) as robot:
+    with AskClient(node, 'replay') as client:
+        robot = NodeUnderTest(client, rate)
         typer.echo(
             f'Waiting for {node} to be active, for {START_PATIENCE_S:g} s at most', err=True
         )

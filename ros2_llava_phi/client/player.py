@@ -1,9 +1,9 @@
 """
-Play the cameras of a recording at their real rate: `python -m ros2_llava_phi.client.player BAG`.
+Play the cameras of a recording at their times, by one of three clocks.
 
-Every header's stamp is shifted by the same time, so that the recording seems to happen now, and
-a frame's place in the recording is its stamp less the shift. Prints two lines of JSON: the shift
-when the first picture goes out, and at the end how many went out and how late the latest was.
+`python -m ros2_llava_phi.client.player BAG` plays a bag as if it happened now. It prints two lines
+of JSON: by how much stamps are shifted when the first picture goes out, and at the end how many
+went out and how late the latest was.
 """
 
 import argparse
@@ -12,31 +12,186 @@ import signal
 import struct
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from threading import Condition
+from typing import Protocol
 
-import rclpy
+from builtin_interfaces.msg import Time
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.publisher import Publisher
-from rclpy.qos import QoSProfile
-from rclpy.signals import SignalHandlerOptions
-from rclpy.utilities import try_shutdown
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image
 
-from ros2_llava_phi.bags.bag import COMPRESSED_IMAGE, IMAGE
+from ros2_llava_phi.bags.bag import COMPRESSED_IMAGE, IMAGE, RawMessage
+from ros2_llava_phi.bags.clock import CLOCK_PERIOD_S, Pace
 from ros2_llava_phi.bags.recording import Recording
-from ros2_llava_phi.errors import BagError, ClientError
+from ros2_llava_phi.errors import BagError, ClientError, NoResponseError
+
+from .ask_client import own_node
 
 MESSAGE_TYPES = {IMAGE: Image, COMPRESSED_IMAGE: CompressedImage}
 
-# Longest wait for somebody to subscribe.
+# Longest waits: for somebody to subscribe, for the last picture to arrive, for /clock to move.
 PATIENCE_S = 20.0
-
-# Longest wait for the last picture to arrive.
 LAST_WORDS_S = 2.0
+CLOCK_PATIENCE_S = 60.0
 
 # The first four bytes say how a message is serialised; the stamp of the header follows.
 CDR_HEADER = 4
+
+
+class RecordingClock(Protocol):
+    """
+    The time of the recordings that are played, one after another.
+
+    shift_ns: what stamps need added to agree with the clock that the node goes by.
+    """
+
+    @property
+    def shift_ns(self) -> int:
+        """Return it, once the first time was waited for."""
+
+    def begin(self) -> None:
+        """Begin another recording."""
+
+    def wait_for(self, time_ns: int) -> None:
+        """Return when that time has come."""
+
+    def idle(self) -> None:
+        """Let a moment pass."""
+
+
+class PresentClock:
+    """The machine's own time: a recording happens now."""
+
+    def __init__(self) -> None:
+        """Nothing passes before the first time that is waited for."""
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin another recording."""
+        self.shift_ns = 0
+        self._pace = Pace(lambda time_ns: None, 1.0)
+
+    def wait_for(self, time_ns: int) -> None:
+        """Return when that time has come."""
+        self.shift_ns = self.shift_ns or time.time_ns() - time_ns
+        self._pace.wait_for(time_ns)
+
+    def idle(self) -> None:
+        """Let a moment pass."""
+        self._pace.idle()
+
+    def now_ns(self) -> int:
+        """Return the recording's time."""
+        return self._pace.now_ns()
+
+
+class OwnClock:
+    """The recording's time, which we make pass on /clock, at a rate."""
+
+    shift_ns = 0
+
+    def __init__(self, node: Node, rate: float) -> None:
+        """Publish on /clock from that node."""
+        self._publisher: Publisher = node.create_publisher(Clock, '/clock', QoSProfile(depth=1))
+        self._rate = rate
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin another recording."""
+        self._pace = Pace(self._tell_time, self._rate)
+
+    def wait_for(self, time_ns: int) -> None:
+        """Return when that time has come."""
+        self._pace.wait_for(time_ns)
+
+    def idle(self) -> None:
+        """Let a moment pass."""
+        self._pace.idle()
+
+    def _tell_time(self, time_ns: int) -> None:
+        self._publisher.publish(Clock(clock=to_time(time_ns)))
+
+
+class OthersClock:
+    """The recording's time, which somebody else makes pass on /clock."""
+
+    shift_ns = 0
+
+    def __init__(self, node: Node) -> None:
+        """Listen to /clock with that node, which another thread spins."""
+        self._now_ns = -1
+        self._moved = Condition()
+        quality = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+        node.create_subscription(Clock, '/clock', self._hear, quality)
+
+    def begin(self) -> None:
+        """Begin another recording, which may be an earlier one."""
+        with self._moved:
+            self._now_ns = -1
+
+    def wait_for(self, time_ns: int) -> None:
+        """Return when that time has come; raises NoResponseError if the clock stands still."""
+        with self._moved:
+            while self._now_ns < time_ns:
+                if not self._moved.wait(CLOCK_PATIENCE_S):
+                    raise NoResponseError(
+                        f'/clock stands still for {CLOCK_PATIENCE_S:g} s; play the recording: '
+                        '`ros2 bag play BAG --clock`'
+                    )
+
+    def idle(self) -> None:
+        """Let a moment pass."""
+        time.sleep(CLOCK_PERIOD_S)
+
+    def _hear(self, clock: Clock) -> None:
+        now_ns = clock.clock.sec * 10**9 + clock.clock.nanosec
+        with self._moved:
+            if now_ns != self._now_ns:
+                self._now_ns = now_ns
+                self._moved.notify()
+
+
+class Player:
+    """Publishes the messages of cameras, with stamps that agree with a clock."""
+
+    def __init__(self, node: Node, clock: RecordingClock) -> None:
+        """Publish from that node; there are no topics before `connect`."""
+        self._node, self._clock = node, clock
+        self._publishers: dict[str, Publisher] = {}
+
+    def connect(self, topics: Mapping[str, str]) -> None:
+        """
+        Return once each topic, given with its message type, has a subscriber.
+
+        Raises ClientError if one finds none in time.
+        """
+        for topic, message_type in topics.items():
+            if topic not in self._publishers:
+                self._publishers[topic] = self._node.create_publisher(
+                    MESSAGE_TYPES[message_type], topic, QoSProfile(depth=5)
+                )
+        deadline = time.monotonic() + PATIENCE_S
+        for topic, publisher in self._publishers.items():
+            while not publisher.get_subscription_count():
+                if time.monotonic() > deadline:
+                    raise ClientError(f'nobody subscribed to {topic} within {PATIENCE_S:g} s')
+                time.sleep(0.02)
+
+    def show(self, message: RawMessage) -> None:
+        """Publish a message now, if its topic is connected: else somebody else plays it."""
+        if message.topic in self._publishers:
+            shifted = shift_stamp(message.cdr, self._clock.shift_ns)
+            self._publishers[message.topic].publish(shifted)
+
+    def finish(self) -> None:
+        """Return when all pictures have arrived: who leaves at once may take the last along."""
+        for publisher in self._publishers.values():
+            publisher.wait_for_all_acked(Duration(seconds=LAST_WORDS_S))
 
 
 def shift_stamp(cdr: bytes, shift_ns: int) -> bytes:
@@ -45,11 +200,19 @@ def shift_stamp(cdr: bytes, shift_ns: int) -> bytes:
 
     cdr: XCDR1 with its encapsulation header, of either byte order (OMG DDSI-RTPS, section 10.2).
     """
+    if not shift_ns:
+        return cdr
     stamp = '<iI' if cdr[1] & 1 else '>iI'
     seconds, nanoseconds = struct.unpack_from(stamp, cdr, CDR_HEADER)
     shifted = divmod(seconds * 10**9 + nanoseconds + shift_ns, 10**9)
     rest = CDR_HEADER + struct.calcsize(stamp)
     return cdr[:CDR_HEADER] + struct.pack(stamp, *shifted) + cdr[rest:]
+
+
+def to_time(time_ns: int) -> Time:
+    """Return nanoseconds as a message."""
+    seconds, nanoseconds = divmod(time_ns, 10**9)
+    return Time(sec=seconds, nanosec=nanoseconds)
 
 
 def play(bag: Path, node: Node) -> None:
@@ -59,36 +222,20 @@ def play(bag: Path, node: Node) -> None:
     Raises BagError for a bad bag, ClientError if a topic finds no subscriber in time.
     """
     recording = Recording(bag, must_be_whole=True)
-    publishers = {
-        topic: node.create_publisher(MESSAGE_TYPES[message_type], topic, QoSProfile(depth=5))
-        for topic, message_type in recording.image_topics().items()
-    }
-    wait_for_subscribers(publishers)
-    start = first_ns = shift_ns = played = latest_ns = 0
-    for message in recording.messages(publishers):
+    topics = recording.image_topics()
+    clock = PresentClock()
+    player = Player(node, clock)
+    player.connect(topics)
+    played = latest_ns = 0
+    for message in recording.messages(topics):
+        clock.wait_for(message.recorded_ns)
         if not played:
-            first_ns = message.recorded_ns
-            start, shift_ns = time.monotonic_ns(), time.time_ns() - first_ns
-            _say(shift_ns=shift_ns)
-        due = start + message.recorded_ns - first_ns
-        time.sleep(max(0, due - time.monotonic_ns()) / 1e9)
-        publishers[message.topic].publish(shift_stamp(message.cdr, shift_ns))
-        latest_ns = max(latest_ns, time.monotonic_ns() - due)
+            _say(shift_ns=clock.shift_ns)
+        player.show(message)
+        latest_ns = max(latest_ns, clock.now_ns() - message.recorded_ns)
         played += 1
-    # A publisher that leaves at once may take its last picture along.
-    for publisher in publishers.values():
-        publisher.wait_for_all_acked(Duration(seconds=LAST_WORDS_S))
+    player.finish()
     _say(played=played, latest_ns=latest_ns)
-
-
-def wait_for_subscribers(publishers: dict[str, Publisher]) -> None:
-    """Return once every topic has a subscriber; raises ClientError if one finds none."""
-    deadline = time.monotonic() + PATIENCE_S
-    for topic, publisher in publishers.items():
-        while not publisher.get_subscription_count():
-            if time.monotonic() > deadline:
-                raise ClientError(f'nobody subscribed to {topic} within {PATIENCE_S:g} s')
-            time.sleep(0.02)
 
 
 def _say(**facts: int) -> None:
@@ -101,20 +248,19 @@ def main() -> int:
     parser.add_argument('bag', type=Path)
     bag: Path = parser.parse_args().bag
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     try:
-        node = rclpy.create_node('player', start_parameter_services=False)
-        play(bag, node)
+        with own_node('player') as node:
+            try:
+                play(bag, node)
+            finally:
+                # It is leaving already: being told to leave must not interrupt that.
+                for number in (signal.SIGINT, signal.SIGTERM):
+                    signal.signal(number, signal.SIG_IGN)
     except KeyboardInterrupt:
         return 0
     except (BagError, ClientError) as error:
         print(f'player: {error}', file=sys.stderr)
         return 2
-    finally:
-        # It is leaving already: being told to leave must not interrupt that.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
-        try_shutdown()
     return 0
 
 

@@ -58,15 +58,15 @@ def running_node(
 
 
 @contextmanager
-def running_player(bag: Path, log: TextIO) -> 'Iterator[Player]':
+def running_player(bag: Path, log: TextIO) -> 'Iterator[RunningPlayer]':
     """Play a bag; what goes wrong goes to the log."""
     command = [sys.executable, '-m', 'ros2_llava_phi.client.player', str(bag)]
     with _running(command, stdout=subprocess.PIPE, stderr=log) as process:
-        yield Player(process)
+        yield RunningPlayer(process)
 
 
-class Player:
-    """A player at work."""
+class RunningPlayer:
+    """A player at work in a process of its own."""
 
     def __init__(self, process: 'subprocess.Popen[str]') -> None:
         """Follow what the process prints."""

@@ -17,10 +17,8 @@ from ros2_llava_phi.client.ask_client import AskClient, make_request
 from ros2_llava_phi.client.process import camera_parameters, running_node, running_player
 from ros2_llava_phi.errors import ClientError, NoResponseError
 
-from .exchange import Exchange, make_exchange
-from .moment import Moment
-from .report import tally, write_report
-from .table import LEGEND, header, row
+from .drive import Moment
+from .exchange import LEGEND, Exchange, header, make_exchange, row, tally, write_report
 
 # Longest waits for the node: until it is active, and for one response.
 START_PATIENCE_S = 180.0

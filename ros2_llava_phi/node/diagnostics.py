@@ -6,19 +6,21 @@ from collections.abc import Mapping, Sequence
 
 from builtin_interfaces.msg import Time as TimeMessage
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from llava_phi.srv import Ask
 from std_msgs.msg import Header
+
+from ros2_llava_phi.client.ask_client import error_name
 
 from .cameras import Camera
 from .messages import NS
-from .refusal import Reason
 
 PERIOD = 1.0
 
 # Endings of questions that say something about the node rather than about who asked.
 WORRYING = {
-    Reason.INTERNAL_ERROR.name: DiagnosticStatus.ERROR,
-    Reason.QUEUE_FULL.name: DiagnosticStatus.WARN,
-    Reason.TIMEOUT.name: DiagnosticStatus.WARN,
+    error_name(Ask.Response.INTERNAL_ERROR): DiagnosticStatus.ERROR,
+    error_name(Ask.Response.QUEUE_FULL): DiagnosticStatus.WARN,
+    error_name(Ask.Response.TIMEOUT): DiagnosticStatus.WARN,
 }
 
 

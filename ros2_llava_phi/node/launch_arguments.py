@@ -13,12 +13,17 @@ import yaml
 
 from ros2_llava_phi.errors import ParameterError
 
-# The arguments that are parameters of the same name, and what parameters.py says about them.
+# The arguments that are parameters of the same name; `make format` writes what parameters.py says.
 DESCRIPTIONS = {
     'model': 'Folder of the model, or name of a packaged model',
-    'engine': 'What runs the model: onnxruntime, tensorrt, torch, or what fits the folder',
-    'device': 'Device that the engine runs on: cpu, cuda, cuda:1, or cuda for plans and else cpu',
-    'precision': 'Precision of the weights: that of the export, or fp32, bf16, fp16 in torch',
+    'engine': (
+        'What runs the model: onnxruntime an exported one, tensorrt plans, torch a checkpoint; '
+        'auto: what fits the folder'
+    ),
+    'device': 'Device that the engine runs on: cpu, cuda, cuda:1; auto: cuda for plans, else cpu',
+    'precision': (
+        'Precision of the weights: fp32, bf16, fp16 for torch; auto: fp32, or what was exported'
+    ),
     'autostart': 'Configure and activate without a lifecycle manager when started',
 }
 

@@ -11,7 +11,8 @@ from llava_phi.srv import Ask
 from std_msgs.msg import Header
 
 from ros2_llava_phi.assistant.answer import Answer, ModelIdentity
-from ros2_llava_phi.assistant.question import Kind, Question, parse_kind
+from ros2_llava_phi.assistant.question import Kind, Question
+from ros2_llava_phi.client.ask_client import constants
 from ros2_llava_phi.errors import QuestionError
 
 NS = 1_000_000_000
@@ -44,7 +45,7 @@ def read_request(
     """
     question = Question(
         text=request.question,
-        kind=parse_kind(request.kind),
+        kind=_kind(request.kind),
         choices=tuple(request.choices),
         max_tokens=request.max_tokens or max_tokens,
     )
@@ -78,7 +79,7 @@ def answer_message(
         header=header,
         camera=camera,
         question=safe_text(answer.question.text),
-        kind=int(kind),
+        kind=getattr(Ask.Request, kind.name),
         choices=[safe_text(choice) for choice in answer.question.choices],
         text=safe_text(answer.text),
         yes=bool(value) if kind == Kind.YES_NO else False,
@@ -89,7 +90,7 @@ def answer_message(
         probabilities=[float(probability) for probability in answer.probabilities],
         abstained=answer.abstained,
         abstain_reason=safe_text(answer.abstain_reason),
-        cut_short=int(answer.cut_short),
+        cut_short=getattr(AnswerMessage, answer.cut_short.name),
         frame_age=duration(frame_age_ns),
         queue_time=duration(seconds(queue_seconds)),
         encode_time=duration(seconds(answer.timings.encode)),
@@ -140,6 +141,14 @@ def safe_text(text: str) -> str:
 def duration(nanoseconds: int) -> DurationMessage:
     """Return a Duration message."""
     return DurationMessage(sec=nanoseconds // NS, nanosec=nanoseconds % NS)
+
+
+def _kind(number: int) -> Kind:
+    names = constants(Ask.Request)
+    if number not in names:
+        known = ', '.join(f'{number} ({name})' for number, name in names.items())
+        raise QuestionError(f'there is no kind {number} of question; kinds: {known}')
+    return Kind[names[number]]
 
 
 def _nanoseconds(field: str, time: Any) -> int:

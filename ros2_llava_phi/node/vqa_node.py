@@ -20,17 +20,15 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.task import Future
 
 from ros2_llava_phi.assistant.assistant import Assistant
+from ros2_llava_phi.client.ask_client import error_name
 from ros2_llava_phi.errors import ModelError, ParameterError, QuestionError
 from ros2_llava_phi.imaging.ros_cv_bridge import find_cv_bridge
 
-from .answering import Answering
+from .answering import Answering, RefusalError, Ticket, Worker
 from .cameras import Camera
 from .diagnostics import PERIOD, Diagnostics
 from .messages import model_info_message, read_request, refused, safe_text
-from .parameter_server import ParameterServer
-from .refusal import Reason, RefusalError
-from .ticket import Ticket
-from .worker import Worker
+from .parameters import ParameterServer
 
 # How far beyond its time-out a waiting question may get its refusal, in seconds.
 WATCH_PERIOD = 0.05
@@ -246,9 +244,7 @@ class VqaNode(LifecycleNode):
             response = await self._response_to(request)
         finally:
             self._unsent -= 1
-        self._outcomes[
-            Reason(response.error_code).name if response.error_code else 'ANSWERED'
-        ] += 1
+        self._outcomes[error_name(response.error_code) or 'ANSWERED'] += 1
         return response
 
     async def _response_to(self, request: Ask.Request) -> Ask.Response:
@@ -257,12 +253,12 @@ class VqaNode(LifecycleNode):
         try:
             self._enqueue(request, lambda message: self._resolve(response, message))
         except RefusalError as refusal:
-            return refused(refusal.reason, refusal.sentence, request.question)
+            return refused(refusal.code, refusal.sentence, request.question)
         except QuestionError as error:
-            return refused(Reason.INVALID_QUESTION, str(error), request.question)
+            return refused(Ask.Response.INVALID_QUESTION, str(error), request.question)
         except Exception as error:
             self.get_logger().error(f'a request failed:\n{traceback.format_exc()}')
-            return refused(Reason.INTERNAL_ERROR, _internal_error(error).sentence, '')
+            return refused(Ask.Response.INTERNAL_ERROR, _internal_error(error).sentence, '')
         return await response
 
     async def _on_change_state(
@@ -295,7 +291,7 @@ class VqaNode(LifecycleNode):
         if self._state != 'active' or worker is None:
             raise _not_active(self._state)
         if self._without_clock:
-            raise RefusalError(Reason.NO_CLOCK, NO_CLOCK)
+            raise RefusalError(Ask.Response.NO_CLOCK, NO_CLOCK)
         settings = self._parameter_server.settings
         asked = read_request(
             request,
@@ -307,7 +303,8 @@ class VqaNode(LifecycleNode):
         if asked.camera and asked.camera not in self._cameras:
             known = ', '.join(self._cameras)
             raise RefusalError(
-                Reason.UNKNOWN_CAMERA, f'there is no camera {asked.camera!r}; there is {known}'
+                Ask.Response.UNKNOWN_CAMERA,
+                f'there is no camera {asked.camera!r}; there is {known}',
             )
         worker.put(Ticket(asked, self._now_ns, respond))
         # One that runs already must not start over: it would never get to its end.
@@ -344,12 +341,12 @@ class VqaNode(LifecycleNode):
 
 def _not_active(state: str) -> RefusalError:
     return RefusalError(
-        Reason.NOT_ACTIVE, f'the node answers only while it is active; it is {state} now'
+        Ask.Response.NOT_ACTIVE, f'the node answers only while it is active; it is {state} now'
     )
 
 
 def _internal_error(error: Exception) -> RefusalError:
     return RefusalError(
-        Reason.INTERNAL_ERROR,
+        Ask.Response.INTERNAL_ERROR,
         f"a fault of this package ({type(error).__name__}); the node's log has the details",
     )

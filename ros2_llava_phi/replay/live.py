@@ -6,12 +6,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from ros2_llava_phi.assistant.answer import Answer
 from ros2_llava_phi.assistant.question import Question
 from ros2_llava_phi.bags.bag import RawMessage
 from ros2_llava_phi.bags.recorded_frame import RecordedFrame
 
 from .asking import Asking
-from .record import Key, Live, Record, refused
+from .record import Key, Live, Record, answered, refused
 
 # A frame needs a moment to arrive; for so long, a node that does not have it is asked again.
 ARRIVAL_S = 1.0
@@ -24,8 +25,12 @@ class Response(Protocol):
     """A node's response to a question."""
 
     @property
+    def answer(self) -> Answer | None:
+        """Return the answer, or None where there is none."""
+
+    @property
     def error(self) -> str:
-        """Return the name of the code that says why there is no answer; empty if there is."""
+        """Return the name of the code that says why there is none; empty if there is."""
 
     @property
     def error_text(self) -> str:
@@ -42,9 +47,6 @@ class Response(Protocol):
     @property
     def queue(self) -> float:
         """Return the seconds spent waiting for the model."""
-
-    def fill(self, record: Record) -> Record:
-        """Return a record with the answer."""
 
 
 class Robot(Protocol):
@@ -141,11 +143,11 @@ def _ended(
             queue=response.queue,
         )
         record = asked.record
-        if not response.error:
+        if response.answer is not None:
             # What is true is true of the frame that was looked at.
             if seen := shown.get((record.camera, response.stamp_ns)):
                 record = asking.record(index, seen)
-            record = response.fill(record)
+            record = answered(record, response.answer)
         else:
             record = refused(record, response.error, response.error_text)
         yield record.model_copy(update={'live': live})
