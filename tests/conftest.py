@@ -37,8 +37,8 @@ os.environ['OMP_NUM_THREADS'] = '1'
 # What a machine may lack: requirements/robot-extras.txt, train.txt and dev.txt have it, or ROS 2.
 MAY_LACK = {
     *('accelerate', 'catkin_pkg', 'importlinter', 'jinja2', 'lz4', 'markupsafe', 'matplotlib'),
-    *('mcap', 'onnx', 'peft', 'rich', 'rosbags', 'safetensors', 'sybil', 'torch', 'tqdm'),
-    *('transformers', 'typer', 'zstandard'),
+    *('mcap', 'ml_dtypes', 'onnx', 'onnx_ir', 'onnxscript', 'peft', 'rich', 'rosbags'),
+    *('safetensors', 'sybil', 'torch', 'tqdm', 'transformers', 'typer', 'zstandard'),
     *('builtin_interfaces', 'diagnostic_msgs', 'launch', 'lifecycle_msgs', 'llava_phi', 'rclpy'),
     *('sensor_msgs', 'std_msgs'),
 }

@@ -204,6 +204,7 @@ def test_answers_to_other_questions_are_not_taken(
 def test_answers_of_another_engine_are_not_taken(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
+    pytest.importorskip('torch')
     data, out = MAKERS['pope'](tmp_path / 'data'), tmp_path / 'out'
     assert run(monkeypatch, 'pope', '--data', data, '-o', out) == 0
     capsys.readouterr()

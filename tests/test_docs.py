@@ -19,13 +19,13 @@ from typing import Any
 
 import pytest
 import typer.main
-import yaml
 from PIL import Image
 from sybil import Document, Example
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipParser
 
 from ros2_llava_phi.bags.recording import Recording
 from ros2_llava_phi.cli.main import app
+from ros2_llava_phi.files.yaml_file import read_yaml
 from ros2_llava_phi.replay.questions import read_questions
 from ros2_llava_phi.training.recipe import read_recipe
 
@@ -57,19 +57,20 @@ def run_shell(example: Example) -> None:
 
 def check_yaml(example: Example) -> None:
     """Read a block as the file of which it is an example."""
-    content = yaml.safe_load(example.parsed)
     # The sentence before it may say what file it is.
     named = re.search(r'`(\S+\.yaml)`:\n+$', example.document.text[: example.start])
     file = Path(named[1] if named else 'block.yaml')
     file.parent.mkdir(exist_ok=True)
     file.write_text(example.parsed)
+    content = read_yaml(file)
     if 'questions' in content:
         read_questions(file)
     elif 'data' in content:
         if 'stage' not in content:
             # A part of a recipe has the rest from one that ships.
-            whole = yaml.safe_load((ROOT / 'config' / 'train' / 'cpu.yaml').read_text())
-            file.write_text(yaml.safe_dump({**whole, **content}))
+            whole = read_yaml(ROOT / 'config' / 'train' / 'cpu.yaml')
+            # YAML can be written as JSON.
+            file.write_text(json.dumps({**whole, **content}))
         read_recipe(file)
     else:
         raise AssertionError(f'what reads a file with {", ".join(content)}?')

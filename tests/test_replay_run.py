@@ -230,7 +230,6 @@ def test_the_report_is_complete(folder: Path) -> None:
     assert 'prefers-color-scheme: dark' in text
 
 
-@pytest.mark.slow
 def test_the_command_on_the_packaged_recording(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
