@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ros2_llava_phi.errors import DataError
+from ros2_llava_phi.files.atomic import write_atomically
 from ros2_llava_phi.files.settings import first_problem
 
 # LLaVA-1.5's format for options (Liu et al., arXiv 2310.03744), on a line behind the question.
@@ -94,9 +95,9 @@ class ScoresFile(Scores):
 
 
 def write_scores(folder: Path, benchmark: str, model: str, scores: Scores) -> None:
-    """Write scores.json."""
+    """Write scores.json; raises DataError."""
     file = ScoresFile(benchmark=benchmark, model=model, **scores.model_dump())
-    (folder / SCORES_FILE).write_text(file.model_dump_json(indent=2) + '\n', encoding='utf-8')
+    write_atomically(folder / SCORES_FILE, file.model_dump_json(indent=2) + '\n', DataError)
 
 
 def read_scores(folder: Path) -> ScoresFile:

@@ -14,8 +14,8 @@ from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.assistant.question import Question
 from ros2_llava_phi.assistant.view import View
 from ros2_llava_phi.errors import DataError, FrameError, QuestionError
-from ros2_llava_phi.files import run_folder
 from ros2_llava_phi.files.json_lines import JsonLines, whole_lines
+from ros2_llava_phi.files.run_folder import open_run
 from ros2_llava_phi.files.settings import StrictSettings, first_problem
 from ros2_llava_phi.imaging.pictures import read_picture
 
@@ -73,27 +73,18 @@ def ask_all(
         precision=identity.precision,
         questions_hash=_hash(items),
     )
-    open_run(out, run)
+    open_run(out / RUN_FILE, run, _difference, DataError)
     ids = {item.id for item in items}
     answers = read_answers(out, ids)
     mine = _shard(items, *shard)
     todo = [item for item in mine if item.id not in answers]
     on_answer(len(mine) - len(todo), len(mine))
-    with AnswersFile(out, *shard) as file:
+    with JsonLines(out / _answers_file(*shard), DataError) as file:
         for done, (item, view) in enumerate(_views(todo, assistant), len(mine) - len(todo) + 1):
-            file.add(_answer(item, view, assistant))
+            file.append([_answer(item, view, assistant).model_dump_json()])
             on_answer(done, len(mine))
     # With what other shards have answered meanwhile.
     return read_answers(out, ids)
-
-
-def open_run(folder: Path, run: Run) -> None:
-    """Make a run's folder, or go on with it; raises DataError if it holds another run."""
-    run_folder.open_run(folder / RUN_FILE, run, _difference, DataError)
-
-
-def _difference(field: str, old: str, new: str) -> str:
-    return f'of the {field.replace("_hash", "")} {old}, not {new}'
 
 
 def read_answers(folder: Path, ids: Collection[str]) -> dict[str, Answered]:
@@ -123,25 +114,12 @@ def read_answers(folder: Path, ids: Collection[str]) -> dict[str, Answered]:
     return answers
 
 
-class AnswersFile(JsonLines):
-    """A shard's answers, on disk as soon as they are given."""
+def _difference(field: str, old: str, new: str) -> str:
+    return f'of the {field.replace("_hash", "")} {old}, not {new}'
 
-    def __init__(self, folder: Path, shard: int, shards: int) -> None:
-        """
-        Open the shard's file behind its last whole line.
 
-        Raises DataError while another process adds to it.
-        """
-        name = 'answers.jsonl' if shards == 1 else f'answers-{shard}-of-{shards}.jsonl'
-        super().__init__(folder / name, DataError)
-
-    def add(self, answered: Answered) -> None:
-        """Write one answer; raises DataError if the disk does not take it."""
-        self.append([answered.model_dump_json()])
-
-    def __enter__(self) -> 'AnswersFile':
-        """Return the file."""
-        return self
+def _answers_file(shard: int, shards: int) -> str:
+    return 'answers.jsonl' if shards == 1 else f'answers-{shard}-of-{shards}.jsonl'
 
 
 def _views(items: Sequence[Item], assistant: Assistant) -> Iterator[tuple[Item, View]]:

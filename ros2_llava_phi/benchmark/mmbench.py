@@ -7,6 +7,7 @@ be asked about, none counts.
 """
 
 import csv
+import io
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any
 from pydantic import BaseModel, StrictInt, StrictStr, TypeAdapter
 
 from ros2_llava_phi.errors import DataError
+from ros2_llava_phi.files.atomic import write_atomically
 from ros2_llava_phi.scoring.option_matching import matched_option
 
 from .benchmark import LONG, OPTION_LETTER, Benchmark, Item, Metric, Scores
@@ -212,7 +214,9 @@ def write_workbook(path: Path, columns: Sequence[str], rows: Iterable[Sequence[A
     sheet.append(list(columns))
     for row in rows:
         sheet.append([_storable(cell) for cell in row])
-    book.save(path)
+    file = io.BytesIO()
+    book.save(file)
+    write_atomically(path, file.getvalue(), DataError)
 
 
 def read_workbook(path: Path, columns: Sequence[str]) -> list[dict[str, Any]]:

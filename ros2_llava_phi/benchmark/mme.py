@@ -13,6 +13,7 @@ from pathlib import Path
 from ros2_llava_phi.assistant.question import SHORT_ANSWER
 from ros2_llava_phi.datasets.records import checked_path
 from ros2_llava_phi.errors import DataError
+from ros2_llava_phi.files.atomic import write_atomically
 
 from .benchmark import Benchmark, Item, Metric, Scores
 from .official_files import read_lines
@@ -67,14 +68,13 @@ def read(data: Path) -> list[Item]:
 def write(data: Path, answers: Mapping[str, str], out: Path) -> Path:
     """Write a text file for each subtask, as the official tool takes it; return their folder."""
     folder = out / 'predictions'
-    folder.mkdir(exist_ok=True)
     for subtask, lines in _questions(data).items():
         rows = (
             [each.picture, each.question, each.truth, ' '.join(answers[f'{subtask}/{n}'].split())]
             for n, each in enumerate(lines, 1)
         )
         text = ''.join('\t'.join(row) + '\n' for row in rows)
-        (folder / f'{subtask}.txt').write_text(text, encoding='utf-8')
+        write_atomically(folder / f'{subtask}.txt', text, DataError)
     return folder
 
 

@@ -14,6 +14,7 @@ from ros2_llava_phi.assistant.question import SHORT_ANSWER
 from ros2_llava_phi.datasets.nuscenes import pictures_of_samples
 from ros2_llava_phi.datasets.nuscenes_qa import NuScenesQuestion, nuscenes_questions
 from ros2_llava_phi.errors import DataError
+from ros2_llava_phi.files.atomic import write_atomically
 
 from .benchmark import Benchmark, Item, Metric, Scores
 from .official_files import every_question, find_file, read_lines
@@ -41,7 +42,7 @@ def write(data: Path, answers: Mapping[str, str], out: Path) -> Path:
         BETWEEN.join((each.sample_token, each.question, _plain(answers[str(n)]), each.answer))
         for n, each in enumerate(_questions(data), 1)
     )
-    path.write_text(''.join(f'{line}\n' for line in lines), encoding='utf-8')
+    write_atomically(path, ''.join(f'{line}\n' for line in lines), DataError)
     return path
 
 

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ros2_llava_phi.datasets.records import RecordError, Records, json_lines, read_json, read_text
 from ros2_llava_phi.errors import DataError
+from ros2_llava_phi.files.atomic import write_atomically
 
 Record = TypeVar('Record')
 
@@ -41,14 +42,6 @@ def check_exists(predictions: Path) -> None:
     """Raise DataError unless there is a file, or a folder, of predictions."""
     if not predictions.exists():
         raise DataError(f'there is no file {predictions}')
-
-
-def make_folder(folder: Path) -> None:
-    """Make the folder to write to, if it is not there; raises DataError if it cannot be."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise DataError(f'{folder} is, or lies in, a file; name a folder to write to') from None
 
 
 def read_official(path: Path, shape: TypeAdapter[Record]) -> Record:
@@ -89,14 +82,13 @@ def every_question(
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file as the official tools do."""
-    path.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
+    """Write a JSON file as the official tools do; raises DataError."""
+    write_atomically(path, json.dumps(content, indent=2) + '\n', DataError)
 
 
 def write_json_lines(path: Path, records: Iterable[Any]) -> None:
-    """Write one JSON record a line."""
-    lines = (json.dumps(record) + '\n' for record in records)
-    path.write_text(''.join(lines), encoding='utf-8')
+    """Write one JSON record a line; raises DataError."""
+    write_atomically(path, ''.join(json.dumps(record) + '\n' for record in records), DataError)
 
 
 def read_lines(path: Path) -> list[str]:

@@ -59,7 +59,6 @@ def read(data: Path) -> list[Item]:
 def write(data: Path, answers: Mapping[str, str], out: Path) -> Path:
     """Write a file for each category, as POPE's scorer takes it; return their folder."""
     folder = out / 'predictions'
-    folder.mkdir(exist_ok=True)
     for category, questions in _questions(data).items():
         records = (
             {'question': each.text, 'answer': answers[f'{category}/{number}']}

@@ -126,7 +126,6 @@ def _score(
     chosen: 'Benchmark', data: Path, predictions: Path, model: str, out: Path | None
 ) -> None:
     from ros2_llava_phi.benchmark.benchmark import write_scores
-    from ros2_llava_phi.benchmark.official_files import make_folder
 
     scores = chosen.score(data, predictions)
     width = max((len(each.name) for each in scores.metrics), default=0)
@@ -135,7 +134,6 @@ def _score(
     for note in scores.notes:
         typer.echo(note, err=True)
     if out is not None:
-        make_folder(out)
         write_scores(out, chosen.name, model, scores)
         if chosen.judge is not None:
             chosen.judge(data, predictions, out)
@@ -144,12 +142,11 @@ def _score(
 def _show_table(folders: list[Path], out: Path | None) -> None:
     from ros2_llava_phi.benchmark.benchmark import read_scores
     from ros2_llava_phi.benchmark.benchmarks import as_html, as_markdown, result_table
-    from ros2_llava_phi.benchmark.official_files import make_folder
+    from ros2_llava_phi.files.atomic import write_atomically
 
     table = result_table([read_scores(folder) for folder in folders])
     markdown = as_markdown(table)
     typer.echo(markdown, nl=False)
     if out is not None:
-        make_folder(out)
-        (out / 'table.md').write_text(markdown, encoding='utf-8')
-        (out / 'table.html').write_text(as_html(table), encoding='utf-8')
+        write_atomically(out / 'table.md', markdown)
+        write_atomically(out / 'table.html', as_html(table))

@@ -68,6 +68,8 @@ def dropped_table(dropped: Iterable[Dropped]) -> Table:
     table = Table('data set', 'reason', 'records', 'first', title='Dropped records')
     for group in groups(dropped):
         first = '\n'.join(f'{each.record} {each.detail}'.strip() for each in group.first)
+        # What is no Unicode in the data would end the printing.
+        first = first.encode(errors='backslashreplace').decode()
         # As Text: what stands in brackets is no markup of ours.
         table.add_row(Text(group.source), Text(group.reason), f'{group.count:,}', Text(first))
     return table

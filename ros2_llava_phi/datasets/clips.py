@@ -8,10 +8,11 @@ from typing import TypeVar
 from PIL import Image
 
 from ros2_llava_phi.bags.video import Video, open_video
-from ros2_llava_phi.errors import VideoError
+from ros2_llava_phi.errors import DataError, VideoError
+from ros2_llava_phi.files.atomic import write_atomically
 from ros2_llava_phi.model.prompt import Mark, Piece
 
-from .records import RecordError, write_whole
+from .records import RecordError
 
 # Below the folder of the pictures.
 FOLDER = 'frames'
@@ -54,10 +55,9 @@ def clip_pictures(
 
 
 def write_once(path: Path, content: bytes) -> None:
-    """Write a file that other processes may be writing too; afterwards it is there, and whole."""
-    if path.is_file() and path.stat().st_size == len(content):
-        return
-    write_whole(path, content)
+    """Write a picture, unless an earlier run has; raises DataError if it cannot be written."""
+    if not (path.is_file() and path.stat().st_size == len(content)):
+        write_atomically(path, content, DataError)
 
 
 def _write_pictures(video: Video, times_s: Sequence[float], paths: Sequence[Path]) -> None:

@@ -19,10 +19,12 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
+from ros2_llava_phi.errors import DataError
+from ros2_llava_phi.files.atomic import write_atomically
 from ros2_llava_phi.model.prompt import PICTURE_TEXT, Mark, Turn, turn
 
 from .conversation import Conversation, Sample, samples
-from .records import Record, RecordError, json_records, write_whole
+from .records import Record, RecordError, json_records
 
 
 class _Message(Record):
@@ -73,10 +75,11 @@ def write_llava(path: Path, pictures: Path, conversations: Iterable[Conversation
     """
     Write conversations as LLaVA JSON, with `scene` and `kind`; a file that is there is replaced.
 
-    Picture names become relative to the folder `pictures`.
+    Picture names become relative to the folder `pictures`. Raises DataError if it cannot be
+    written.
     """
     records = [_content(each, pictures) for each in conversations]
-    write_whole(path, (json.dumps(records, indent=1, ensure_ascii=False) + '\n').encode())
+    write_atomically(path, json.dumps(records, indent=1, ensure_ascii=False) + '\n', DataError)
 
 
 def _content(conversation: Conversation, pictures: Path) -> dict[str, object]:

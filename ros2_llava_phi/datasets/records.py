@@ -8,7 +8,6 @@ RecordError that stands in the record's place, so that who reads may pass it ove
 import csv
 import io
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator
 from json import JSONDecoder
 from pathlib import Path, PurePosixPath
@@ -207,18 +206,6 @@ def kind_of(content: Any) -> str:
     """Return what JSON calls a value, with its article."""
     names = {dict: 'an object', list: 'a list', str: 'a text', bool: 'true or false'}
     return 'null' if content is None else names.get(type(content), 'a number')
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file, replacing an older one; whatever happens, a whole file is there or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'.{path.name}.{os.getpid()}')
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def _parse(text: str, where: str) -> Any:
