@@ -94,10 +94,8 @@ def learn_to_see(network: LlavaPhi, tokenizer: Tokenizer, scale: Scale, work: Pa
     """Draw a network's weights, and train its tower as the first stage of `make tiny` does."""
     torch.manual_seed(SEED)
     initialise(network)
-    vision, halves = network.config.vision, -(-scale.scenes // 2)
-    paths = make_shards(
-        work / 'scenes', scale.scenes, SEED, vision.image_size, vision.grid, tokenizer, halves
-    )
+    halves = -(-scale.scenes // 2)
+    paths = make_shards(work / 'scenes', scale.scenes, SEED, network.config, tokenizer, halves)
     shards = SceneShards(paths, torch.device('cpu'))
     pupil = Pupil(network, len(ATTRIBUTES))
     weights = rare_weights(shards.targets(np.arange(len(shards))))

@@ -9,14 +9,15 @@ from ros2_llava_phi.engine.torch_engine import TorchEngine
 from ros2_llava_phi.errors import ModelError
 from ros2_llava_phi.model.config import ModelConfig
 from ros2_llava_phi.model.network import LlavaPhi, causal_mask
-from ros2_llava_phi.training.packing import (
-    NO_LABEL,
-    PADDING_SEGMENT,
-    Branch,
-    answer_loss,
-    branch_mask,
-    pack,
-)
+from ros2_llava_phi.training.batches import NO_LABEL, PADDING_SEGMENT, pack
+from ros2_llava_phi.training.labels import PICTURE, LabelledTokens
+from ros2_llava_phi.training.trainee import answer_loss, branch_mask
+
+
+def asked(tokens: list[int], answer: int) -> LabelledTokens:
+    """Return tokens behind a picture; those from `answer` on are what the model has to say."""
+    learned = np.arange(3 + len(tokens)) >= 3 + answer
+    return LabelledTokens(np.array([1, 2, PICTURE, *tokens], np.int32), learned, 16)
 
 
 def uncached_logits(network: LlavaPhi, embeddings: torch.Tensor) -> torch.Tensor:
@@ -78,24 +79,28 @@ def test_class_token_and_last_layer_are_not_in_the_features() -> None:
 def test_packed_questions_do_not_see_each_other() -> None:
     network = small_network()
     pixels = torch.randn(1, 3, 32, 32)
-    branches = [Branch([4, 5, 6, 7], 2), Branch([9, 8, 7, 6, 5], 3), Branch([4, 200, 3], 1)]
+    samples = [asked([4, 5, 6, 7], 2), asked([9, 8, 7, 6, 5], 3), asked([4, 200, 3], 1)]
     picture = network.encode(pixels)
 
-    def loss_of(branches: list[Branch]) -> float:
-        return answer_loss(network.decoder, [1, 2], picture, pack([branches])).item()
+    def loss_of(samples: list[LabelledTokens]) -> float:
+        return answer_loss(network.decoder, pack([samples], pixels), picture).item()
 
-    together = loss_of(branches)
-    apart = [loss_of([branch]) for branch in branches]
-    weights = [len(branch.tokens) - branch.answer for branch in branches]
-    assert together == pytest.approx(np.average(apart, weights=weights), abs=1e-5)
+    assert loss_of(samples) == pytest.approx(sum(loss_of([each]) for each in samples), abs=1e-4)
 
 
 def test_labels_are_the_next_tokens_of_the_answer_alone() -> None:
-    batch = pack([[Branch([4, 5, 6, 7], 2)], [Branch([1, 2], 1)] * 3])
-    skip = NO_LABEL
-    assert batch.labels.tolist() == [[skip, 6, 7, skip, skip, skip], [2, skip, 2, skip, 2, skip]]
-    assert batch.segments[0].tolist() == [1, 1, 1, 1, PADDING_SEGMENT, PADDING_SEGMENT]
-    assert batch.offsets[1].tolist() == [0, 1, 0, 1, 0, 1]
+    batch = pack([[asked([4, 5, 6, 7], 2)], [asked([1, 2], 1)] * 3], torch.zeros(2, 3, 32, 32))
+    skip, before = NO_LABEL, 2 + 16
+    assert (batch.labels[:, :before] == skip).all()
+    assert batch.labels[:, before:].tolist() == [
+        [skip, 6, 7, skip, skip, skip],
+        [2, skip, 2, skip, 2, skip],
+    ]
+    assert batch.segments[0, before:].tolist() == [1, 1, 1, 1, PADDING_SEGMENT, PADDING_SEGMENT]
+    assert batch.segments[1].tolist() == [0] * before + [1, 1, 2, 2, 3, 3]
+    assert batch.positions[1].tolist() == [*range(before), *[before, before + 1] * 3]
+    assert batch.places.sum(dim=1).tolist() == [16, 16]
+    assert batch.targets == 2 + 3
 
 
 def test_branch_mask() -> None:

@@ -13,8 +13,9 @@ from ros2_llava_phi.datasets.conversation import Conversation
 from ros2_llava_phi.errors import TrainingError
 from ros2_llava_phi.model.prompt import Turn, turn
 from ros2_llava_phi.model.tokenizer import load_tokenizer
-from ros2_llava_phi.training.batches import Plan, collate, parts_of, positions
+from ros2_llava_phi.training.batches import collate, positions
 from ros2_llava_phi.training.labels import Labelled, label
+from ros2_llava_phi.training.plan import Plan, parts_of
 from ros2_llava_phi.training.trainee import Trainee
 
 

@@ -36,10 +36,10 @@ def samples(folder: Path, image_tokens: int) -> list[Labelled]:
     ]
     return [
         Labelled(
-            Conversation('test', '', '', () if of is None else (pictures / f'{of}.png',), ()),
             np.array(tokens, np.int32),
             np.isin(np.arange(len(tokens)), learned),
             image_tokens,
+            Conversation('test', '', '', () if of is None else (pictures / f'{of}.png',), ()),
         )
         for of, tokens, learned in talks
     ]

@@ -9,8 +9,8 @@ from ros2_llava_phi.datasets.conversation import Conversation
 from ros2_llava_phi.datasets.data_set import DataSet
 from ros2_llava_phi.errors import DataError
 from ros2_llava_phi.model.prompt import turn
-from ros2_llava_phi.training.mixture import epoch
-from ros2_llava_phi.training.split import divide
+from ros2_llava_phi.training.plan import epoch
+from ros2_llava_phi.training.samples import divide
 
 
 def about(source: str, scenes: int, questions: int = 1) -> list[Conversation]:

@@ -31,10 +31,11 @@ from ros2_llava_phi.engine.export import export
 from ros2_llava_phi.model.checkpoint import open_checkpoint
 from ros2_llava_phi.model.config import ModelConfig, TextConfig, VisionConfig, write_config
 from ros2_llava_phi.model.network import DecoderLayer, LlavaPhi, VisionLayer, VisionTower
-from ros2_llava_phi.model.prompt import BEFORE_PICTURE, after_picture, answer_text
-from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE, encode
+from ros2_llava_phi.model.prompt import after_picture, answer_text
+from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE
 from ros2_llava_phi.model.weights import save_network
-from ros2_llava_phi.training.packing import answer_loss, pack
+from ros2_llava_phi.training.batches import pack
+from ros2_llava_phi.training.trainee import answer_loss
 
 from .evaluate import calibrate, evaluate, print_scores
 from .grounding import attribute_words, word_loss
@@ -118,8 +119,7 @@ def make_tiny(work: Path, out: Path, recording: Path) -> None:
         work / 'scenes',
         TRAINING_SCENES,
         SEED,
-        CONFIG.vision.image_size,
-        CONFIG.vision.grid,
+        CONFIG,
         tokenizer,
         SCENES_PER_SHARD,
     )
@@ -193,7 +193,6 @@ def _train(network: LlavaPhi, shards: SceneShards, tokenizer: Tokenizer, work: P
     """Train a network through all stages; their progress and results are kept below `work`."""
     device = next(network.parameters()).device
     pupil = Pupil(network, len(ATTRIBUTES)).to(device)
-    before_picture = encode(tokenizer, BEFORE_PICTURE)
     words, fits = (tensor.to(device) for tensor in attribute_words(tokenizer))
     weights = rare_weights(shards.targets(np.arange(min(2000, len(shards)))))
 
@@ -206,18 +205,19 @@ def _train(network: LlavaPhi, shards: SceneShards, tokenizer: Tokenizer, work: P
         return patch_loss(pupil.head(features), shards.targets(rows), weights)
 
     def caption_loss(rows: Rows) -> Tensor:
-        picture = network.encode(shards.pixels(rows))
-        asked = pack([[shards.caption(row)] for row in rows.tolist()]).to(device)
-        captions = answer_loss(pupil.decoder, before_picture, picture, asked)
-        return captions + grounding(picture, shards.targets(rows))
+        captions = [[shards.caption(row)] for row in rows.tolist()]
+        batch = pack(captions, shards.pixels(rows)).to(device)
+        picture = network.encode(batch.pixels)
+        loss = answer_loss(pupil.decoder, batch, picture) / batch.targets
+        return loss + grounding(picture, shards.targets(rows))
 
     def instruct_loss(rows: Rows) -> Tensor:
-        features = pupil.vision_tower(shards.pixels(rows))
         rng = np.random.default_rng([SEED, *rows.tolist()])
         asked = [shards.questions(row, QUESTIONS_PER_PICTURE, rng) for row in rows.tolist()]
+        batch = pack(asked, shards.pixels(rows)).to(device)
+        features = pupil.vision_tower(batch.pixels)
         picture = pupil.projector(features)
-        batch = pack(asked).to(device)
-        answers = answer_loss(pupil.decoder, before_picture, picture, batch)
+        answers = answer_loss(pupil.decoder, batch, picture) / batch.targets
         targets = shards.targets(rows)
         patches = patch_loss(pupil.head(features), targets, weights)
         return answers + PATCH_WEIGHT * patches + grounding(picture, targets)

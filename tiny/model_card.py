@@ -7,7 +7,7 @@ from ros2_llava_phi.engine.exported import read_manifest
 from ros2_llava_phi.files.hashing import files_hash
 from ros2_llava_phi.model.checkpoint import open_checkpoint
 from ros2_llava_phi.model.tensor_files import SAFETENSORS_FILE
-from ros2_llava_phi.training.run_card import CARD_FILE
+from ros2_llava_phi.training.run_report import CARD_FILE
 
 from .evaluate import Score, Scores
 

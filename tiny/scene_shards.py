@@ -21,9 +21,8 @@ from ros2_llava_phi.assistant.answer import CANNOT_TELL
 from ros2_llava_phi.assistant.question import Question, kind_named, request_text
 from ros2_llava_phi.model.config import ModelConfig, VisionConfig
 from ros2_llava_phi.model.image import preprocess
-from ros2_llava_phi.model.prompt import after_picture, answer_text
-from ros2_llava_phi.model.tokenizer import encode
-from ros2_llava_phi.training.packing import Branch
+from ros2_llava_phi.model.prompt import BEFORE_PICTURE, Mark, after_picture, answer_text
+from ros2_llava_phi.training.labels import LabelledTokens, Spoken, label_spoken
 
 from .scenes import (
     DOMAINS,
@@ -36,7 +35,6 @@ from .scenes import (
     questions,
     sample_view,
 )
-from .tokenizer import end_token
 
 QUESTIONS_PER_SCENE = 24
 BLANK_SHARE = 0.05
@@ -75,12 +73,18 @@ def question_of(example: Example) -> Question:
     return Question(example.question, kind_named(example.kind), example.choices)
 
 
-def branch_of(tokenizer: Tokenizer, request: str, answer: str) -> Branch:
-    """Return the tokens of a request, and of the answer that the model should give."""
-    asked = encode(tokenizer, after_picture(request)) if request else encode(tokenizer, '\n')
-    return Branch(
-        [*asked, *encode(tokenizer, answer_text(answer)), end_token(tokenizer)], len(asked)
-    )
+def label_scene(
+    request: str, answer: str, tokenizer: Tokenizer, config: ModelConfig
+) -> LabelledTokens:
+    """Label the answer to a request about a picture, or a caption, to which none leads."""
+    spoken = [
+        Spoken(BEFORE_PICTURE),
+        Spoken(Mark.PICTURE),
+        Spoken(after_picture(request) if request else '\n'),
+        Spoken(answer_text(answer), learned=True),
+        Spoken(Mark.END, learned=True),
+    ]
+    return label_spoken(spoken, tokenizer, config)
 
 
 class SceneShards:
@@ -93,8 +97,8 @@ class SceneShards:
         self._pictures = np.concatenate([shard['pictures'] for shard in shards])
         self._targets = np.concatenate([shard['targets'] for shard in shards])
         self._tokens = [shard['tokens'] for shard in shards]
-        self._branches = np.concatenate(
-            [_with_shard(shard['branches'], number) for number, shard in enumerate(shards)]
+        self._texts = np.concatenate(
+            [_with_shard(shard['texts'], number) for number, shard in enumerate(shards)]
         )
         self._mean = torch.from_numpy(MEAN[:, None, None]).to(device)
         self._std = torch.from_numpy(STD[:, None, None]).to(device)
@@ -112,35 +116,31 @@ class SceneShards:
         """Return what the patches show, float32 [rows, patches, attributes]."""
         return torch.from_numpy(self._targets[rows]).to(self._device).float()
 
-    def caption(self, row: int) -> Branch:
+    def caption(self, row: int) -> LabelledTokens:
         """Return a scene's caption."""
-        return self._branch(row, 0)
+        return self._labelled(row, 0)
 
-    def questions(self, row: int, count: int, rng: np.random.Generator) -> list[Branch]:
+    def questions(self, row: int, count: int, rng: np.random.Generator) -> list[LabelledTokens]:
         """Return `count` of a scene's questions, drawn at random."""
-        present = int((self._branches[row, 1:, 2] > 0).sum())
+        present = int((self._texts[row, 1:, 2] > 0).sum())
         drawn = rng.permutation(present)[:count] + 1
-        return [self._branch(row, int(number)) for number in drawn]
+        return [self._labelled(row, int(number)) for number in drawn]
 
-    def _branch(self, row: int, number: int) -> Branch:
-        shard, start, length, answer = self._branches[row, number].tolist()
-        return Branch(self._tokens[shard][start : start + length].tolist(), answer)
+    def _labelled(self, row: int, number: int) -> LabelledTokens:
+        shard, start, length, answer = self._texts[row, number].tolist()
+        tokens = self._tokens[shard][start : start + length]
+        return LabelledTokens(tokens, np.arange(length) >= answer, self._targets.shape[1])
 
 
 def make_shards(
     folder: Path,
     scenes: int,
     seed: int,
-    side: int,
-    grid: int,
+    config: ModelConfig,
     tokenizer: Tokenizer,
     scenes_per_shard: int,
 ) -> list[Path]:
-    """
-    Draw `scenes` scenes into shards below a folder; those that are there are kept.
-
-    side: of the square picture in pixels, cut into grid x grid patches.
-    """
+    """Draw `scenes` scenes for a model into shards below a folder; those there are kept."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f'{n:04}.npz' for n in range(-(-scenes // scenes_per_shard))]
     missing = [path for path in paths if not path.exists()]
@@ -148,8 +148,7 @@ def make_shards(
         _make_shard,
         scenes=scenes_per_shard,
         seed=seed,
-        side=side,
-        grid=grid,
+        config=config,
         tokenizer_json=tokenizer.to_str(),
     )
     with ProcessPoolExecutor() as pool:
@@ -171,17 +170,17 @@ def batch_rows(scenes: int, batch_size: int, seed: int, start: int) -> Iterator[
 
 
 def _make_shard(
-    path: Path, scenes: int, seed: int, side: int, grid: int, tokenizer_json: str
+    path: Path, scenes: int, seed: int, config: ModelConfig, tokenizer_json: str
 ) -> None:
     tokenizer = Tokenizer.from_str(tokenizer_json)
     tokenizer.encode_special_tokens = True
-    config = ModelConfig(vision=VisionConfig(image_size=side, patch_size=side // grid))
     first = int(path.stem) * scenes
     pictures, targets = [], []
     tokens: list[int] = []
-    branches = np.zeros((scenes, 1 + QUESTIONS_PER_SCENE, 3), np.int32)
+    # Where each scene's caption and questions begin, their lengths, and those up to the answer.
+    texts = np.zeros((scenes, 1 + QUESTIONS_PER_SCENE, 3), np.int32)
     for row in range(scenes):
-        drawn = draw(seed, first + row, 'train', grid)
+        drawn = draw(seed, first + row, 'train', config.vision.grid)
         pixels = preprocess(drawn.picture, config)
         levels = (pixels * STD[:, None, None] + MEAN[:, None, None]) * 255
         pictures.append(levels.round().clip(0, 255).astype(np.uint8))
@@ -189,20 +188,21 @@ def _make_shard(
         wanted = [('', drawn.caption)]
         wanted += [(request_text(question_of(e)), e.answer) for e in drawn.examples]
         for number, (request, answer) in enumerate(wanted):
-            branch = branch_of(tokenizer, request, answer)
-            branches[row, number] = len(tokens), len(branch.tokens), branch.answer
-            tokens.extend(branch.tokens)
+            text = label_scene(request, answer, tokenizer, config)
+            length = len(text.tokens)
+            texts[row, number] = len(tokens), length, length - text.targets
+            tokens.extend(text.tokens.tolist())
     partial_path = path.with_suffix('.partial.npz')
     np.savez(
         partial_path,
         pictures=np.stack(pictures),
         targets=np.stack(targets),
         tokens=np.array(tokens, np.int32),
-        branches=branches,
+        texts=texts,
     )
     partial_path.replace(path)
 
 
-def _with_shard(branches: NDArray[np.int32], shard: int) -> NDArray[np.int32]:
+def _with_shard(texts: NDArray[np.int32], shard: int) -> NDArray[np.int32]:
     """Put the shard's number in front of start, length and answer."""
-    return np.concatenate([np.full((*branches.shape[:2], 1), shard, np.int32), branches], axis=2)
+    return np.concatenate([np.full((*texts.shape[:2], 1), shard, np.int32), texts], axis=2)

@@ -29,11 +29,3 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     tokenizer.train_from_iterator(texts, trainer)
     tokenizer.add_tokens([AddedToken(text, normalized=False) for text in boilerplate])
     return tokenizer
-
-
-def end_token(tokenizer: Tokenizer) -> int:
-    """Return the id of the end of text."""
-    token = tokenizer.token_to_id(END_OF_TEXT)
-    if token is None:
-        raise ValueError(f'the tokenizer has no {END_OF_TEXT}')
-    return token

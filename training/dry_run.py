@@ -7,8 +7,9 @@ from tokenizers import Tokenizer
 
 from ros2_llava_phi.model.config import CONFIG_FILE
 
-from .batches import parts_of, positions
+from .batches import positions
 from .labels import PICTURE, Labelled
+from .plan import parts_of
 from .recipe import Recipe
 from .run import make_trainer
 from .samples import read_samples

@@ -30,15 +30,14 @@ class Spoken:
 
 
 @dataclass(frozen=True, eq=False)
-class Labelled:
+class LabelledTokens:
     """
-    One conversation as the network reads it.
+    Text and pictures as the network reads them.
 
     tokens: int32 [T], PICTURE where a picture stands. learned: bool [T], what the model must say.
     image_tokens: how many tokens a picture takes.
     """
 
-    conversation: Conversation
     tokens: NDArray[np.int32]
     learned: NDArray[np.bool_]
     image_tokens: int
@@ -59,6 +58,22 @@ class Labelled:
     def targets(self) -> int:
         """Return the number of tokens that carry loss."""
         return int(self.learned.sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled(LabelledTokens):
+    """One conversation as the network reads it."""
+
+    conversation: Conversation
+
+    @property
+    def row_key(self) -> object:
+        """Return what samples that can share a row have in common; None for one that cannot."""
+        prefix = self.prefix
+        # What follows the prefix at once must not be learned: one place would have two labels.
+        if not prefix or self.learned[: prefix + 1].any():
+            return None
+        return self.conversation.pictures, self.tokens[:prefix].tobytes()
 
 
 @dataclass(frozen=True)
@@ -96,17 +111,22 @@ def label(
 ) -> Labelled:
     """Label one conversation by a template, 'v0' or 'plain'."""
     spoken = v0(conversation) if template == 'v0' else plain(conversation)
+    labelled = label_spoken(spoken, tokenizer, config)
+    return Labelled(labelled.tokens, labelled.learned, labelled.image_tokens, conversation)
+
+
+def label_spoken(
+    spoken: Sequence[Spoken], tokenizer: Tokenizer, config: ModelConfig
+) -> LabelledTokens:
+    """Label what is said, whoever says it."""
     tokens: list[int] = []
     learned: list[bool] = []
     for stretch in _stretches(spoken):
         ids, flags = _label(stretch, tokenizer, config.text.eos_token_id)
         tokens += ids
         learned += flags
-    return Labelled(
-        conversation,
-        np.array(tokens, np.int32),
-        np.array(learned, np.bool_),
-        config.image_tokens,
+    return LabelledTokens(
+        np.array(tokens, np.int32), np.array(learned, np.bool_), config.image_tokens
     )
 
 

@@ -16,11 +16,10 @@ from ros2_llava_phi.model.config import CONFIG_FILE, write_config
 from ros2_llava_phi.model.network import LlavaPhi
 from ros2_llava_phi.model.weights import save_network
 
-from .batches import Plan
 from .parts import merge, save_adapter
+from .plan import Plan
 from .recipe import Recipe, Stage
-from .run_card import write_card
-from .run_report import REPORT_FILE, write_report
+from .run_report import write_report
 from .samples import Samples, read_samples
 from .saves import RUN, last_save, new_folder, open_run, remove_older, save, write_text
 from .start import Origin, open_start, save_tokenizer
@@ -174,9 +173,7 @@ def finish(
             write_config(config, partial)
         if recipe.uses_lora:
             save_adapter(partial / ADAPTER, learned, recipe, origin, config)
-        about = (recipe, origin, samples, read_log(run), *scores)
-        write_card(partial, *about)
-        write_report(partial / REPORT_FILE, *about)
+        write_report(partial, recipe, origin, samples, read_log(run), *scores)
     for path in sorted(made.iterdir(), key=lambda path: path.name == CONFIG_FILE):
         place = recipe.out / path.name
         if place.is_dir():

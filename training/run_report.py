@@ -1,5 +1,10 @@
-"""A training as one HTML page that needs nothing beside itself."""
+"""
+What is written about a training, from the run and not by hand.
 
+The model's card, README.md, and one HTML page that needs nothing beside itself.
+"""
+
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +19,7 @@ from .start import Origin
 from .trainer import Step
 from .validation import Asked, Validation
 
-REPORT_FILE = 'report.html'
+CARD_FILE, REPORT_FILE = 'README.md', 'report.html'
 EXAMPLES = 24
 PICTURE_WIDTH = 320  # pixels
 CURVE_WIDTH, CURVE_HEIGHT, MOST_POINTS = 800, 220, 400
@@ -30,7 +35,7 @@ class Example:
 
 
 def write_report(
-    path: Path,
+    folder: Path,
     recipe: Recipe,
     origin: Origin,
     samples: Samples,
@@ -38,26 +43,41 @@ def write_report(
     before: Validation,
     after: Validation,
 ) -> None:
-    """Write the page."""
-    templates = templates_in(Path(__file__).parent)
+    """Write the card and the page into a model folder."""
     losses = smoothed([step.loss for step in log])
-    page = templates.get_template('run_report.html.j2').render(
-        recipe=recipe,
-        origin=origin,
-        samples=samples,
-        share=share_with_loss(samples.training),
-        steps=len(log),
-        seconds=sum(step.seconds for step in log),
-        tokens=sum(step.tokens for step in log),
-        losses=losses,
-        curve=curve(losses),
-        width=CURVE_WIDTH,
-        height=CURVE_HEIGHT,
-        before=before,
-        after=after,
-        examples=examples(before, after),
-    )
-    path.write_text(page, encoding='utf-8')
+    last = [step.loss for step in log[-10:]]
+    facts = {
+        'recipe': recipe,
+        'origin': origin,
+        'samples': samples,
+        'share': share_with_loss(samples.training),
+        'steps': log[-1].number + 1 if log else 0,
+        'seconds': sum(step.seconds for step in log),
+        'tokens': sum(step.tokens for step in log),
+        'first_loss': log[0].loss if log else math.nan,
+        'last_loss': sum(last) / len(last) if last else math.nan,
+        'losses': losses,
+        'curve': curve(losses),
+        'width': CURVE_WIDTH,
+        'height': CURVE_HEIGHT,
+        'before': before,
+        'after': after,
+        'scores': scores_by_kind(before, after),
+        'examples': examples(before, after),
+    }
+    templates = templates_in(Path(__file__).parent)
+    for file, template in ((CARD_FILE, 'run_card.md.j2'), (REPORT_FILE, 'run_report.html.j2')):
+        page = templates.get_template(template).render(facts)
+        (folder / file).write_text(page, encoding='utf-8')
+
+
+def scores_by_kind(before: Validation, after: Validation) -> list[tuple[str, int, float, float]]:
+    """Return each kind, then all: how many questions, what share is right before and after."""
+    found = []
+    for kind in [*after.kinds(), None] if after.asked else []:
+        (old, old_asked), (new, asked) = before.accuracy(kind), after.accuracy(kind)
+        found.append((kind or 'all', asked, old / max(1, old_asked), new / asked))
+    return found
 
 
 def smoothed(losses: Sequence[float]) -> list[float]:

@@ -8,10 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ros2_llava_phi.model.network import LlavaPhi, pool_patches
+from ros2_llava_phi.model.network import Decoder, LlavaPhi, pool_patches
 
-from .batches import Batch
-from .packing import NO_LABEL, branch_mask
+from .batches import NO_LABEL, Batch
 
 
 class Trainee(nn.Module):
@@ -25,29 +24,45 @@ class Trainee(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Return the sum of the cross-entropies of all tokens that carry loss, a scalar."""
-        decoder = self.network.decoder
-        embeddings = decoder.embed_tokens(batch.tokens)
-        pictures = self._encode(batch).flatten(0, 1)
-        if len(batch.pixels):
-            embeddings = embeddings.masked_scatter(
-                batch.places[..., None], pictures.to(embeddings.dtype)
-            )
-        else:
-            # Every process must have a gradient of every parameter, or DDP waits for ever.
-            embeddings = embeddings + 0 * pictures.sum().to(embeddings.dtype)
-        hidden = decoder(embeddings, batch.positions, branch_mask(batch.segments))
-        wanted = batch.labels != NO_LABEL
-        logits = decoder.lm_head(hidden[wanted])
-        return F.cross_entropy(logits.float(), batch.labels[wanted], reduction='sum')
+        return answer_loss(self.network.decoder, batch, self._encode(batch))
 
     def _encode(self, batch: Batch) -> Tensor:
         pixels = batch.pixels
         if not len(pixels):
+            # Every process must have a gradient of every parameter, or DDP waits for ever.
             pixels = pixels.new_zeros(1, *pixels.shape[1:])
         with torch.set_grad_enabled(self._tower_learns and torch.is_grad_enabled()):
             features = self.network.vision_tower(pixels)
         pooled = pool_patches(features, self.network.config.pool)
         return self.network.projector(pooled)
+
+
+def answer_loss(decoder: Decoder, batch: Batch, pictures: Tensor) -> Tensor:
+    """
+    Return the sum of the cross-entropies of all tokens that carry loss, a scalar.
+
+    pictures: the batch's pictures as embeddings [P, image_tokens, D].
+    """
+    embeddings = decoder.embed_tokens(batch.tokens)
+    embeddings = embeddings.masked_scatter(
+        batch.places[..., None], pictures.to(embeddings.dtype).flatten(0, 1)
+    )
+    hidden = decoder(embeddings, batch.positions, branch_mask(batch.segments))
+    wanted = batch.labels != NO_LABEL
+    logits = decoder.lm_head(hidden[wanted])
+    return F.cross_entropy(logits.float(), batch.labels[wanted], reduction='sum')
+
+
+def branch_mask(segments: Tensor) -> Tensor:
+    """
+    Return who may look at whom, bool [B, 1, T, T], for segments [B, T].
+
+    A token sees what stands before it in segment 0, the prefix, and in its own segment.
+    """
+    length = segments.shape[1]
+    earlier = torch.ones(length, length, dtype=torch.bool, device=segments.device).tril()
+    asking, seen = segments[:, None, :, None], segments[:, None, None, :]
+    return earlier & ((seen == 0) | (seen == asking))
 
 
 def learns(module: nn.Module) -> bool:

@@ -26,18 +26,19 @@ from torch.distributed.checkpoint.state_dict import (
     set_model_state_dict,
     set_optimizer_state_dict,
 )
+from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset
 
 from ros2_llava_phi.errors import TrainingError
 from ros2_llava_phi.model.config import ModelConfig
 from ros2_llava_phi.model.network import LlavaPhi
 
-from .batches import Batch, Plan, collate, parts_of
+from .batches import Batch, collate
 from .labels import Labelled
 from .parts import optimizer_of, set_learning
+from .plan import Plan, parts_of
 from .recipe import Recipe
 from .saves import RUN, State, damaged, place_of
-from .schedule import set_rates
 from .trainee import Trainee, compute_again, multiplies_bf16
 
 WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
@@ -260,6 +261,20 @@ class Trainer:
         scaler = self._accelerator.scaler
         if (state.scaler or {}).keys() != (scaler.state_dict() if scaler else {}).keys():
             raise damaged(place, f'the scaler in {place} is not as in this precision')
+
+
+def share_of_peak(step: int, steps: int, warm_up: float) -> float:
+    """Return the learning rate of a step as a share of its peak, more than 0 and up to 1."""
+    rising = math.ceil(warm_up * steps)
+    if step < rising:
+        return (step + 1) / rising
+    return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
+
+
+def set_rates(optimizer: Optimizer, step: int, steps: int, warm_up: float) -> None:
+    """Set every group's learning rate from its `peak`."""
+    for group in optimizer.param_groups:
+        group['lr'] = group['peak'] * share_of_peak(step, steps, warm_up)
 
 
 class _Parts(Dataset[list[Batch]]):

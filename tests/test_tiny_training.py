@@ -12,8 +12,11 @@ from torch import Tensor, nn
 
 from ros2_llava_phi.assistant.load import load
 from ros2_llava_phi.model.network import LlavaPhi
+from ros2_llava_phi.model.prompt import BEFORE_PICTURE
 from ros2_llava_phi.model.tokenizer import END_OF_TEXT
-from ros2_llava_phi.training.packing import Branch, answer_loss, pack
+from ros2_llava_phi.training.batches import pack
+from ros2_llava_phi.training.labels import PICTURE, LabelledTokens
+from ros2_llava_phi.training.trainee import answer_loss
 from tiny import loop, make
 from tiny.grounding import attribute_words, word_loss
 from tiny.loop import Stage, run_stage
@@ -114,10 +117,15 @@ def test_the_packed_loss_can_be_learned(tmp_path: Path) -> None:
     """Two pictures and one question whose answer depends on the picture alone."""
     network = fresh_network()
     pixels = torch.stack([torch.full((3, 32, 32), -1.0), torch.full((3, 32, 32), 1.0)])
-    batch = pack([[Branch([5, 6, 7, 0], 2)], [Branch([5, 6, 8, 0], 2)]])
+    learned = np.array([False] * 4 + [True] * 2)
+    asked = [
+        LabelledTokens(np.array([1, PICTURE, 5, 6, answer, 0], np.int32), learned, 16)
+        for answer in (7, 8)
+    ]
+    batch = pack([[each] for each in asked], pixels)
 
     def loss_of(_: None) -> Tensor:
-        return answer_loss(network.decoder, [1], network.encode(pixels), batch)
+        return answer_loss(network.decoder, batch, network.encode(pixels)) / batch.targets
 
     stage = Stage('learn', 60, 2, dict.fromkeys(('vision_tower', 'projector', 'decoder'), 3e-3))
     run_stage(stage, network, lambda start: [None] * 60, loss_of, tmp_path)
@@ -127,20 +135,24 @@ def test_the_packed_loss_can_be_learned(tmp_path: Path) -> None:
 def test_shards_keep_what_was_drawn(tmp_path: Path) -> None:
     tokenizer = train_tokenizer(['Is there a red car? Yes No 0 1 2 3'] * 9, 400)
     tokenizer.encode_special_tokens = True
-    paths = make_shards(tmp_path, 4, 0, 32, 4, tokenizer, scenes_per_shard=2)
+    paths = make_shards(tmp_path, 4, 0, CONFIG, tokenizer, scenes_per_shard=2)
     shards = SceneShards(paths, torch.device('cpu'))
     assert len(shards) == 4
     assert shards.pixels(np.array([0, 3])).shape == (2, 3, 32, 32)
     targets = shards.targets(np.arange(4))
     assert targets.shape == (4, 16, len(ATTRIBUTES))
     assert set(targets.flatten().tolist()) == {0.0, 1.0}
-    branch = shards.questions(2, 5, np.random.default_rng(0))[0]
-    text = tokenizer.decode(branch.tokens, skip_special_tokens=False)
-    assert ' ASSISTANT: ' in text
-    assert text.endswith(END_OF_TEXT)
-    assert tokenizer.decode(branch.tokens[: branch.answer]).endswith('ASSISTANT:')
+    for asked in shards.questions(2, 5, np.random.default_rng(0)):
+        tokens, prefix = asked.tokens.tolist(), asked.prefix
+        assert tokenizer.decode(tokens[: prefix - 1]) == BEFORE_PICTURE
+        assert tokens[prefix - 1] == PICTURE
+        text = tokenizer.decode(tokens[prefix:], skip_special_tokens=False)
+        assert ' ASSISTANT: ' in text
+        assert text.endswith(END_OF_TEXT)
+        assert tokenizer.decode(tokens[prefix : -asked.targets]).endswith('ASSISTANT:')
+        assert asked.image_tokens == 16
     before = {path: path.stat().st_mtime_ns for path in paths}
-    make_shards(tmp_path, 4, 0, 32, 4, tokenizer, scenes_per_shard=2)
+    make_shards(tmp_path, 4, 0, CONFIG, tokenizer, scenes_per_shard=2)
     assert before == {path: path.stat().st_mtime_ns for path in paths}
 
 
