@@ -44,12 +44,13 @@ from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE, load_tokenizer
 from ros2_llava_phi.training.recipe import read_recipe
 from ros2_llava_phi.training.run import train
 from tiny.evaluate import HELD_OUT_SEED
-from tiny.loop import run_stage
-from tiny.make import TOWER, Pupil, initialise
+from tiny.loop import run_phase
+from tiny.losses import patch_loss, rare_weights
+from tiny.make import TOWER
+from tiny.network import Pupil, initialise
 from tiny.scene_files import Sort, write_scenes
 from tiny.scene_shards import SceneShards, batch_rows, make_shards, question_of
 from tiny.scenes import ATTRIBUTES, DOMAINS, Example, questions, sample_view
-from tiny.tower import patch_loss, rare_weights
 
 MODEL = 'llava-phi-tiny'
 DOCS = Path(__file__).resolve().parent.parent / 'docs'
@@ -91,7 +92,7 @@ def _write_part(network: LlavaPhi, part: str, settings: Settings, folder: Path) 
 
 
 def learn_to_see(network: LlavaPhi, tokenizer: Tokenizer, scale: Scale, work: Path) -> None:
-    """Draw a network's weights, and train its tower as the first stage of `make tiny` does."""
+    """Draw a network's weights, and train its tower as the first phase of `make tiny` does."""
     torch.manual_seed(SEED)
     initialise(network)
     halves = -(-scale.scenes // 2)
@@ -104,9 +105,9 @@ def learn_to_see(network: LlavaPhi, tokenizer: Tokenizer, scale: Scale, work: Pa
         features = pupil.vision_tower(shards.pixels(rows))
         return patch_loss(pupil.head(features), shards.targets(rows), weights)
 
-    stage = replace(TOWER, steps=scale.tower_steps, batch_size=scale.tower_pictures)
-    batches = partial(batch_rows, len(shards), stage.batch_size, SEED)
-    run_stage(stage, pupil, batches, loss, work)
+    phase = replace(TOWER, steps=scale.tower_steps, batch_size=scale.tower_pictures)
+    batches = partial(batch_rows, len(shards), phase.batch_size, SEED)
+    run_phase(phase, pupil, batches, loss, work)
 
 
 def recipe_of(clip: Path, phi: Path, data: Path, scale: Scale, out: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Training: resuming is exact, a damaged loss stops it, and the stages learn what they should."""
+"""Training: resuming is exact, a damaged loss stops it, and the phases learn what they should."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -18,14 +18,13 @@ from ros2_llava_phi.training.batches import pack
 from ros2_llava_phi.training.labels import PICTURE, LabelledTokens
 from ros2_llava_phi.training.trainee import answer_loss
 from tiny import loop, make
-from tiny.grounding import attribute_words, word_loss
-from tiny.loop import Stage, run_stage
-from tiny.make import Pupil, initialise
+from tiny.loop import Phase, run_phase
+from tiny.losses import attribute_words, patch_loss, rare_weights, word_loss
 from tiny.muon import Muon, orthogonalised
+from tiny.network import Pupil, initialise
 from tiny.scene_shards import SceneShards, batch_rows, make_shards
 from tiny.scenes import ATTRIBUTES
 from tiny.tokenizer import train_tokenizer
-from tiny.tower import patch_loss, rare_weights
 
 pytestmark = pytest.mark.slow
 
@@ -66,11 +65,11 @@ def numbers(stop_at: int | None = None) -> Callable[[int], Iterator[Tensor]]:
     return batches
 
 
-def train(module: TwoParts, folder: Path, stage: Stage, stop_at: int | None = None) -> None:
-    run_stage(stage, module, numbers(stop_at), module.loss, folder)
+def train(module: TwoParts, folder: Path, phase: Phase, stop_at: int | None = None) -> None:
+    run_phase(phase, module, numbers(stop_at), module.loss, folder)
 
 
-BOTH = Stage('both', 30, 16, {'first': 1e-2, 'second': 1e-2})
+BOTH = Phase('both', 30, 16, {'first': 1e-2, 'second': 1e-2})
 
 
 def test_resuming_equals_never_stopping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,7 +93,7 @@ def test_a_finished_stage_is_not_trained_again(tmp_path: Path) -> None:
 def test_parts_without_learning_rate_are_frozen(tmp_path: Path) -> None:
     module = two_parts()
     before = [parameter.clone() for parameter in module.parameters()]
-    train(module, tmp_path, Stage('one', 5, 16, {'second': 1e-2}))
+    train(module, tmp_path, Phase('one', 5, 16, {'second': 1e-2}))
     same = [torch.equal(a, b) for a, b in zip(before, module.parameters(), strict=True)]
     assert same == [True, True, False, False]
 
@@ -102,7 +101,7 @@ def test_parts_without_learning_rate_are_frozen(tmp_path: Path) -> None:
 def test_a_loss_that_is_no_number_stops_the_training(tmp_path: Path) -> None:
     module = two_parts()
     with pytest.raises(FloatingPointError, match='both: the loss is nan at step 0'):
-        run_stage(BOTH, module, numbers(), lambda x: module.loss(x) * float('nan'), tmp_path)
+        run_phase(BOTH, module, numbers(), lambda x: module.loss(x) * float('nan'), tmp_path)
 
 
 def test_every_epoch_has_every_row_once() -> None:
@@ -127,8 +126,8 @@ def test_the_packed_loss_can_be_learned(tmp_path: Path) -> None:
     def loss_of(_: None) -> Tensor:
         return answer_loss(network.decoder, batch, network.encode(pixels)) / batch.targets
 
-    stage = Stage('learn', 60, 2, dict.fromkeys(('vision_tower', 'projector', 'decoder'), 3e-3))
-    run_stage(stage, network, lambda start: [None] * 60, loss_of, tmp_path)
+    phase = Phase('learn', 60, 2, dict.fromkeys(('vision_tower', 'projector', 'decoder'), 3e-3))
+    run_phase(phase, network, lambda start: [None] * 60, loss_of, tmp_path)
     assert loss_of(None).item() < 0.05
 
 
@@ -170,8 +169,8 @@ def test_the_tower_learns_what_patches_show(tmp_path: Path) -> None:
     def loss_of(_: None) -> Tensor:
         return patch_loss(pupil.head(pupil.vision_tower(pixels)), targets, weights)
 
-    stage = Stage('tower', 80, 32, {'vision_tower': 3e-3, 'head': 3e-3})
-    run_stage(stage, pupil, lambda start: [None] * 80, loss_of, tmp_path)
+    phase = Phase('tower', 80, 32, {'vision_tower': 3e-3, 'head': 3e-3})
+    run_phase(phase, pupil, lambda start: [None] * 80, loss_of, tmp_path)
     found = pupil.head(pupil.vision_tower(pixels)) > 0
     assert (found == targets.bool()).float().mean().item() > 0.99
 
@@ -179,7 +178,7 @@ def test_the_tower_learns_what_patches_show(tmp_path: Path) -> None:
 def test_all_stages_run_and_end_in_a_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every stage for two steps, with a small network and few scenes: the card is written, too."""
+    """Every phase for two steps, with a small network and few scenes: the card is written, too."""
     monkeypatch.setattr(make, 'CONFIG', CONFIG)
     monkeypatch.setattr(make, 'TOKENS', CONFIG.text.vocab_size)
     for name in ('TRAINING_SCENES', 'SCENES_PER_SHARD', 'TOKENIZER_SCENES'):
@@ -187,8 +186,8 @@ def test_all_stages_run_and_end_in_a_model(
     for name in ('CALIBRATION_SCENES', 'EVALUATION_SCENES'):
         monkeypatch.setattr(make, name, 2)
     for name in ('TOWER', 'ALIGN', 'INSTRUCT'):
-        stage = getattr(make, name)
-        monkeypatch.setattr(make, name, replace(stage, steps=2, batch_size=2))
+        phase = getattr(make, name)
+        monkeypatch.setattr(make, name, replace(phase, steps=2, batch_size=2))
     monkeypatch.setattr(make, 'write_recording', lambda *paths: None)
     make.make_tiny(tmp_path / 'work', tmp_path / 'model', tmp_path / 'drive')
     assistant = load(str(tmp_path / 'model'))

@@ -1,5 +1,5 @@
 """
-One stage of training: Muon and AdamW, warm-up and cosine, progress, saves that survive a kill.
+One phase of training: Muon and AdamW, warm-up and cosine, progress, saves that survive a kill.
 
 Muon takes the weights that map features to features, AdamW the rest.
 """
@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from tqdm import tqdm
 
+from ros2_llava_phi.training.saves import State, last_save, save
 from ros2_llava_phi.training.trainee import multiplies_bf16
+from ros2_llava_phi.training.trainer import set_rates
 
 from .muon import Muon
 
@@ -28,9 +29,9 @@ Item = TypeVar('Item')
 
 
 @dataclass(frozen=True)
-class Stage:
+class Phase:
     """
-    How a stage is trained.
+    How a phase is trained.
 
     learning_rates: the peak, by part of the module (attribute name); other parts are frozen.
     Muon's steps are scaled to be as large as AdamW's, so that one rate fits both
@@ -46,62 +47,63 @@ class Stage:
     clip: float = 1.0
 
 
-def run_stage(
-    stage: Stage,
+def run_phase(
+    phase: Phase,
     module: nn.Module,
     batches: Callable[[int], Iterable[Item]],
     loss_of: Callable[[Item], Tensor],
     folder: Path,
 ) -> None:
     """
-    Train a module through one stage, or go on where an earlier call was interrupted.
+    Train a module through one phase, or go on where an earlier call was interrupted.
 
-    batches: returns the stage's batches from a given step on.
-    folder: where `NAME.safetensors` keeps weights, optimiser and step; a finished stage's file
-    is loaded and nothing trained.
+    batches: returns the phase's batches from a given step on.
+    folder: where a folder of the phase's name keeps its last save; that of a finished phase is
+    loaded and nothing trained.
 
-    Raises FloatingPointError if the loss stops being a number.
+    Raises FloatingPointError if the loss stops being a number, and TrainingError if a save is
+    damaged.
     """
-    path = folder / f'{stage.name}.safetensors'
+    saves = folder / phase.name
+    saves.mkdir(parents=True, exist_ok=True)
     for name, part in module.named_children():
-        part.requires_grad_(name in stage.learning_rates)
+        part.requires_grad_(name in phase.learning_rates)
     device = next(module.parameters()).device.type
     in_bf16 = multiplies_bf16(device)
-    optimizers = _optimizers(stage, module, in_bf16)
-    done = _load(path, module, optimizers) if path.exists() else 0
-    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
-    parameters = [parameter for group in groups for parameter in group['params']]
+    optimizers = _optimizers(phase, module, in_bf16)
+    done = 0
+    if (state := last_save(saves)) is not None:
+        _restore(module, optimizers, state)
+        done = state.step
+    parameters = [
+        parameter
+        for optimizer in optimizers
+        for group in optimizer.param_groups
+        for parameter in group['params']
+    ]
     average = float('nan')
-    progress = tqdm(total=stage.steps, initial=done, desc=stage.name, unit='step', mininterval=5)
-    for step, batch in zip(range(done, stage.steps), batches(done), strict=False):
-        for group in groups:
-            group['lr'] = group['peak'] * _share_of_peak(step, stage)
+    progress = tqdm(total=phase.steps, initial=done, desc=phase.name, unit='step', mininterval=5)
+    for step, batch in zip(range(done, phase.steps), batches(done), strict=False):
+        for optimizer in optimizers:
+            set_rates(optimizer, step, phase.steps, phase.warm_up)
         with torch.autocast(device, torch.bfloat16, enabled=in_bf16):
             loss = loss_of(batch)
         if not math.isfinite(value := loss.item()):
-            raise FloatingPointError(f'{stage.name}: the loss is {value} at step {step}')
+            raise FloatingPointError(f'{phase.name}: the loss is {value} at step {step}')
         loss.backward()
-        nn.utils.clip_grad_norm_(parameters, stage.clip)
+        nn.utils.clip_grad_norm_(parameters, phase.clip)
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()
         average = value if step == done else average + (value - average) / AVERAGE_OVER
         progress.update()
         progress.set_postfix(loss=f'{average:.4f}', refresh=False)
-        if (step + 1) % SAVE_EVERY == 0 or step + 1 == stage.steps:
-            _save(path, module, optimizers, step + 1)
+        if (step + 1) % SAVE_EVERY == 0 or step + 1 == phase.steps:
+            save(saves, _state(module, optimizers, step + 1))
     progress.close()
 
 
-def _share_of_peak(step: int, stage: Stage) -> float:
-    """Return the learning rate as a share of its peak: linear warm-up, then cosine to zero."""
-    warm_up = max(1, int(stage.warm_up * stage.steps))
-    if step < warm_up:
-        return (step + 1) / warm_up
-    return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, stage.steps - warm_up)))
-
-
-def _optimizers(stage: Stage, module: nn.Module, in_bf16: bool) -> list[Optimizer]:
+def _optimizers(phase: Phase, module: nn.Module, in_bf16: bool) -> list[Optimizer]:
     """Return Muon and AdamW for the parts that learn, with an empty group where one has none."""
     linear = {
         layer.weight
@@ -109,44 +111,35 @@ def _optimizers(stage: Stage, module: nn.Module, in_bf16: bool) -> list[Optimize
         if isinstance(layer, nn.Linear) and path.split('.')[-1] not in READOUTS
     }
     mapping, rest = [], []
-    for name, peak in stage.learning_rates.items():
+    for name, peak in phase.learning_rates.items():
         part = getattr(module, name)
         mapping.append({'params': [p for p in part.parameters() if p in linear], 'peak': peak})
         rest.append({'params': [p for p in part.parameters() if p not in linear], 'peak': peak})
-    decay = stage.weight_decay
+    decay = phase.weight_decay
     return [
         Muon(mapping, weight_decay=decay, dtype=torch.bfloat16 if in_bf16 else torch.float32),
         torch.optim.AdamW(rest, betas=(0.9, 0.98), weight_decay=decay, fused=True),
     ]
 
 
-def _save(path: Path, module: nn.Module, optimizers: Sequence[Optimizer], step: int) -> None:
-    """Write everything that going on needs; a kill while writing leaves the old file whole."""
-    tensors = {f'weights.{name}': tensor for name, tensor in module.state_dict().items()}
-    for number, optimizer in enumerate(optimizers):
-        for index, state in optimizer.state_dict()['state'].items():
-            name = f'optimizer.{number}.{index}'
-            tensors.update({f'{name}.{key}': value for key, value in state.items()})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix('.partial')
-    save_file({**tensors, 'step': torch.tensor(step)}, partial)
-    partial.replace(path)
+def _state(module: nn.Module, optimizers: Sequence[Optimizer], done: int) -> State:
+    """Return everything that going on needs; the optimisers' state by their and its numbers."""
+    moments = {
+        f'{number}.{index}/{key}': value
+        for number, optimizer in enumerate(optimizers)
+        for index, state in optimizer.state_dict()['state'].items()
+        for key, value in state.items()
+    }
+    return State(done, module.state_dict(), moments)
 
 
-def _load(path: Path, module: nn.Module, optimizers: Sequence[Optimizer]) -> int:
-    """Restore what _save wrote; return the steps done."""
-    tensors = load_file(path)
-    done = int(tensors.pop('step'))
-    states: list[dict[int, dict[str, Tensor]]] = [{} for _ in optimizers]
-    weights = {}
-    for name, tensor in tensors.items():
-        kind, rest = name.split('.', maxsplit=1)
-        if kind == 'weights':
-            weights[rest] = tensor
-        else:
-            number, index, key = rest.split('.')
-            states[int(number)].setdefault(int(index), {})[key] = tensor
-    module.load_state_dict(weights)
-    for optimizer, state in zip(optimizers, states, strict=True):
-        optimizer.load_state_dict({**optimizer.state_dict(), 'state': state})
-    return done
+def _restore(module: nn.Module, optimizers: Sequence[Optimizer], state: State) -> None:
+    """Go back to where _state was called."""
+    moments: list[dict[int, dict[str, Tensor]]] = [{} for _ in optimizers]
+    for name, tensor in state.optimizer.items():
+        place, _, key = name.partition('/')
+        number, _, index = place.partition('.')
+        moments[int(number)].setdefault(int(index), {})[key] = tensor
+    module.load_state_dict(state.weights)
+    for optimizer, mine in zip(optimizers, moments, strict=True):
+        optimizer.load_state_dict({**optimizer.state_dict(), 'state': mine})

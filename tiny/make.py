@@ -1,12 +1,12 @@
 """
-Make `llava-phi-tiny` from nothing: scenes, tokenizer, three stages of training, scores, card.
+Make `llava-phi-tiny` from nothing: scenes, tokenizer, three phases of training, scores, card.
 
     tower     the vision tower alone predicts what each patch shows
     align     projector and decoder learn to caption, and a common space of patches and words
     instruct  everything learns to answer questions, and goes on with what it learned before
 
 LLaVA-Phi starts from a finished CLIP and a finished Phi-2; here both start from random weights,
-so the tower gets a stage of its own and the decoder learns along with the projector. Run again
+so the tower gets a phase of its own and the decoder learns along with the projector. Run again
 after an interruption, it goes on where it was.
 """
 
@@ -22,15 +22,14 @@ import typer
 from numpy.typing import NDArray
 from rich.console import Console
 from tokenizers import Tokenizer
-from torch import Tensor, nn
+from torch import Tensor
 
-from ros2_llava_phi.assistant.answer import CANNOT_TELL
 from ros2_llava_phi.assistant.load import EXPORT_FOLDER, load
 from ros2_llava_phi.assistant.question import request_text
 from ros2_llava_phi.engine.export import export
 from ros2_llava_phi.model.checkpoint import open_checkpoint
-from ros2_llava_phi.model.config import ModelConfig, TextConfig, VisionConfig, write_config
-from ros2_llava_phi.model.network import DecoderLayer, LlavaPhi, VisionLayer, VisionTower
+from ros2_llava_phi.model.config import write_config
+from ros2_llava_phi.model.network import LlavaPhi
 from ros2_llava_phi.model.prompt import after_picture, answer_text
 from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE
 from ros2_llava_phi.model.weights import save_network
@@ -38,14 +37,14 @@ from ros2_llava_phi.training.batches import pack
 from ros2_llava_phi.training.trainee import answer_loss
 
 from .evaluate import calibrate, evaluate, print_scores
-from .grounding import attribute_words, word_loss
-from .loop import Stage, run_stage
+from .loop import Phase, run_phase
+from .losses import attribute_words, patch_loss, rare_weights, word_loss
 from .model_card import SCORES_FILE, write_card
+from .network import CONFIG, TOKENS, Pupil, initialise
 from .recording import write_recording
 from .scene_shards import SceneShards, batch_rows, draw, make_shards, question_of
 from .scenes import ATTRIBUTES
 from .tokenizer import train_tokenizer
-from .tower import patch_loss, position_waves, rare_weights
 
 DATA = Path(str(files('ros2_llava_phi'))) / 'data'
 Rows = NDArray[np.int64]
@@ -57,32 +56,14 @@ TOKENIZER_SCENES = 1_500
 QUESTIONS_PER_PICTURE = 10
 CALIBRATION_SCENES = 300
 EVALUATION_SCENES = 800
-TOKENS = 768
 MADE = (
     'Trained from random weights, as `make tiny` does it: the tower on what each patch shows,\n'
     'then projector and decoder on captions, then everything on questions.'
 )
 
-CONFIG = ModelConfig(
-    vision=VisionConfig(
-        image_size=144, patch_size=12, hidden_size=192, intermediate_size=768, layers=5, heads=3
-    ),
-    text=TextConfig(
-        vocab_size=TOKENS + 8,  # as Phi-2 has spare rows, for <image> and padding
-        hidden_size=192,
-        intermediate_size=768,
-        layers=5,
-        heads=3,
-        rotary_dim=32,
-        context_length=512,
-        eos_token_id=0,
-    ),
-    abstain_text=CANNOT_TELL,
-)
-
-TOWER = Stage('tower', 700, 64, {'vision_tower': 3e-3, 'head': 3e-3})
-ALIGN = Stage('align', 150, 32, {'projector': 3e-3, 'decoder': 3e-3})
-INSTRUCT = Stage(
+TOWER = Phase('tower', 700, 64, {'vision_tower': 3e-3, 'head': 3e-3})
+ALIGN = Phase('align', 150, 32, {'projector': 3e-3, 'decoder': 3e-3})
+INSTRUCT = Phase(
     'instruct',
     2000,
     32,
@@ -90,19 +71,6 @@ INSTRUCT = Stage(
 )
 # Weight in the loss, beside the captions or answers, of what patches show and of its words.
 PATCH_WEIGHT = 4.0
-POSITION_STRENGTH = 0.7
-
-
-class Pupil(nn.Module):
-    """The network's parts, and a linear head that reads off the tower what a patch shows."""
-
-    def __init__(self, network: LlavaPhi, attributes: int) -> None:
-        """Take the parts of a network, and put a head on its tower."""
-        super().__init__()
-        self.vision_tower = network.vision_tower
-        self.projector = network.projector
-        self.decoder = network.decoder
-        self.head = nn.Linear(network.config.vision.hidden_size, attributes)
 
 
 def make_tiny(work: Path, out: Path, recording: Path) -> None:
@@ -149,27 +117,6 @@ def finish(folder: Path, made: str) -> None:
     write_card(folder, made, scores, exported)
 
 
-def initialise(network: nn.Module) -> None:
-    """
-    Draw a small network's weights.
-
-    Keys start out equal to queries, so that tokens attend to what resembles them, and patches to
-    those nearby.
-    """
-    for module in network.modules():
-        if isinstance(module, nn.Linear):
-            nn.init.normal_(module.weight, std=0.7 * module.in_features**-0.5)
-            nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.Embedding):
-            nn.init.normal_(module.weight, std=0.1)
-    for module in network.modules():
-        if isinstance(module, DecoderLayer | VisionLayer):
-            module.k_proj.load_state_dict(module.q_proj.state_dict())
-        elif isinstance(module, VisionTower):
-            waves = position_waves(module.config.grid, module.config.hidden_size)
-            module.position_embedding.weight.data[1:] = POSITION_STRENGTH * waves
-
-
 def _tokenizer(work: Path) -> Tokenizer:
     path = work / TOKENIZER_FILE
     if not path.exists():
@@ -190,7 +137,7 @@ def _texts() -> Iterator[str]:
 
 
 def _train(network: LlavaPhi, shards: SceneShards, tokenizer: Tokenizer, work: Path) -> None:
-    """Train a network through all stages; their progress and results are kept below `work`."""
+    """Train a network through all phases; their progress and results are kept below `work`."""
     device = next(network.parameters()).device
     pupil = Pupil(network, len(ATTRIBUTES)).to(device)
     words, fits = (tensor.to(device) for tensor in attribute_words(tokenizer))
@@ -222,9 +169,9 @@ def _train(network: LlavaPhi, shards: SceneShards, tokenizer: Tokenizer, work: P
         patches = patch_loss(pupil.head(features), targets, weights)
         return answers + PATCH_WEIGHT * patches + grounding(picture, targets)
 
-    for stage, loss in ((TOWER, tower_loss), (ALIGN, caption_loss), (INSTRUCT, instruct_loss)):
-        batches = partial(batch_rows, len(shards), stage.batch_size, SEED)
-        run_stage(stage, pupil, batches, loss, work)
+    for phase, loss in ((TOWER, tower_loss), (ALIGN, caption_loss), (INSTRUCT, instruct_loss)):
+        batches = partial(batch_rows, len(shards), phase.batch_size, SEED)
+        run_phase(phase, pupil, batches, loss, work)
 
 
 def main(

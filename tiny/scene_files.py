@@ -2,6 +2,10 @@
 Generated scenes as a data set in LLaVA's format: pictures, and true answers about them.
 
     python -m tiny.scene_files OUT --scenes 500 --kind thermal
+
+The forty thermal pictures of the first training come along with the package, made by
+
+    python -m tiny.scene_files ros2_llava_phi/data/thermal --scenes 40 --suffix jpg
 """
 
 import json
@@ -22,6 +26,7 @@ from .scenes import DOMAINS, questions, sample_view
 from .scenes.thermal import thermal_questions, thermal_view
 
 FILE = 'llava.json'
+JPEG_QUALITY = 85
 
 
 class Sort(str, Enum):
@@ -32,17 +37,24 @@ class Sort(str, Enum):
 
 
 def write_scenes(
-    folder: Path, scenes: int, kind: Sort, seed: int, split: str, per_scene: int = 12
+    folder: Path,
+    scenes: int,
+    kind: Sort,
+    seed: int,
+    split: str,
+    per_scene: int = 12,
+    suffix: str = 'png',
 ) -> Path:
     """
     Write pictures and a file in LLaVA's format; return the file.
 
     seed: scene i is drawn by (seed, i), whatever their number. split: the wordings of 'train' or
-    of 'heldout'. per_scene: questions about each, at most.
+    of 'heldout'. per_scene: questions about each, at most. suffix: of the pictures' names, `jpg`
+    for smaller ones.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor() as pool:
-        write = partial(_write, folder, kind, seed, split, per_scene)
+        write = partial(_write, folder, kind, seed, split, per_scene, suffix)
         records = [each for some in pool.map(write, range(scenes), chunksize=16) for each in some]
     path = folder / FILE
     path.write_text(json.dumps(records, indent=1))
@@ -50,7 +62,7 @@ def write_scenes(
 
 
 def _write(
-    folder: Path, kind: Sort, seed: int, split: str, per_scene: int, index: int
+    folder: Path, kind: Sort, seed: int, split: str, per_scene: int, suffix: str, index: int
 ) -> list[dict[str, Any]]:
     rng = np.random.default_rng([seed, index])
     if kind == Sort.THERMAL:
@@ -61,8 +73,8 @@ def _write(
         picture = rendering.image
         found = questions(scene, rng, split, per_scene + 1)
         asked = [each for each in found if each.topic != 'describe'][:per_scene]
-    name = f'{index:06}.png'
-    Image.fromarray(picture).save(folder / name)
+    name = f'{index:06}.{suffix}'
+    Image.fromarray(picture).save(folder / name, quality=JPEG_QUALITY)
     return [
         {
             'id': f'{index}-{number}',
@@ -84,9 +96,10 @@ def main(
     kind: Annotated[Sort, typer.Option(help='What is drawn.')] = Sort.THERMAL,
     seed: Annotated[int, typer.Option(help='Of the random numbers.')] = 0,
     split: Annotated[str, typer.Option(help='Wordings: train or heldout.')] = 'train',
+    suffix: Annotated[str, typer.Option(help='Of the pictures: png or jpg.')] = 'png',
 ) -> None:
     """Write generated scenes as a data set in LLaVA's format."""
-    typer.echo(write_scenes(out, scenes, kind, seed, split))
+    typer.echo(write_scenes(out, scenes, kind, seed, split, suffix=suffix))
 
 
 if __name__ == '__main__':

@@ -6,9 +6,8 @@ from collections import Counter
 
 import numpy as np
 
-from .grammar import NOUNS, word
+from .grammar import NOUNS, Wording, word
 from .road_facts import OBSTACLES, SIGN_NAMES, SIGNS, VEHICLES, blockers, place
-from .wording import Wording
 from .world import Road, Scene, Thing
 
 NUMBERS = ('no', 'one', 'two', 'three', 'four', 'five', 'six')

@@ -8,6 +8,7 @@ cars'), or n ('red car'); {name} puts the word itself.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 
@@ -43,7 +44,57 @@ PLACES = {
     'right': (' on the right', ' on the right side', ' to the right'),
     'ahead': (' ahead in our lane', ' in our lane', ' straight ahead'),
 }
+SEEN = '[ in the picture| in the image| in the camera view| in this frame| here|]'
 FILLER = re.compile(r'{(?:(\w+):)?(\w+)}')
+
+
+@dataclass(frozen=True)
+class Wording:
+    """Templates (see grammar) for training and for held-out evaluation."""
+
+    train: tuple[str, ...]
+    heldout: tuple[str, ...]
+
+    def of(self, split: str) -> tuple[str, ...]:
+        """Return the templates of 'train' or 'heldout'."""
+        if split not in ('train', 'heldout'):
+            raise ValueError(f"unknown split {split!r}: it must be 'train' or 'heldout'")
+        return self.train if split == 'train' else self.heldout
+
+
+def state_wording(state: str, subject: str = 'it', noun: str = '') -> Wording:
+    """Wordings of 'is the subject in that state?'."""
+    return Wording(
+        train=(
+            f'Is {subject} {state}[ in the picture| in the image| in this frame| now| here|]?',
+            f'[Would you say|Do you think|Can you see] that {subject} is {state}?',
+            f'[Tell me if|Check whether|Say whether] {subject} is {state}.',
+            f'{noun} {state}?'.strip(),
+        ),
+        heldout=(
+            f'[In the picture|In this frame], is {subject} {state}?',
+            f'Tell me: is {subject} {state} or not?',
+            f'[Do you see|Does the image show] that {subject} is {state}?',
+        ),
+    )
+
+
+def relation_wording(relation: str) -> Wording:
+    """Wordings of 'is x <relation> y?'."""
+    return Wording(
+        train=(
+            f'Is {{the:x}} {relation} {{the:y}}[ in the picture| in the image| here|]?',
+            f'[Do you see|Can you see] {{the:x}} {relation} {{the:y}}?',
+            f'[Tell me if|Check whether|Say whether] {{the:x}} is {relation} {{the:y}}.',
+            f'[Would you say|Do you think] that {{the:x}} is {relation} {{the:y}}?',
+            f'{{n:x}} {relation} {{n:y}}?',
+        ),
+        heldout=(
+            f'[In the picture|In the image], is {{the:x}} {relation} {{the:y}}?',
+            f'Tell me: is {{the:x}} {relation} {{the:y}} or not?',
+            f'Does the picture show {{the:x}} {relation} {{the:y}}?',
+        ),
+    )
 
 
 @lru_cache(maxsize=4096)

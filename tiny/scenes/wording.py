@@ -1,23 +1,14 @@
-"""How questions are asked. Held-out wordings use the words of train wordings, arranged anew."""
+"""
+How questions are asked, and above all those about what stands where in any scene.
+
+Held-out wordings use the words of train wordings, arranged anew.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Wording:
-    """Templates (see grammar) for training and for held-out evaluation."""
-
-    train: tuple[str, ...]
-    heldout: tuple[str, ...]
-
-    def of(self, split: str) -> tuple[str, ...]:
-        """Return the templates of 'train' or 'heldout'."""
-        if split not in ('train', 'heldout'):
-            raise ValueError(f"unknown split {split!r}: it must be 'train' or 'heldout'")
-        return self.train if split == 'train' else self.heldout
-
+from .grammar import SEEN, Wording, relation_wording, state_wording
+from .road_wording import ROAD_WORDINGS
+from .table_wording import TABLE_WORDINGS
 
 # Put before a question in training, so that it is understood wherever its parts stand.
 FRONTS = (
@@ -31,44 +22,6 @@ FRONTS = (
     'Say: ',
     'Look here: ',
 )
-
-SEEN = '[ in the picture| in the image| in the camera view| in this frame| here|]'
-
-
-def _state(state: str, subject: str = 'it', noun: str = '') -> Wording:
-    """Wordings of 'is the subject in that state?'."""
-    return Wording(
-        train=(
-            f'Is {subject} {state}[ in the picture| in the image| in this frame| now| here|]?',
-            f'[Would you say|Do you think|Can you see] that {subject} is {state}?',
-            f'[Tell me if|Check whether|Say whether] {subject} is {state}.',
-            f'{noun} {state}?'.strip(),
-        ),
-        heldout=(
-            f'[In the picture|In this frame], is {subject} {state}?',
-            f'Tell me: is {subject} {state} or not?',
-            f'[Do you see|Does the image show] that {subject} is {state}?',
-        ),
-    )
-
-
-def _relation(relation: str) -> Wording:
-    """Wordings of 'is x <relation> y?'."""
-    return Wording(
-        train=(
-            f'Is {{the:x}} {relation} {{the:y}}[ in the picture| in the image| here|]?',
-            f'[Do you see|Can you see] {{the:x}} {relation} {{the:y}}?',
-            f'[Tell me if|Check whether|Say whether] {{the:x}} is {relation} {{the:y}}.',
-            f'[Would you say|Do you think] that {{the:x}} is {relation} {{the:y}}?',
-            f'{{n:x}} {relation} {{n:y}}?',
-        ),
-        heldout=(
-            f'[In the picture|In the image], is {{the:x}} {relation} {{the:y}}?',
-            f'Tell me: is {{the:x}} {relation} {{the:y}} or not?',
-            f'Does the picture show {{the:x}} {relation} {{the:y}}?',
-        ),
-    )
-
 
 WORDINGS: dict[str, Wording] = {
     'presence': Wording(
@@ -176,12 +129,12 @@ WORDINGS: dict[str, Wording] = {
             '{the:x}: is it near or far?',
         ),
     ),
-    'is near': _state('[near|close to us|nearby]', '{the:x}', '{n:x}'),
-    'is far': _state('[far away|far|in the distance]', '{the:x}', '{n:x}'),
-    'left of': _relation('[left of|to the left of|on the left of]'),
-    'right of': _relation('[right of|to the right of|on the right of]'),
-    'in front of': _relation('[in front of|nearer than|closer than]'),
-    'behind': _relation('[behind|farther away than|farther than]'),
+    'is near': state_wording('[near|close to us|nearby]', '{the:x}', '{n:x}'),
+    'is far': state_wording('[far away|far|in the distance]', '{the:x}', '{n:x}'),
+    'left of': relation_wording('[left of|to the left of|on the left of]'),
+    'right of': relation_wording('[right of|to the right of|on the right of]'),
+    'in front of': relation_wording('[in front of|nearer than|closer than]'),
+    'behind': relation_wording('[behind|farther away than|farther than]'),
     'side': Wording(
         train=(
             'Is {the:x} left or right of {the:y}' + SEEN + '?',
@@ -213,272 +166,6 @@ WORDINGS: dict[str, Wording] = {
             'Where is {the:x}: in front of {the:y} or behind it?',
         ),
     ),
-    'weather': Wording(
-        train=(
-            '[What is|What do you see as|How is] the weather' + SEEN + '?',
-            'What [kind of weather|weather] [is it|do you see]?',
-            '[Tell me|Say|Name] the weather' + SEEN + '.',
-            'What is the weather like?',
-            '[Weather|What weather]?',
-            'How does the weather look' + SEEN + '?',
-        ),
-        heldout=(
-            'In [the picture|the image|this frame], what is the weather?',
-            'Tell me how the weather is.',
-            'What does the weather look like?',
-        ),
-    ),
-    'time': Wording(
-        train=(
-            'Is it day or night' + SEEN + '?',
-            'What time of day is it' + SEEN + '?',
-            '[Tell me|Say] whether it is day or night.',
-            'Do you see day or night' + SEEN + '?',
-            '[Day or night|Time of day]?',
-            'Does the [picture|image|frame] show day or night?',
-        ),
-        heldout=(
-            'In [the picture|the image|this frame], is it day or night?',
-            'Tell me the time of day.',
-            'Would you say it is day or night?',
-        ),
-    ),
-    'is clear': _state('[clear|dry and clear]', 'the weather', 'weather'),
-    'is rain': _state('[raining|rainy]'),
-    'is fog': _state('[foggy|misty]'),
-    'is night': _state('[night|dark|night time]'),
-    'is day': _state('[day|day time|daylight]'),
-    'light': Wording(
-        train=(
-            '[What|Which] colour is [the traffic light|the traffic signal|the light]' + SEEN + '?',
-            '[What does|Which colour does] the traffic [light|signal] show?',
-            '[Tell me|Name|Say] the [colour|state] of the traffic [light|signal].',
-            'What is the state of the traffic [light|signal]?',
-            'Traffic light [state|colour]?',
-            'Is the traffic light red, yellow or green?',
-        ),
-        heldout=(
-            'In [the picture|the image], what colour is the traffic light?',
-            'Tell me what the traffic light shows.',
-            'The traffic light: which colour is it?',
-        ),
-    ),
-    'light is': _state('{c}', '[the traffic light|the traffic signal|the light]', 'traffic light'),
-    'sign': Wording(
-        train=(
-            '[What|Which|What kind of] [sign|traffic sign|road sign] [do you see|is there]'
-            + SEEN
-            + '?',
-            '[What|Which] sign is [visible|in view]?',
-            '[Tell me|Name|Say] which sign [you see|is there].',
-            'What does the sign say?',
-            '[Sign|Which traffic sign]?',
-        ),
-        heldout=(
-            'In [the picture|the image], which sign do you see?',
-            'Tell me what kind of sign there is.',
-            'Do you see a sign, and which?',
-        ),
-    ),
-    'lane free': Wording(
-        train=(
-            'Is [our lane|the lane ahead|the way ahead] [free|clear|empty]' + SEEN + '?',
-            '[Do you see|Can you see] that our lane is [free|clear]?',
-            '[Tell me if|Check whether|Say whether] [our lane|the lane ahead] is [free|clear].',
-            '[Lane|Way] [free|clear]?',
-        ),
-        heldout=(
-            'In [the picture|the image], is our lane free?',
-            'Tell me: is the lane ahead free or not?',
-            'Would you say our lane is clear?',
-        ),
-    ),
-    'lane blocked': Wording(
-        train=(
-            'Is [our lane|the lane ahead|the way ahead] blocked' + SEEN + '?',
-            'Is there [something|anything] in our lane' + SEEN + '?',
-            '[Does something block|Is something blocking] [our lane|the lane ahead]?',
-            '[Tell me if|Check whether|Say whether] [our lane|the lane ahead] is blocked.',
-            '[Lane|Way] blocked?',
-        ),
-        heldout=(
-            'In [the picture|the image], is our lane blocked?',
-            'Tell me: is the lane ahead blocked or not?',
-            'Can you see anything in our lane?',
-        ),
-    ),
-    'what ahead': Wording(
-        train=(
-            'What is [in our lane|ahead in our lane|straight ahead of us]' + SEEN + '?',
-            '[What blocks|What is blocking] [our lane|the lane ahead|the way]?',
-            'What do you see [in our lane|straight ahead]?',
-            '[Tell me|Say|Name] what is [in our lane|ahead of us].',
-            'What is there in the lane ahead?',
-        ),
-        heldout=(
-            'In [the picture|the image], what is in our lane?',
-            'Our lane: what is in it?',
-            'Tell me what blocks our lane.',
-        ),
-    ),
-    'on crossing': Wording(
-        train=(
-            'Is [someone|somebody|anybody|a person|a pedestrian] on the [crossing|crosswalk]'
-            + SEEN
-            + '?',
-            '[Do you see|Can you see] [someone|a person] on the [crossing|crosswalk]?',
-            'Is [someone|somebody|a pedestrian] [crossing|walking across] the road?',
-            '[Tell me if|Check whether] [somebody|a person] is on the crossing.',
-            '[Anybody|Person|Pedestrian] on the crossing?',
-        ),
-        heldout=(
-            'In [the picture|the image], is somebody on the crossing?',
-            'Tell me: is a person on the crosswalk or not?',
-            'Does the image show a pedestrian on the crossing?',
-        ),
-    ),
-    'action': Wording(
-        train=(
-            'What should [the car|we|our car|the driver] do[ now| here|]?',
-            '[Should we|Should the car|Should our car] stop, slow down or drive on?',
-            '[Tell me|Say] what [to do|we should do][ now| here|].',
-            '[What to do|What next][ now|]?',
-            'How should [we|the driver] act[ now| here|]?',
-        ),
-        heldout=(
-            'In this frame, what should we do?',
-            'Tell me how the driver should act.',
-            'What should the driver do next?',
-        ),
-    ),
-    'should stop': Wording(
-        train=(
-            '[Should|Must] [the car|we|our car|the driver] stop[ now| here|]?',
-            'Do we have to stop[ now| here|]?',
-            '[Tell me if|Check whether|Say whether] [we|the driver] should stop[ here| now|].',
-            'Is it right to stop[ here| now|]?',
-            'Stop[ now| here]?',
-        ),
-        heldout=(
-            'In this frame, should we stop?',
-            'Tell me: should the car stop or not?',
-            'Would you say we have to stop?',
-        ),
-    ),
-    'empty': Wording(
-        train=(
-            'Is the [table|table top] [empty|clear]' + SEEN + '?',
-            'Is there nothing on the table' + SEEN + '?',
-            '[Do you see|Can you see] that the table is empty?',
-            '[Tell me if|Check whether|Say whether] the table is [empty|clear].',
-            'Table [empty|clear]?',
-        ),
-        heldout=(
-            'In [the picture|the image], is the table empty?',
-            'Tell me: is the table empty or not?',
-            'Would you say there is nothing on the table?',
-        ),
-    ),
-    'leftmost': Wording(
-        train=(
-            '[What|Which object|Which thing] is [leftmost|farthest left]' + SEEN + '?',
-            '[What|Which object] do you see farthest [left|to the left]?',
-            '[Name|Tell me|Say] the leftmost [object|thing].',
-            'What is the leftmost [object|thing]?',
-            'Leftmost [object|thing]?',
-        ),
-        heldout=(
-            'In [the picture|the image], what is leftmost?',
-            'Tell me which object is farthest left.',
-            'The leftmost object: which is it?',
-        ),
-    ),
-    'rightmost': Wording(
-        train=(
-            '[What|Which object|Which thing] is [rightmost|farthest right]' + SEEN + '?',
-            '[What|Which object] do you see farthest [right|to the right]?',
-            '[Name|Tell me|Say] the rightmost [object|thing].',
-            'What is the rightmost [object|thing]?',
-            'Rightmost [object|thing]?',
-        ),
-        heldout=(
-            'In [the picture|the image], what is rightmost?',
-            'Tell me which object is farthest right.',
-            'The rightmost object: which is it?',
-        ),
-    ),
-    'hand': Wording(
-        train=(
-            'Is the [gripper|robot hand] open or closed' + SEEN + '?',
-            '[What is|Tell me|Say] the state of the [gripper|robot hand].',
-            '[Tell me|Say] whether the gripper is open or closed.',
-            'Do you see [an open or a closed|a closed or an open] gripper?',
-            'Gripper [state|open or closed]?',
-        ),
-        heldout=(
-            'In [the picture|the image], is the gripper open or closed?',
-            'The gripper: is it open or closed?',
-            'Would you say the gripper is open or closed?',
-        ),
-    ),
-    'hand open': _state('open', 'the [gripper|robot hand]', '[gripper|robot hand]'),
-    'hand closed': _state('[closed|shut]', 'the [gripper|robot hand]', '[gripper|robot hand]'),
-    'holding': Wording(
-        train=(
-            'Is the [gripper|robot hand] holding [something|anything|an object]' + SEEN + '?',
-            'Does the [gripper|robot hand] hold [something|anything|an object]?',
-            '[Do you see|Is there] [something|an object] in the [gripper|robot hand]?',
-            '[Tell me if|Check whether|Say whether] the gripper holds [something|an object].',
-            'Gripper holding [something|anything]?',
-        ),
-        heldout=(
-            'In [the picture|the image], is the gripper holding something?',
-            'Tell me: does the robot hand hold something or not?',
-            'Can you see an object in the gripper?',
-        ),
-    ),
-    'hand empty': Wording(
-        train=(
-            'Is the [gripper|robot hand] empty' + SEEN + '?',
-            'Is there nothing in the [gripper|robot hand]?',
-            '[Do you see|Can you see] that the [gripper|robot hand] is empty?',
-            '[Tell me if|Check whether|Say whether] the [gripper|robot hand] is empty.',
-            'Gripper empty?',
-        ),
-        heldout=(
-            'In [the picture|the image], is the gripper empty?',
-            'Tell me: is the robot hand empty or not?',
-            'Would you say there is nothing in the gripper?',
-        ),
-    ),
-    'held shape': Wording(
-        train=(
-            'What [is the gripper holding|does the gripper hold|is in the gripper]' + SEEN + '?',
-            '[What|Which] [shape|kind of object] is in the [gripper|robot hand]?',
-            '[Tell me|Say|Name] what the [gripper|robot hand] holds.',
-            'What is the robot hand holding?',
-            'Which object does the gripper hold?',
-        ),
-        heldout=(
-            'In [the picture|the image], what is the gripper holding?',
-            'Tell me which object is in the gripper.',
-            'The gripper: what does it hold?',
-        ),
-    ),
-    'held colour': Wording(
-        train=(
-            '[What|Which] colour is the [object|thing] in the [gripper|robot hand]?',
-            'What is the colour of the held [object|thing]?',
-            '[Tell me|Say|Name] the colour of the [held object|object in the gripper].',
-            'What colour does the held [object|thing] have?',
-            'Colour of the held [object|thing]?',
-        ),
-        heldout=(
-            'In [the picture|the image], what colour is the held object?',
-            'Tell me what colour the object in the gripper has.',
-            'The held object: which colour is it?',
-        ),
-    ),
     'domain': Wording(
         train=(
             'What [kind of scene|scene|place] is this?',
@@ -507,4 +194,6 @@ WORDINGS: dict[str, Wording] = {
             'Tell me what the [camera|picture] shows.',
         ),
     ),
+    **ROAD_WORDINGS,
+    **TABLE_WORDINGS,
 }

@@ -1,9 +1,10 @@
 """
-Bring pictures and words together: a patch's embedding points to the words for what it shows.
+What the generator of the scenes can teach beside answers, for it knows what every patch shows.
 
-The projector puts patches where the decoder keeps its words. If a patch with a red car lies near
-`red` and `car` there, the decoder finds it by attending to what resembles the question's words;
-learned from answers alone, that takes a small model far longer than all the rest.
+Answers alone teach a tower slowly, so it also learns to tell what each patch shows. And the
+projector puts patches where the decoder keeps its words: if a patch with a red car lies near `red`
+and `car` there, the decoder finds it by attending to what resembles the question's words; learned
+from answers alone, that takes a small model far longer than all the rest.
 """
 
 import torch
@@ -16,12 +17,28 @@ from ros2_llava_phi.model.tokenizer import encode
 from .scenes import ATTRIBUTES
 from .scenes.grammar import NOUNS
 
+MOST_WEIGHT = 12.0
 # Not for the patch alone to show.
 PASSED_OVER = {'thing', 'scene', 'nothing', 'visible', 'of', 'our', 'in', 'on', 'a', 'centre'}
 VEHICLES = ('car', 'truck')
 COUNTING = ('many', 'number', 'count')  # things are counted by their middles
 # A patch shows about four things at once, so its cosine with the word of each is about a half.
 SHARPNESS, THRESHOLD = 12.0, 0.25
+
+
+def rare_weights(targets: Tensor) -> Tensor:
+    """Return the weight [attributes] of a positive: the rarer, the larger, up to a bound."""
+    share = targets.mean(dim=(0, 1)).clamp(1e-6, 1 - 1e-6)
+    return ((1 - share) / share).sqrt().clamp(1.0, MOST_WEIGHT)
+
+
+def patch_loss(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    """
+    Return the mean weighted binary cross-entropy over patches and attributes, a scalar.
+
+    logits, targets: [B, patches, attributes]; weights: of the positives [attributes].
+    """
+    return F.binary_cross_entropy_with_logits(logits.float(), targets, pos_weight=weights)
 
 
 def attribute_words(tokenizer: Tokenizer) -> tuple[Tensor, Tensor]:
