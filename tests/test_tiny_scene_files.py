@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ros2_llava_phi.datasets.data_set import DataSet, read_data_set
-from ros2_llava_phi.datasets.picture import load_picture
+from ros2_llava_phi.imaging.pictures import read_picture
 from tiny.scene_files import Sort, write_scenes
 
 PACKAGED = Path(str(files('ros2_llava_phi'))) / 'data' / 'thermal'
@@ -32,7 +32,7 @@ def test_the_packaged_pictures_are_those_that_are_written(tmp_path: Path) -> Non
     assert packaged[: len(written)] == written
     for picture in sorted(tmp_path.glob('*.jpg')):
         mine, theirs = (
-            load_picture(each).astype(int) for each in (picture, PACKAGED / picture.name)
+            read_picture(each).astype(int) for each in (picture, PACKAGED / picture.name)
         )
         # Not every libjpeg rounds alike.
         assert np.abs(mine - theirs).mean() < 2
