@@ -22,6 +22,11 @@ Everything that this package raises on purpose; each says in a sentence what was
         └── DeviceError         CUDA
 """
 
+import reprlib
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
+
 
 class LlavaPhiError(Exception):
     """The root of all errors of this package."""
@@ -97,3 +102,15 @@ class NumericsError(ComputeError):
 
 class DeviceError(ComputeError):
     """CUDA could not do what it was asked for; the text names the call and CUDA's reason."""
+
+
+def described(given: object) -> str:
+    """Return in a few words what somebody gave, for the sentence that refuses it."""
+    kind = type(given).__name__
+    if hasattr(given, 'dtype') and hasattr(given, 'shape'):
+        return f'{kind} {given.dtype} {list(given.shape)}'
+    try:
+        written = ' '.join(_SHORT.repr(given).split())
+    except Exception:  # an integer of too many digits, or whatever a __repr__ raises
+        return f'a value of type {kind}'
+    return written if given is None or isinstance(given, (str, bool)) else f'{written} ({kind})'

@@ -5,7 +5,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ class StandInView:
     """A frame that was looked at."""
 
     frame: Frame
-    timings: Timings = field(default_factory=lambda: Timings(encode=0.25, prefill_view=0.125))
+    timings: Timings
 
 
 class StandIn:
@@ -46,10 +46,10 @@ class StandIn:
         self.release = threading.Event()
         self.threads: set[str] = set()
 
-    def look(self, frame: Frame) -> Any:
+    def look(self, frame: Frame, decoding: float = 0.0) -> Any:
         self.threads.add(threading.current_thread().name)
         self.looked.append(frame)
-        view = StandInView(frame)
+        view = StandInView(frame, Timings(encode=0.25 + decoding, prefill_view=0.125))
         self.views.append(weakref.ref(view))
         return view
 
@@ -61,6 +61,7 @@ class StandIn:
         self,
         view: Any,
         question: Question,
+        *,
         out_of_time: Callable[[], bool] = lambda: False,
         on_text: Any = None,
     ) -> Answer:

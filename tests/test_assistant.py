@@ -9,14 +9,13 @@ import pytest
 from small_model import CONFIG, make_model, random_model
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from ros2_llava_phi.assistant import reply
+from ros2_llava_phi.assistant import closed_answers
 from ros2_llava_phi.assistant.answer import Answer, CutShort, Timings
 from ros2_llava_phi.assistant.assistant import Assistant
-from ros2_llava_phi.assistant.closed_answers import softmax
 from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.assistant.load import load
 from ros2_llava_phi.assistant.question import Kind, Question, parse_kind
-from ros2_llava_phi.assistant.steps import Steps
+from ros2_llava_phi.assistant.reply import Steps, softmax
 from ros2_llava_phi.errors import ModelError, OutOfTimeError, QuestionError
 from ros2_llava_phi.model.prompt import after_picture
 from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE, encode
@@ -114,10 +113,10 @@ def test_time_limits(assistant: Assistant) -> None:
     view = assistant.look(picture())
     for question in QUESTIONS:
         with pytest.raises(OutOfTimeError):
-            assistant.ask(view, question, up_after(0))
+            assistant.ask(view, question, out_of_time=up_after(0))
         with pytest.raises(OutOfTimeError):
-            assistant.ask(view, question, up_after(1))
-    cut = assistant.ask(view, Question('What?', max_tokens=50), up_after(4))
+            assistant.ask(view, question, out_of_time=up_after(1))
+    cut = assistant.ask(view, Question('What?', max_tokens=50), out_of_time=up_after(4))
     assert cut.cut_short == CutShort.TIME_LIMIT
     assert 0 < cut.answer_tokens < 50
     assert assistant.ask(view, QUESTIONS[1]).text in ('Yes', 'No', 'cannot tell')
@@ -139,7 +138,9 @@ def test_frames_that_show_nothing(assistant: Assistant, level: int) -> None:
 def test_a_frame_that_shows_nothing_takes_no_cache(
     assistant: Assistant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(assistant._engine, 'new_cache', lambda: pytest.fail('a cache was made'))
+    monkeypatch.setattr(
+        assistant._responder.engine, 'new_cache', lambda: pytest.fail('a cache was made')
+    )
     view = assistant.look(Frame(np.zeros((48, 64, 3), np.uint8)))
     answers = [assistant.ask(view, QUESTIONS[0]), *assistant.ask_all(view, QUESTIONS)]
     assert all(isinstance(answer, Answer) and answer.abstained for answer in answers)
@@ -226,14 +227,16 @@ def test_unknown_kind() -> None:
 
 
 def test_confidence_of_text_is_a_geometric_mean(assistant: Assistant) -> None:
-    engine, tokenizer = assistant._engine, assistant._tokenizer
+    engine, tokenizer = assistant._responder.engine, assistant._tokenizer
     view = assistant.look(picture())
-    logits = engine.prefill(engine.embed(encode(tokenizer, after_picture('What?'))), view.cache)
+    assert view.prefix is not None
+    cache = view.prefix.cache
+    logits = engine.prefill(engine.embed(encode(tokenizer, after_picture('What?'))), cache)
     likeliest = []
     for _ in range(3):
         token = int(logits.argmax())
         likeliest.append(float(softmax(logits)[token]))
-        logits = engine.decode(token, view.cache)
+        logits = engine.decode(token, cache)
     answer = assistant.ask(view, Question('What?', max_tokens=3))
     assert answer.answer_tokens == 3
     assert answer.confidence == pytest.approx(math.prod(likeliest) ** (1 / 3), rel=1e-4)
@@ -254,7 +257,9 @@ def test_abstaining_must_be_likelier_than_all_answers_together(
     def ask(scale: float) -> str:
         answers = [scale * share for share in shares.values()]
         given = [*answers, 1 - sum(answers)]
-        monkeypatch.setattr(reply, 'answer_probabilities', lambda *_: probabilities(given))
+        monkeypatch.setattr(
+            closed_answers, 'answer_probabilities', lambda *_: probabilities(given)
+        )
         return assistant.ask(assistant.look(picture()), question).text
 
     assert ask(1.0) == 'red'

@@ -11,6 +11,7 @@ from ros2_llava_phi.assistant.answer import Answer
 from ros2_llava_phi.assistant.assistant import Assistant
 from ros2_llava_phi.assistant.load import load
 from ros2_llava_phi.assistant.question import Kind, Question, Sampling
+from ros2_llava_phi.assistant.view import Conversation
 from ros2_llava_phi.engine.branches import Branches, Layout, in_a_row
 from ros2_llava_phi.engine.engine import AnyEngine, Floats
 from ros2_llava_phi.engine.export import export
@@ -36,7 +37,7 @@ def assistant(
 
 @pytest.fixture
 def engine(assistant: Assistant) -> AnyEngine:
-    return assistant._engine
+    return assistant._responder.engine
 
 
 def test_a_layout_lets_each_branch_see_what_is_shared_and_its_own() -> None:
@@ -110,13 +111,13 @@ class Counted:
 
     def __init__(self, assistant: Assistant, patch: pytest.MonkeyPatch) -> None:
         self.runs: list[int] = []
-        extend = assistant._engine.extend
+        extend = assistant._responder.engine.extend
 
         def count(embeddings: Floats, cache: object, layout: Layout) -> Floats:
             self.runs.append(len(layout.last))
             return extend(embeddings, cache, layout)
 
-        patch.setattr(assistant._engine, 'extend', count)
+        patch.setattr(assistant._responder.engine, 'extend', count)
 
 
 def hold_to_asking_alone(
@@ -160,6 +161,38 @@ def test_one_that_does_not_fit_hinders_no_other(assistant: Assistant) -> None:
     first, error, last = assistant.ask_all(view, [QUESTIONS[1], long, QUESTIONS[3]])
     assert isinstance(error, QuestionError) and 'room' in str(error)
     assert isinstance(first, Answer) and isinstance(last, Answer)
-    with pytest.raises(QuestionError, match='no answer about this frame to go on from'):
-        assistant.ask(view, QUESTIONS[0], follow_up=True)
     assert assistant.ask_all(view, []) == []
+
+
+def heard(answer: Answer) -> tuple[object, ...]:
+    """Return all of an answer but its timings."""
+    return (answer.text, answer.confidence, answer.probabilities, answer.prompt_tokens)
+
+
+def test_conversations_about_one_view_do_not_disturb_each_other(assistant: Assistant) -> None:
+    """Interleaved, with single questions between: each is, bit for bit, what it is alone."""
+    talks = (
+        [QUESTIONS[0], QUESTIONS[2], QUESTIONS[3], QUESTIONS[4], QUESTIONS[1]],
+        [QUESTIONS[0], QUESTIONS[1], QUESTIONS[4]],
+        [QUESTIONS[3], QUESTIONS[4], QUESTIONS[2], QUESTIONS[0]],
+        [QUESTIONS[0], QUESTIONS[2], QUESTIONS[3]],
+    )
+    alone = []
+    for questions in talks:
+        conversation = Conversation(assistant.look(picture()))
+        alone.append([heard(assistant.ask(conversation, each)) for each in questions])
+    assert alone[0][0] == alone[1][0]
+    single = heard(assistant.ask(assistant.look(picture()), QUESTIONS[4]))
+    assert single not in [each for one in alone for each in one]  # the past matters
+
+    view = assistant.look(picture())
+    conversations = [Conversation(view) for _ in talks]
+    for turn in range(max(map(len, talks))):
+        for questions, conversation in zip(talks, conversations, strict=True):
+            if turn < len(questions):
+                assistant.ask(conversation, questions[turn])
+            if turn == 1:
+                assert heard(assistant.ask(view, QUESTIONS[4])) == single
+        if turn == 2:
+            assistant.ask_all(view, QUESTIONS)
+    assert [[heard(each) for each in one.answers] for one in conversations] == alone

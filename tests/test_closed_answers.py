@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ros2_llava_phi.assistant.closed_answers import answer_probabilities, softmax
+from ros2_llava_phi.assistant.closed_answers import answer_probabilities
+from ros2_llava_phi.assistant.reply import Expected, softmax
 
 VOCAB, END = 9, 0
 
@@ -21,14 +22,15 @@ def run(answers: list[tuple[int, ...]], temperature: float = 1.0) -> tuple[list[
     """Return the probabilities, and how many steps they took."""
     steps = answer_probabilities(table([]), answers, temperature, lambda: None)
     read: list[int] = []
-    taken, sent = 0, None
-    while True:
-        try:
-            step = steps.send(sent)
-        except StopIteration as end:
-            return end.value, taken
-        read[step.behind :] = step.tokens
-        taken, sent = taken + 1, table(read)
+    taken = 0
+    try:
+        step = next(steps)
+        while True:
+            read[step.behind :] = step.tokens
+            taken += 1
+            step = steps.send(Expected.of(table(read)))
+    except StopIteration as end:
+        return end.value, taken
 
 
 def constrained(answers: list[tuple[int, ...]], answer: tuple[int, ...]) -> float:

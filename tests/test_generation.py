@@ -10,14 +10,15 @@ import torch
 from small_model import CONFIG, make_model, small_network
 from tokenizers import Tokenizer
 
-from ros2_llava_phi.assistant.answer import CutShort, ModelIdentity
+from ros2_llava_phi.assistant.answer import Answer, CutShort, ModelIdentity
 from ros2_llava_phi.assistant.assistant import Assistant
 from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.assistant.question import Kind, Question, Sampling, request_text
+from ros2_llava_phi.assistant.view import Conversation
 from ros2_llava_phi.engine.branches import Layout
 from ros2_llava_phi.engine.engine import Floats, likeliest
 from ros2_llava_phi.engine.torch_engine import DecodeGraph, TorchCache, TorchEngine, place_token
-from ros2_llava_phi.errors import NumericsError, QuestionError
+from ros2_llava_phi.errors import NumericsError, OutOfTimeError, QuestionError
 from ros2_llava_phi.model.image import preprocess
 from ros2_llava_phi.model.network import attend
 from ros2_llava_phi.model.prompt import (
@@ -77,10 +78,13 @@ def test_a_follow_up_reads_the_past_once(
 ) -> None:
     """Its answer is the one to the whole conversation; only what is new is read."""
     second = Question('And now?', max_tokens=5)
-    view = assistant.look(frame())
-    said = assistant.ask(view, first)
-    known, engine.read = view.past, 0
-    answer = assistant.ask(view, second, follow_up=True)
+    conversation = Conversation(assistant.look(frame()))
+    said = assistant.ask(conversation, first)
+    assert conversation.view.prefix is not None
+    known = conversation.view.prefix.length + conversation.past.read
+    assert known > said.prompt_tokens or said.answer_tokens < 2
+    engine.read = 0
+    answer = assistant.ask(conversation, second)
     decoded = answer.answer_tokens - 1  # the last token is not read
     assert engine.read == answer.prompt_tokens - known + decoded
 
@@ -121,18 +125,19 @@ def greedy(engine: TorchEngine, logits: Floats, cache: TorchCache, most: int) ->
 
 
 def test_a_follow_up_of_a_follow_up(assistant: Assistant) -> None:
-    view = assistant.look(frame())
-    lengths = [assistant.ask(view, FIRST[1]).prompt_tokens]
-    lengths += [assistant.ask(view, FIRST[1], follow_up=True).prompt_tokens for _ in range(2)]
+    conversation = Conversation(assistant.look(frame()))
+    lengths = [assistant.ask(conversation, FIRST[1]).prompt_tokens for _ in range(3)]
     assert lengths[0] < lengths[1] < lengths[2]
-    assert assistant.ask(view, FIRST[1]).prompt_tokens == lengths[0]
+    assert [answer.prompt_tokens for answer in conversation.answers] == lengths
+    assert assistant.ask(conversation.view, FIRST[1]).prompt_tokens == lengths[0]
 
 
-def test_a_question_that_failed_leaves_nothing_to_follow_up(
+def test_a_question_that_failed_leaves_a_conversation_as_it_was(
     assistant: Assistant, engine: CountingEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    view = assistant.look(frame())
-    assistant.ask(view, FIRST[1])
+    calm, disturbed = (Conversation(assistant.look(frame())) for _ in range(2))
+    assistant.ask(calm, FIRST[0])
+    assistant.ask(disturbed, FIRST[0])
 
     def fail(*_: object) -> Floats:
         raise NumericsError('no number')
@@ -140,14 +145,38 @@ def test_a_question_that_failed_leaves_nothing_to_follow_up(
     with monkeypatch.context() as patch:
         patch.setattr(engine, 'prefill', fail)
         with pytest.raises(NumericsError):
-            assistant.ask(view, FIRST[0])
-    with pytest.raises(QuestionError, match='no answer about this frame'):
-        assistant.ask(view, FIRST[1], follow_up=True)
+            assistant.ask(disturbed, FIRST[1])
+    with pytest.raises(OutOfTimeError):
+        assistant.ask(disturbed, FIRST[1], out_of_time=iter([False, True]).__next__)
+    with pytest.raises(QuestionError, match=r'what was said .* begin a new conversation'):
+        assistant.ask(disturbed, 'far, ' * 100)
+    assert heard(assistant.ask(disturbed, FIRST[1])) == heard(assistant.ask(calm, FIRST[1]))
+    assert len(disturbed.answers) == 2
 
 
-def test_nothing_to_follow_up(assistant: Assistant) -> None:
-    with pytest.raises(QuestionError, match='no answer about this frame'):
-        assistant.ask(assistant.look(frame()), FIRST[1], follow_up=True)
+def heard(answer: Answer) -> tuple[object, ...]:
+    """Return all of an answer but its timings."""
+    return (answer.text, answer.confidence, answer.probabilities, answer.prompt_tokens)
+
+
+def test_only_what_the_cache_no_longer_holds_of_a_conversation_is_read_again(
+    assistant: Assistant, engine: CountingEngine
+) -> None:
+    conversation = Conversation(assistant.look(frame()))
+    assert conversation.view.prefix is not None
+    beginning = conversation.view.prefix.length
+
+    def read() -> int:
+        """Return how many tokens another question of the conversation takes."""
+        engine.read = 0
+        assistant.ask(conversation, FIRST[1])
+        return engine.read
+
+    first, second = read(), read()
+    assert second < first + 8  # what the first one left unread, and the second's own
+    assistant.ask(conversation.view, FIRST[0])
+    third = read()
+    assert third == conversation.answers[2].prompt_tokens - beginning > first + second
 
 
 def test_sampling_is_repeatable_and_varied(assistant: Assistant) -> None:

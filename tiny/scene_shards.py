@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 from tqdm import tqdm
 
 from ros2_llava_phi.assistant.answer import CANNOT_TELL
-from ros2_llava_phi.assistant.question import Question, kind_named, request_text
+from ros2_llava_phi.assistant.question import Question, parse_kind, request_text
 from ros2_llava_phi.model.config import ModelConfig, VisionConfig
 from ros2_llava_phi.model.image import preprocess
 from ros2_llava_phi.model.prompt import BEFORE_PICTURE, Mark, after_picture, answer_text
@@ -70,7 +70,7 @@ def draw(seed: int, index: int, split: str, grid: int) -> Drawn:
 
 def question_of(example: Example) -> Question:
     """Return a generated question in the form in which the assistant is asked."""
-    return Question(example.question, kind_named(example.kind), example.choices)
+    return Question(example.question, parse_kind(example.kind), example.choices)
 
 
 def label_scene(

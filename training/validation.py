@@ -9,8 +9,8 @@ the true one, but for case and a final point.
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,21 +18,13 @@ from pydantic import BaseModel, ConfigDict
 from tokenizers import Tokenizer
 
 from ros2_llava_phi.assistant.answer import CANNOT_TELL, YES_NO
-from ros2_llava_phi.assistant.assistant import never
-from ros2_llava_phi.assistant.reply import (
-    NumberTokens,
-    Prompted,
-    Reply,
-    choose,
-    read_number,
-    write_text,
-)
-from ros2_llava_phi.assistant.steps import Steps, run_alone
+from ros2_llava_phi.assistant.closed_answers import choose
+from ros2_llava_phi.assistant.reply import read_number, write_text
+from ros2_llava_phi.assistant.responder import Form, Request, Responder
 from ros2_llava_phi.datasets.conversation import Conversation, choices_in, plain, says_yes_or_no
-from ros2_llava_phi.engine.engine import AnyEngine, Floats
+from ros2_llava_phi.engine.engine import AnyEngine
 from ros2_llava_phi.engine.torch_engine import TorchEngine
 from ros2_llava_phi.imaging.pictures import read_picture
-from ros2_llava_phi.model.image import preprocess
 from ros2_llava_phi.model.network import LlavaPhi
 from ros2_llava_phi.model.prompt import Mark, Turn, prompt_tokens, v0_prompt
 from ros2_llava_phi.scoring.calibration import fit_temperature
@@ -150,16 +142,14 @@ class _Examiner:
     """Asks one conversation after another; what two have in common in front is read once."""
 
     def __init__(self, engine: AnyEngine, tokenizer: Tokenizer) -> None:
-        self._engine = engine
-        self._tokenizer = tokenizer
-        self._numbers = NumberTokens(tokenizer, engine.config.text.eos_token_id)
-        self._cache: Any = self._engine.new_cache()
+        self._responder = Responder(engine, tokenizer)
+        self._prefix = self._responder.begin([])
         self._seen: object = None
-        self._prefix = 0
 
     def ask(self, conversation: Conversation) -> Asked:
         first = conversation.turns[0]
-        reply = self._reply(conversation, self._read(conversation))
+        request = self._request(conversation)
+        (replied,) = self._responder.reply(self._prefix, [request])
         words = [piece for piece in first.request if isinstance(piece, str)]
         return Asked(
             source=conversation.source,
@@ -168,48 +158,36 @@ class _Examiner:
             question=''.join(words).strip(),
             pictures=conversation.pictures,
             truth=first.answer or '',
-            said=reply.text,
+            said=replied.reply.text,
             allowed=allowed(conversation),
-            probabilities=reply.probabilities,
+            probabilities=replied.reply.probabilities,
         )
 
-    def _read(self, conversation: Conversation) -> Floats:
-        """Read a conversation up to its first answer; return the logits of what comes next."""
-        end = self._engine.config.text.eos_token_id
+    def _request(self, conversation: Conversation) -> Request:
+        """Read a conversation up to its last picture; return what stands behind, to be asked."""
+        responder = self._responder
         pieces = v0_prompt([Turn(conversation.turns[0].request)])
-        parts = prompt_tokens(self._tokenizer, pieces, end)
+        parts = prompt_tokens(responder.tokenizer, pieces, responder.config.text.eos_token_id)
         marks = [place for place, part in enumerate(parts) if part is Mark.PICTURE]
         behind = marks[-1] + 1 if marks else 0
-        shared = (str(parts[:behind]), conversation.pictures)
-        if not marks or shared != self._seen:
-            self._cache.rewind(0)
-            pictures = iter(conversation.pictures[: len(marks)])
-            for part in parts[:behind]:
-                self._prefill(next(pictures) if isinstance(part, Mark) else part)
-            self._seen, self._prefix = shared, self._cache.length
-        self._cache.rewind(self._prefix if marks else 0)
+        beginning = (str(parts[:behind]), conversation.pictures)
+        if beginning != self._seen:
+            pictures = iter(conversation.pictures)
+            read = [
+                part if isinstance(part, list) else responder.encode(read_picture(next(pictures)))
+                for part in parts[:behind]
+            ]
+            self._prefix = responder.begin(read, instead_of=self._prefix)
+            self._seen = beginning
         rest = [token for part in parts[behind:] if isinstance(part, list) for token in part]
-        return self._engine.prefill(self._engine.embed(rest), self._cache)
+        return Request(rest, self._form(conversation))
 
-    def _prefill(self, part: Path | list[int]) -> None:
-        engine = self._engine
-        if isinstance(part, list):
-            engine.prefill(engine.embed(part), self._cache)
-            return
-        pixels = preprocess(read_picture(part), engine.config)
-        engine.prefill(engine.encode(pixels), self._cache)
-
-    def _reply(self, conversation: Conversation, logits: Floats) -> Reply:
-        room = self._cache.capacity - self._cache.length
-        prompt = Prompted(self._engine.config, self._tokenizer, logits, room, never)
-        return run_alone(self._steps(conversation, prompt), self._engine, self._cache)[0]
-
-    def _steps(self, conversation: Conversation, prompt: Prompted) -> Steps[Reply]:
+    def _form(self, conversation: Conversation) -> Form:
         if answers := allowed(conversation):
-            return choose(prompt, answers)
+            return partial(choose, answers=answers)
         if conversation.kind == 'number' and _is_number(conversation.turns[0].answer or ''):
-            return read_number(prompt, self._numbers)
-        return write_text(prompt, LONGEST_ANSWER, lambda piece: None)
+            return partial(read_number, numbers=self._responder.numbers)
+        return partial(write_text, max_tokens=LONGEST_ANSWER, on_text=lambda piece: None)
 
 
 def allowed(conversation: Conversation) -> tuple[str, ...]:

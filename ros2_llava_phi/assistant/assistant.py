@@ -1,35 +1,26 @@
 """The assistant: look at a frame once, then answer any number of questions about it."""
 
-import itertools
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
-import numpy as np
 from tokenizers import Tokenizer
 
-from ros2_llava_phi.engine.branches import Branches
-from ros2_llava_phi.engine.engine import AnyEngine, Floats
-from ros2_llava_phi.errors import ModelError, OutOfTimeError, QuestionError
-from ros2_llava_phi.model.image import preprocess
+from ros2_llava_phi.engine.engine import AnyEngine
+from ros2_llava_phi.errors import FrameError, ModelError, QuestionError, described
+from ros2_llava_phi.imaging.pictures import Picture
 from ros2_llava_phi.model.prompt import BEFORE_PICTURE, after_picture, next_turn
 from ros2_llava_phi.model.tokenizer import encode
 
 from .answer import CANNOT_TELL, YES_NO, Answer, ModelIdentity, Timings
+from .closed_answers import choose
 from .frame import Frame, nothing_to_see
-from .question import Kind, Question, request_text
-from .reply import NumberTokens, Prompted, Reply, choose, read_number, write_text
-from .steps import Steps, run_alone, run_together
-from .together import Asked, groups
-from .view import View
-
-# Tokens that must be free behind a prompt for the answer.
-LEAST_ROOM = 16
-
-
-def never() -> bool:
-    """Say that there is still time."""
-    return False
+from .question import Kind, Question, Sampling, request_text, to_question
+from .reply import check_time, read_number, write_text
+from .responder import LEAST_ROOM, Form, Past, Replied, Request, Responder, never
+from .view import Conversation, View
 
 
 def ignore(text: str) -> None:
@@ -37,11 +28,18 @@ def ignore(text: str) -> None:
 
 
 class Assistant:
-    """Answer questions about frames with one engine; for one thread at a time."""
+    """
+    Answer questions about pictures with one engine; for one thread at a time.
+
+        model = llava_phi.load('llava-phi-tiny')
+        view = model.look('photo.jpg')
+        answer = model.ask(view, 'Is there a car?', kind='yes_no')
+        print(answer.value, answer.confidence)
+    """
 
     def __init__(self, engine: AnyEngine, tokenizer: Tokenizer, identity: ModelIdentity) -> None:
         """
-        Take over an engine and the tokenizer of its model.
+        Take over an engine and the tokenizer of its model; `load` makes an assistant of a name.
 
         Raises ModelError if the model's context has no room for a picture and a question.
         """
@@ -54,185 +52,201 @@ class Assistant:
                 f'picture, the shortest question and its answer take {needed}'
             )
         self.identity = identity
-        self._engine = engine
         self._tokenizer = tokenizer
+        self._responder = Responder(engine, tokenizer)
         self._before_picture = engine.embed(before_picture)
-        self._numbers = NumberTokens(tokenizer, engine.config.text.eos_token_id)
+        # Views with an answer: the first one reports what looking took.
+        self._answered = weakref.WeakSet[View]()
 
-    def look(self, frame: Frame, check: bool = True) -> View:
+    def look(self, picture: Picture | Frame, check: bool = True, decoding: float = 0.0) -> View:
         """
-        Encode a frame's picture, and prefill the prompt up to and including it.
+        Encode a picture, and prefill the prompt up to and including it.
 
-        check: whether a frame that shows nothing is not looked at, and abstained on.
+            model.look('photo.jpg')
+            model.look(jpeg_bytes)
+            model.look(Image.open('photo.jpg'))
+            model.look(rgb)  # uint8 [height, width, 3]
+            model.look(Frame(rgb, stamp_ns=stamp, frame_id='front_optical'))
+
+        check: whether a picture that shows nothing is not looked at, and abstained on.
+        decoding: seconds that it took to decode a frame. They count as encoding, as does the time
+        to decode what is no frame yet.
+
+        Raises FrameError for what is no picture; it says what would be right.
         """
-        if check and (reason := nothing_to_see(frame)):
-            return View(frame, None, 0, Timings(), reason)
-        cache = self._engine.new_cache()
+        if isinstance(decoding, bool) or not isinstance(decoding, (int, float)):
+            raise FrameError(f'decoding is a number of seconds, not {described(decoding)}')
         start = time.perf_counter()
-        pixels = preprocess(frame.image, self._engine.config)
-        picture = self._engine.encode(pixels)
+        frame = picture if isinstance(picture, Frame) else Frame(picture)
+        decoding += time.perf_counter() - start
+        if check and (reason := nothing_to_see(frame)):
+            return View(frame, Timings(), reason, None)
+        start = time.perf_counter()
+        embeddings = self._responder.encode(frame.image)
         encoded = time.perf_counter()
-        self._engine.prefill(np.concatenate([self._before_picture, picture]), cache)
-        timings = Timings(encode=encoded - start, prefill_view=time.perf_counter() - encoded)
-        return View(frame, cache, cache.length, timings)
+        prefix = self._responder.begin([self._before_picture, embeddings])
+        timings = Timings(
+            encode=decoding + encoded - start, prefill_view=time.perf_counter() - encoded
+        )
+        return View(frame, timings, '', prefix)
 
     def ask(
         self,
-        view: View,
-        question: Question,
+        about: View | Conversation,
+        question: str | Question,
+        *,
+        kind: Kind | str | int | None = None,
+        choices: Sequence[str] | None = None,
+        max_tokens: int | None = None,
+        sampling: Sampling | None = None,
         out_of_time: Callable[[], bool] = never,
-        on_text: Callable[[str], None] = ignore,
-        follow_up: bool = False,
+        on_text: Callable[[str], object] = ignore,
     ) -> Answer:
         """
-        Answer one question about a view.
+        Answer one question about a view, alone, or as the next of a conversation about it.
 
+            model.ask(view, 'What is on the road?', on_text=print)
+            model.ask(view, 'Which is nearest?', kind='choice', choices=['the bus', 'the car'])
+            model.ask(Conversation(view), 'Is there a car?', kind='yes_no')
+
+        kind, choices, max_tokens, sampling: as Question has them, where a text is given.
         out_of_time: asked before every step; once true, a free text is cut short and anything
         else raises OutOfTimeError.
         on_text: gets a free text's pieces as they come.
-        follow_up: whether the question goes on from the last one about this view and its answer,
-        which are not read again; otherwise it stands alone.
 
-        Raises QuestionError if the question does not fit the model's context, or there is none to
-        go on from.
+        Raises QuestionError for what cannot be asked, or does not fit the model's context.
         """
-        if out_of_time():
-            raise OutOfTimeError
-        if view.cache is None:
-            return self._answer(question, _nothing(question), Timings(), 0, view.nothing_to_see)
-        start = time.perf_counter()
-        past, tokens = self._prompt(view, question, follow_up)
-        self._check_room(past, len(tokens), question)
-        view.unread = []
-        view.cache.rewind(past)
-        logits = self._engine.prefill(self._engine.embed(tokens), view.cache)
-        prefilled = time.perf_counter()
-        prompt = self._prompted(logits, past + len(tokens), out_of_time)
-        reply, read = run_alone(self._reply(prompt, question, on_text), self._engine, view.cache)
-        self._remember(view, past + len(tokens), reply, read)
-        timings = replace(
-            view.take_timings(), prefill=prefilled - start, decode=time.perf_counter() - prefilled
-        )
-        return self._answer(question, reply, timings, past + len(tokens), _why(reply))
+        question = to_question(question, kind, choices, max_tokens, sampling)
+        for name, function in (('out_of_time', out_of_time), ('on_text', on_text)):
+            if not callable(function):
+                raise QuestionError(f'{name} is a function, not {described(function)}')
+        conversation = Conversation(about) if isinstance(about, View) else about
+        if not isinstance(conversation, Conversation):
+            raise QuestionError(
+                'a question is about a View, as look returns it, or a Conversation about one, '
+                f'not about {described(about)}'
+            )
+        view = self._own(conversation.view)
+        check_time(out_of_time)
+        if view.prefix is None:
+            answer = self._abstain(view, question)
+            conversation.remember(answer, Past())
+            return answer
+        request = self._request(view, question, conversation.past, out_of_time, on_text)
+        (replied,) = self._responder.reply(view.prefix, [request])
+        answer = self._answer(view, question, replied)
+        conversation.remember(answer, replied.past or Past())
+        return answer
 
-    def ask_all(self, view: View, questions: Sequence[Question]) -> list[Answer | QuestionError]:
+    def ask_all(
+        self, view: View, questions: Sequence[str | Question]
+    ) -> list[Answer | QuestionError]:
         """
         Answer many questions about a view, each alone, up to eight of them at a time.
 
+            model.ask_all(view, ['What is there?', Question('Is it red?', 'yes_no')])
+
         The answers are those of `ask`, but for the rounding of sums, which integers and halves
         make larger: by a hundredth or two of a confidence. What is done for several together
-        counts for each in equal parts. In the place of a question that does not fit the
-        model's context stands the error; none can be followed up.
+        counts for each in equal parts. In the place of a question that cannot be asked, or does
+        not fit the model's context, stands the error.
         """
-        if view.cache is None:
-            return [self.ask(view, question) for question in questions]
-        view.unread = []
+        if isinstance(questions, (str, Question)) or not isinstance(questions, Sequence):
+            raise QuestionError(
+                f'questions are a list of texts and Questions, not {described(questions)}'
+            )
+        if not isinstance(view, View):
+            raise QuestionError(
+                f'questions are about a View, as look returns it, not about {described(view)}'
+            )
+        prefix = self._own(view).prefix
         answers: dict[int, Answer | QuestionError] = {}
-        asked = []
-        for place, question in enumerate(questions):
+        asked: dict[int, Question] = {}
+        requests = []
+        for place, given in enumerate(questions):
             try:
-                _, tokens = self._prompt(view, question, follow_up=False)
-                self._check_room(view.prefix, len(tokens), question)
-                asked.append(Asked(place, question, tokens))
+                question = to_question(given)
+                if prefix is None:
+                    answers[place] = self._abstain(view, question)
+                    continue
+                requests.append(self._request(view, question, Past(), never, ignore))
+                asked[place] = question
             except QuestionError as error:
                 answers[place] = error
-        for group in groups(asked, view.cache.capacity - view.prefix, LEAST_ROOM):
-            found = self._ask_together(view, group) if len(group) > 1 else [None]
-            for one, answer in zip(group, found, strict=True):
-                answers[one.place] = answer or self.ask(view, one.question)
-        view.unread = []
+        if prefix is not None:
+            replies = self._responder.reply(prefix, requests)
+            for (place, question), replied in zip(asked.items(), replies, strict=True):
+                answers[place] = self._answer(view, question, replied)
         return [answers[place] for place in range(len(questions))]
 
-    def _ask_together(self, view: View, group: Sequence[Asked]) -> list[Answer | None]:
-        """Answer a group's questions at once; None is for those whose answers have no room."""
-        assert view.cache is not None
-        start = time.perf_counter()
-        view.cache.rewind(view.prefix)
-        branches = Branches(view.prefix)
-        layout = branches.append([(i, len(one.tokens)) for i, one in enumerate(group)])
-        tokens = [token for one in group for token in one.tokens]
-        logits = self._engine.extend(self._engine.embed(tokens), view.cache, layout)
-        prefilled = time.perf_counter()
-        lengths = [view.prefix + len(one.tokens) for one in group]
-        steps = [
-            self._reply(self._prompted(row, length, never), one.question, ignore)
-            for one, row, length in zip(group, logits, lengths, strict=True)
-        ]
-        replies = run_together(steps, self._engine, view.cache, branches)
-        share = Timings(
-            prefill=(prefilled - start) / len(group),
-            decode=(time.perf_counter() - prefilled) / len(group),
-        )
-        answers: list[Answer | None] = []
-        for one, reply, length in zip(group, replies, lengths, strict=True):
-            if reply is None:
-                answers.append(None)
-                continue
-            looked = view.take_timings()
-            timings = replace(looked, prefill=share.prefill, decode=share.decode)
-            answers.append(self._answer(one.question, reply, timings, length, _why(reply)))
-        return answers
+    def _own(self, view: View) -> View:
+        if view.prefix is not None and view.prefix.engine is not self._responder.engine:
+            raise QuestionError(
+                'the view is of another assistant; look at the picture with the one that you ask, '
+                f'{self.identity}'
+            )
+        return view
 
-    def _prompt(self, view: View, question: Question, follow_up: bool) -> tuple[int, list[int]]:
-        """Return how much of the cache a question goes on from, and its tokens behind that."""
-        request = request_text(question)
-        if not follow_up:
-            return view.prefix, encode(self._tokenizer, after_picture(request))
-        if not view.unread:
-            raise QuestionError('there is no answer about this frame to go on from; ask it alone')
-        return view.past, [*view.unread, *encode(self._tokenizer, next_turn(request))]
+    def _request(
+        self,
+        view: View,
+        question: Question,
+        past: Past,
+        out_of_time: Callable[[], bool],
+        on_text: Callable[[str], object],
+    ) -> Request:
+        """Return a question in the model's words; raises QuestionError if there is no room."""
+        text = request_text(question)
+        words = next_turn(text) if past != Past() else after_picture(text)
+        tokens = encode(self._tokenizer, words)
+        self._check_room(view, past, len(tokens), question)
+        return Request(tokens, self._form(question, on_text), past, out_of_time)
 
-    def _prompted(self, logits: Floats, length: int, out_of_time: Callable[[], bool]) -> Prompted:
-        config = self._engine.config
-        room = config.text.context_length - length
-        return Prompted(config, self._tokenizer, logits, room, out_of_time)
-
-    def _remember(self, view: View, prompt: int, reply: Reply, read: Sequence[int]) -> None:
-        """Keep what was answered, behind `prompt` tokens, for a question that follows."""
-        same = itertools.takewhile(
-            lambda pair: pair[0] == pair[1], zip(read, reply.said, strict=False)
-        )
-        in_cache = len(list(same))
-        view.past = prompt + in_cache
-        view.unread = [*reply.said[in_cache:], self._engine.config.text.eos_token_id]
-
-    def _check_room(self, prefix: int, tokens: int, question: Question) -> None:
+    def _check_room(self, view: View, past: Past, tokens: int, question: Question) -> None:
         answers = [len(encode(self._tokenizer, answer)) + 1 for answer in question.choices]
         answer = max([LEAST_ROOM, *answers])
-        room = self._engine.config.text.context_length - prefix - answer
-        if room < 1:
+        config = self._responder.config
+        before = (view.prefix.length if view.prefix else 0) + past.read + len(past.unread)
+        room = config.text.context_length - before - answer
+        if room < 1 and past == Past():
             raise QuestionError(
                 f'the longest choice takes {answer} tokens, and leaves no room for the question; '
                 'offer shorter ones'
             )
         if tokens > room:
+            behind = 'the picture' if past == Past() else 'what was said about the picture'
             raise QuestionError(
-                f'the question takes {tokens} tokens, but the model has room for {room} '
-                'behind the picture; ask in fewer words'
+                f'the question takes {tokens} tokens, but the model has room for {max(room, 0)} '
+                f'behind {behind}; ask in fewer words'
+                + ('' if past == Past() else ', or begin a new conversation')
             )
 
-    def _reply(
-        self, prompt: Prompted, question: Question, on_text: Callable[[str], None]
-    ) -> Steps[Reply]:
+    def _form(self, question: Question, on_text: Callable[[str], object]) -> Form:
         if question.kind == Kind.FREE_TEXT:
-            return write_text(prompt, question.max_tokens, on_text, question.sampling)
+            return partial(
+                write_text,
+                max_tokens=question.max_tokens,
+                on_text=on_text,
+                sampling=question.sampling,
+            )
         if question.kind == Kind.NUMBER:
-            return read_number(prompt, self._numbers)
-        return choose(prompt, _allowed(question))
+            return partial(read_number, numbers=self._responder.numbers)
+        return partial(choose, answers=_allowed(question))
 
-    def _answer(
-        self, question: Question, reply: Reply, timings: Timings, prompt_tokens: int, reason: str
-    ) -> Answer:
-        value = reply.value
+    def _answer(self, view: View, question: Question, replied: Replied) -> Answer:
+        looking = Timings() if view in self._answered else view.timings
+        self._answered.add(view)
+        reply, value = replied.reply, replied.reply.value
         if question.kind == Kind.YES_NO and value is not None:
             value = YES_NO[int(value)] == 'Yes'
+        reason = 'the model finds that the picture does not tell' if reply.abstained else ''
         return Answer(
             question=question,
             text=reply.text,
             value=value,
             confidence=reply.confidence,
-            timings=timings,
-            prompt_tokens=prompt_tokens,
+            timings=replace(looking, prefill=replied.prefill, decode=replied.decode),
+            prompt_tokens=replied.prompt_tokens,
             answer_tokens=reply.tokens,
             model=self.identity,
             allowed=_allowed(question),
@@ -241,18 +255,23 @@ class Assistant:
             cut_short=reply.cut_short,
         )
 
-
-def _why(reply: Reply) -> str:
-    """Return why the assistant abstains; empty if it does not."""
-    return 'the model finds that the picture does not tell' if reply.abstained else ''
+    def _abstain(self, view: View, question: Question) -> Answer:
+        """Return the answer to any question about a frame that shows nothing."""
+        return Answer(
+            question=question,
+            text=CANNOT_TELL,
+            value=None,
+            confidence=1.0,
+            timings=Timings(),
+            prompt_tokens=0,
+            answer_tokens=0,
+            model=self.identity,
+            allowed=_allowed(question),
+            probabilities=(0.0,) * len(_allowed(question)),
+            abstain_reason=view.nothing_to_see,
+        )
 
 
 def _allowed(question: Question) -> tuple[str, ...]:
     """Return the closed set of answers; empty for free text and numbers."""
     return YES_NO if question.kind == Kind.YES_NO else question.choices
-
-
-def _nothing(question: Question) -> Reply:
-    """Return the reply to any question about a frame that shows nothing."""
-    none = (0.0,) * len(_allowed(question))
-    return Reply(CANNOT_TELL, 1.0, probabilities=none, abstained=True)

@@ -1,5 +1,5 @@
 """
-The probability of each answer of a closed set, read off the model's logits.
+A reply of a closed set: the probability of each answer is read off the model's logits.
 
 The allowed answers form a tree of tokens. Where it branches, the model's probabilities of the
 branches are made to sum to 1; a token without alternative costs no step of the model. The product
@@ -12,10 +12,41 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ros2_llava_phi.engine.engine import Floats
+from ros2_llava_phi.model.prompt import answer_text
+from ros2_llava_phi.model.tokenizer import encode
 
-from .steps import Step, Steps
+from .reply import Prompted, Reply, Step, Steps, softmax
 
 Tokens = tuple[int, ...]
+
+
+def choose(prompt: Prompted, answers: Sequence[str]) -> Steps[Reply]:
+    """
+    Choose among a closed set of answers, or abstain where that is likelier than all of them.
+
+    Raises OutOfTimeError.
+    """
+    prompt.check_time()
+    offered = list(answers)
+    if prompt.abstain_text is not None and prompt.abstain_text not in offered:
+        offered.append(prompt.abstain_text)
+    tokens = [
+        (*encode(prompt.tokenizer, answer_text(answer)), prompt.end_token) for answer in offered
+    ]
+    probabilities = yield from answer_probabilities(
+        prompt.expected.logits, tokens, prompt.config.temperature, prompt.check_time
+    )
+    of_answers = probabilities[: len(answers)]
+    abstained = sum(of_answers) < 0.5
+    best = len(answers) if abstained else int(np.argmax(of_answers))
+    return Reply(
+        text=offered[best],
+        confidence=probabilities[best],
+        value=None if abstained else best,
+        probabilities=tuple(of_answers),
+        said=tokens[best][:-1],
+        abstained=abstained,
+    )
 
 
 def answer_probabilities(
@@ -45,17 +76,11 @@ def answer_probabilities(
                 continue
             check_time()
             shared = _shared(token, [answers[i] for i in members], depth + 1)
-            after = yield Step(shared, depth)
-            yield from descend(after, depth + len(shared), members, probability * float(share))
+            expected = yield Step(shared, depth)
+            deeper = depth + len(shared)
+            yield from descend(expected.logits, deeper, members, probability * float(share))
 
     yield from descend(logits, 0, list(range(len(answers))), 1.0)
-    return probabilities
-
-
-def softmax(logits: Floats) -> Floats:
-    """Return the probabilities [N] of logits [N]."""
-    exponentials = np.exp(logits - logits.max())
-    probabilities: Floats = exponentials / exponentials.sum()
     return probabilities
 
 

@@ -6,6 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ros2_llava_phi.errors import FrameError, described
+from ros2_llava_phi.imaging.pictures import Picture, to_rgb
+
 SHRUNK_TO = (32, 32)
 BOX = 4  # PIL.Image.Resampling.BOX, which Pillow before 9.1 does not have
 # In grey levels after shrinking: what a covered or blinded sensor still varies by.
@@ -15,31 +18,45 @@ LEAST_CORRELATION = 0.2
 DARK, BRIGHT = 40, 215
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, eq=False)
 class Frame:
     """
     One picture and where it came from.
 
-    image: uint8 [height, width, 3], RGB.
+        Frame('photo.jpg')
+        Frame(rgb, stamp_ns=1_700_000_000_000_000_000, frame_id='front_optical', camera='front')
+
+    image: uint8 [height, width, 3], RGB; also given as a path, the bytes of a picture file or a
+    PIL picture. It is not turned as EXIF may say.
     stamp_ns: acquisition time in nanoseconds, as the camera's header says.
     frame_id: the camera's optical frame (REP-103).
     camera: the camera's name; empty where the picture came with the question.
+
+    Raises FrameError where these do not hold.
     """
 
     image: NDArray[np.uint8]
-    stamp_ns: int = 0
-    frame_id: str = ''
-    camera: str = ''
+    stamp_ns: int
+    frame_id: str
+    camera: str
 
-    def __post_init__(self) -> None:
-        """Refuse anything but an RGB picture."""
-        if self.image.dtype != np.uint8 or self.image.ndim != 3 or self.image.shape[2] != 3:
-            raise ValueError(
-                f'a frame is a uint8 picture of shape [height, width, 3], '
-                f'not {self.image.dtype} {list(self.image.shape)}'
-            )
-        if 0 in self.image.shape:
-            raise ValueError(f'a frame has at least one pixel, not {list(self.image.shape)}')
+    def __init__(
+        self, image: Picture, stamp_ns: int = 0, frame_id: str = '', camera: str = ''
+    ) -> None:
+        """Bring what is given into form; refuse what is no picture."""
+        if isinstance(stamp_ns, bool) or not isinstance(stamp_ns, (int, np.integer)):
+            raise FrameError(f'stamp_ns is a whole number of ns, not {described(stamp_ns)}')
+        for name, text in (('frame_id', frame_id), ('camera', camera)):
+            if not isinstance(text, str):
+                raise FrameError(f'{name} is a text, not {described(text)}')
+        given = {
+            'image': to_rgb(image),
+            'stamp_ns': int(stamp_ns),
+            'frame_id': frame_id,
+            'camera': camera,
+        }
+        for name, value in given.items():
+            object.__setattr__(self, name, value)
 
 
 def nothing_to_see(frame: Frame) -> str:

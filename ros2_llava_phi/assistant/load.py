@@ -8,7 +8,7 @@ from pathlib import Path
 from ros2_llava_phi.engine.engine import AnyEngine
 from ros2_llava_phi.engine.exported import Manifest, check_source, is_exported, read_manifest
 from ros2_llava_phi.engine.plans import holds_plans, read_plan_manifest
-from ros2_llava_phi.errors import ModelError
+from ros2_llava_phi.errors import ModelError, described
 from ros2_llava_phi.files.hashing import files_hash
 from ros2_llava_phi.model.tokenizer import load_tokenizer
 
@@ -24,9 +24,13 @@ EXPORT_FOLDER = 'onnx'
 OnBuild = Callable[[str, int, int], None]
 
 
-def find_model(model: str) -> Path:
+def find_model(model: str | Path) -> Path:
     """Return the folder of a model: a path, or the name of a packaged one; raises ModelError."""
-    if not model:
+    if not isinstance(model, (str, Path)):
+        raise ModelError(
+            f'a model is a folder, or the name of a packaged model, not {described(model)}'
+        )
+    if not str(model):
         raise ModelError('the model has no name; give a folder, or the name of a packaged model')
     packaged = Path(str(files('ros2_llava_phi'))) / 'data'
     try:
@@ -34,9 +38,11 @@ def find_model(model: str) -> Path:
             if folder.is_dir():
                 return folder.resolve()
     except (RuntimeError, ValueError) as error:
-        raise ModelError(f'{model!r} is no path of a model: {error}') from error
+        raise ModelError(f'{str(model)!r} is no path of a model: {error}') from error
     names = sorted(path.parent.name for path in packaged.glob('*/config.json'))
-    raise ModelError(f'there is no model folder {model!r}; packaged models: {", ".join(names)}')
+    raise ModelError(
+        f'there is no model folder {str(model)!r}; packaged models: {", ".join(names)}'
+    )
 
 
 def find_checkpoint(model: str) -> Path:
@@ -55,7 +61,7 @@ def model_name(folder: Path) -> str:
 
 
 def load(
-    model: str,
+    model: str | Path,
     engine: str = 'auto',
     device: str = 'auto',
     precision: str = 'auto',
@@ -63,6 +69,9 @@ def load(
 ) -> Assistant:
     """
     Load a model and make an assistant of it.
+
+        load('llava-phi-tiny')
+        load('/models/llava-phi-3b', precision='bf16', device='cuda')
 
     model: a folder, or the name of a packaged model.
     engine: tensorrt runs plans, and builds them if the folder is an export for it; onnxruntime
@@ -78,6 +87,10 @@ def load(
         raise ModelError(f'there is no engine {engine!r}; engines: {", ".join(ENGINES)}')
     if precision not in PRECISIONS:
         raise ModelError(f'precision {precision!r} is unknown; use {", ".join(PRECISIONS)}')
+    if not isinstance(device, str):
+        raise ModelError(f'a device is auto, cpu, cuda or cuda:N, not {described(device)}')
+    if on_build is not None and not callable(on_build):
+        raise ModelError(f'on_build is a function or None, not {described(on_build)}')
     folder = find_model(model)
     if holds_plans(folder):
         _check_plans(folder, read_plan_manifest(folder).export, engine, device, precision)

@@ -1,8 +1,14 @@
-"""From the logits behind a prompt to a reply: written out, a number, or one of a closed set."""
+"""
+A reply, step by step: free text, or a number; closed_answers.py has those of a closed set.
+
+Each says what it wants read, and is sent what the model expects to follow. So one runs alone, or
+several together, whose steps the network takes at once.
+"""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +22,52 @@ from ros2_llava_phi.model.prompt import answer_text
 from ros2_llava_phi.model.tokenizer import encode
 
 from .answer import CutShort
-from .closed_answers import answer_probabilities, softmax
 from .question import Sampling
-from .steps import Step, Steps
 
 LONGEST_NUMBER = 12  # characters
 
 _NUMBER_PIECE = re.compile(r' ?-?\d*\.?\d*')
 _STARTED = re.compile(r' ?-?(\d+\.?\d*)?')
 _COMPLETE = re.compile(r' ?-?\d+(\.\d+)?')
+
+
+@dataclass(frozen=True)
+class Step:
+    """
+    What a reply wants read.
+
+    tokens: to read.
+    behind: how many tokens of the reply, read before, stay in front of them.
+    greedy: whether the likeliest token to follow is all that the reply will look at; an engine on
+    a GPU then copies no logits.
+    """
+
+    tokens: tuple[int, ...]
+    behind: int
+    greedy: bool = False
+
+
+@dataclass(frozen=True)
+class Expected:
+    """
+    What the model expects to follow what it read.
+
+    token, log_probability: the likeliest token, and the log of its probability.
+    logits: float32 [vocab]; [0] behind a greedy step.
+    """
+
+    token: int
+    log_probability: float
+    logits: Floats
+
+    @classmethod
+    def of(cls, logits: Floats) -> 'Expected':
+        """Return what logits [vocab] say."""
+        return cls(*likeliest(logits), logits)
+
+
+Result = TypeVar('Result')
+Steps = Generator[Step, Expected, Result]
 
 
 @dataclass(frozen=True)
@@ -50,14 +93,14 @@ class Reply:
 @dataclass(frozen=True)
 class Prompted:
     """
-    A prompt that was read, and the logits [vocab] of what comes next.
+    A prompt that was read, and what the model expects to follow.
 
     room: how many tokens the model's context has left behind it.
     """
 
     config: ModelConfig
     tokenizer: Tokenizer
-    logits: Floats
+    expected: Expected
     room: int
     out_of_time: Callable[[], bool]
 
@@ -73,14 +116,26 @@ class Prompted:
 
     def check_time(self) -> None:
         """Raise OutOfTimeError if the time is up."""
-        if self.out_of_time():
-            raise OutOfTimeError
+        check_time(self.out_of_time)
+
+
+def check_time(out_of_time: Callable[[], bool]) -> None:
+    """Raise OutOfTimeError if the time is up."""
+    if out_of_time():
+        raise OutOfTimeError('the time was up before there was an answer')
+
+
+def softmax(logits: Floats) -> Floats:
+    """Return the probabilities [N] of logits [N]."""
+    exponentials = np.exp(logits - logits.max())
+    probabilities: Floats = exponentials / exponentials.sum()
+    return probabilities
 
 
 def write_text(
     prompt: Prompted,
     max_tokens: int,
-    on_text: Callable[[str], None],
+    on_text: Callable[[str], object],
     sampling: Sampling | None = None,
 ) -> Steps[Reply]:
     """
@@ -97,9 +152,10 @@ def write_text(
     said: list[int] = []
     tokens = 0
     cut_short = CutShort.COMPLETE
-    draw = likeliest if sampling is None else _drawing(sampling)
-    token, its_log = draw(prompt.logits)
+    draw = _likeliest if sampling is None else _drawing(sampling)
+    expected = prompt.expected
     while True:
+        token, its_log = draw(expected)
         log_probability += its_log
         tokens += 1
         if token == prompt.end_token:
@@ -116,11 +172,7 @@ def write_text(
         if prompt.out_of_time():
             cut_short = CutShort.TIME_LIMIT
             break
-        behind = len(said) - 1
-        if sampling is None:
-            token, its_log = yield Step((token,), behind, greedy=True)
-        else:
-            token, its_log = draw((yield Step((token,), behind)))
+        expected = yield Step((token,), len(said) - 1, greedy=sampling is None)
     return Reply(
         text=text.strip(),
         confidence=float(np.exp(log_probability / tokens)),
@@ -131,11 +183,16 @@ def write_text(
     )
 
 
-def _drawing(sampling: Sampling) -> Callable[[Floats], tuple[int, float]]:
-    """Return what draws the next token from logits [vocab], with the log of its probability."""
+def _likeliest(expected: Expected) -> tuple[int, float]:
+    return expected.token, expected.log_probability
+
+
+def _drawing(sampling: Sampling) -> Callable[[Expected], tuple[int, float]]:
+    """Return what draws the next token, with the log of its probability."""
     rng = np.random.default_rng(sampling.seed)
 
-    def draw(logits: Floats) -> tuple[int, float]:
+    def draw(expected: Expected) -> tuple[int, float]:
+        logits = expected.logits
         # In double precision, and from the largest down: any temperature is large enough.
         wide = (logits - logits.max()).astype(np.float64)
         with np.errstate(over='ignore'):
@@ -192,7 +249,7 @@ def read_number(prompt: Prompted, numbers: NumberTokens) -> Steps[Reply]:
     """
     prompt.check_time()
     temperature = prompt.config.temperature
-    probabilities = softmax(prompt.logits / temperature)
+    probabilities = softmax(prompt.expected.logits / temperature)
     allowed = numbers.allowed('')
     token = int(allowed[probabilities[allowed].argmax()])
     if prompt.abstain_text is not None:
@@ -209,38 +266,9 @@ def read_number(prompt: Prompted, numbers: NumberTokens) -> Steps[Reply]:
         if len(number) >= LONGEST_NUMBER:
             break
         prompt.check_time()
-        logits = yield Step((token,), len(said) - 1)
-        probabilities = softmax(logits / temperature)
+        expected = yield Step((token,), len(said) - 1)
+        probabilities = softmax(expected.logits / temperature)
         allowed = numbers.allowed(number)
         token = int(allowed[probabilities[allowed].argmax()])
     value = float(number)
     return Reply(number.strip(), confidence, value, tokens=len(said), said=tuple(said))
-
-
-def choose(prompt: Prompted, answers: Sequence[str]) -> Steps[Reply]:
-    """
-    Choose among a closed set of answers, or abstain where that is likelier than all of them.
-
-    Raises OutOfTimeError.
-    """
-    prompt.check_time()
-    offered = list(answers)
-    if prompt.abstain_text is not None and prompt.abstain_text not in offered:
-        offered.append(prompt.abstain_text)
-    tokens = [
-        (*encode(prompt.tokenizer, answer_text(answer)), prompt.end_token) for answer in offered
-    ]
-    probabilities = yield from answer_probabilities(
-        prompt.logits, tokens, prompt.config.temperature, prompt.check_time
-    )
-    of_answers = probabilities[: len(answers)]
-    abstained = sum(of_answers) < 0.5
-    best = len(answers) if abstained else int(np.argmax(of_answers))
-    return Reply(
-        text=offered[best],
-        confidence=probabilities[best],
-        value=None if abstained else best,
-        probabilities=tuple(of_answers),
-        said=tokens[best][:-1],
-        abstained=abstained,
-    )

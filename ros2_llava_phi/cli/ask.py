@@ -57,11 +57,10 @@ def ask(
     sampling = Sampling(temperature, top_p, seed) if temperature else None
     asked = Question(question, kind, allowed, max_tokens, sampling)
     from ros2_llava_phi.assistant.frame import Frame
-    from ros2_llava_phi.imaging.pictures import read_picture
 
     from .options import shown_progress
 
-    frame = Frame(read_picture(image))
+    frame = Frame(image)
     from ros2_llava_phi.assistant.load import load
     from ros2_llava_phi.errors import OutOfTimeError
 
@@ -77,8 +76,8 @@ def ask(
         answer = assistant.ask(
             assistant.look(frame),
             asked,
-            lambda: seconds is not None and time.monotonic() - start > seconds,
-            lambda piece: typer.echo(piece, nl=False),
+            out_of_time=lambda: seconds is not None and time.monotonic() - start > seconds,
+            on_text=lambda piece: typer.echo(piece, nl=False),
         )
     except OutOfTimeError:
         raise QuestionError(f'there is no answer after {seconds:g} s; give more time') from None

@@ -1,21 +1,74 @@
-"""Picture files, and their bytes, to RGB; and RGB to a picture inside a page."""
+"""Pictures, whatever they are given as, to RGB; and RGB to a picture inside a page."""
 
 import base64
 import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from ros2_llava_phi.errors import FrameError
+from ros2_llava_phi.errors import FrameError, described
 
 FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF')
 # Beyond any camera, and small enough (192 MiB as RGB) not to exhaust the memory.
 MOST_PIXELS = 64 * 2**20
+# A path, the bytes of a picture file, a PIL picture, or RGB.
+Picture = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
+
+
+def to_rgb(picture: Picture) -> NDArray[np.uint8]:
+    """
+    Return whatever a picture is given as, as RGB: uint8 [height, width, 3].
+
+    A path and the bytes of a picture file are read by `read_picture`. A PIL picture is converted;
+    what is transparent becomes opaque. An array has the form already, and is not copied; whether
+    it is BGR in truth, nobody can tell. Nothing is turned as EXIF may say.
+
+    Raises FrameError for anything else; it says what would be right.
+    """
+    if isinstance(picture, Image.Image):
+        picture = _converted(picture)
+    elif isinstance(picture, (bytearray, memoryview)):
+        picture = read_picture(bytes(picture))
+    elif isinstance(picture, (str, bytes, os.PathLike)):
+        picture = read_picture(picture)
+    if not isinstance(picture, np.ndarray):
+        raise FrameError(
+            'a picture is a path, the bytes of a picture file, a PIL picture, or an RGB array, '
+            f'not {described(picture)}'
+        )
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        raise FrameError(
+            'an RGB array is uint8 of shape [height, width, 3], '
+            f'not {picture.dtype} {list(picture.shape)}{_remedy(picture)}'
+        )
+    if 0 in picture.shape:
+        raise FrameError(f'a picture has at least one pixel, not {list(picture.shape)}')
+    return np.asarray(picture)
+
+
+def _converted(picture: Image.Image) -> NDArray[np.uint8]:
+    try:
+        check_picture(picture)
+        return np.asarray(picture.convert('RGB'))
+    except FrameError as error:
+        raise FrameError(f'{described(picture)} cannot be used: {error}') from error
+    except (OSError, SyntaxError, ValueError, AttributeError) as error:
+        # Pillow raises any of them for a damaged file, or one that was closed.
+        raise FrameError(f'{described(picture)} cannot be read: {error}') from error
+
+
+def _remedy(array: NDArray[Any]) -> str:
+    if array.dtype == np.uint8 and array.ndim == 2:
+        return '; a grey one is np.stack([grey] * 3, axis=-1)'
+    if array.dtype == np.uint8 and array.ndim == 3 and array.shape[2] == 4:
+        return '; without alpha it is rgba[..., :3]'
+    return ''
 
 
 def read_picture(source: str | os.PathLike[str] | bytes) -> NDArray[np.uint8]:

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from llava_phi.srv import Ask
@@ -235,7 +235,9 @@ class Answering:
             view, header, age_ns = self._look(ticket)
             ticket.under_way = True
             answer = self._assistant.ask(
-                view, ticket.asked.question, lambda: ticket.closed or ticket.overdue
+                view,
+                ticket.asked.question,
+                out_of_time=lambda: ticket.closed or ticket.overdue,
             )
         except FrameError as error:
             raise RefusalError(Ask.Response.BAD_FRAME, str(error)) from error
@@ -300,6 +302,4 @@ class Answering:
         decoding = time.perf_counter() - start
         # The old view is given up first: a big model has no memory for two.
         self.forget()
-        view = self._assistant.look(frame)
-        view.timings = replace(view.timings, encode=view.timings.encode + decoding)
-        return view
+        return self._assistant.look(frame, decoding=decoding)

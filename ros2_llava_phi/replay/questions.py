@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from ros2_llava_phi.assistant.answer import YES_NO
-from ros2_llava_phi.assistant.question import KIND_NAMES, Kind, KindName, Question, kind_named
+from ros2_llava_phi.assistant.question import KIND_NAMES, Kind, KindName, Question, parse_kind
 from ros2_llava_phi.bags.message_fields import parse_field_path
 from ros2_llava_phi.datasets.records import csv_records
 from ros2_llava_phi.errors import DataError, FileError, QuestionsFileError
@@ -58,7 +58,7 @@ def _as_answers(value: Any) -> Any:
 
 def _as_kind(value: Any) -> Any:
     if value in KIND_NAMES.values():
-        return kind_named(value)
+        return parse_kind(value)
     raise ValueError(f'it must be one of {", ".join(KIND_NAMES.values())}')
 
 
