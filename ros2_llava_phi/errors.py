@@ -24,8 +24,9 @@ Everything that this package raises on purpose; each says in a sentence what was
 
 import reprlib
 
+LONGEST_DESCRIPTION = 100  # characters
 _SHORT = reprlib.Repr()
-_SHORT.maxstring = _SHORT.maxother = 80
+_SHORT.maxstring = _SHORT.maxother = LONGEST_DESCRIPTION
 
 
 class LlavaPhiError(Exception):
@@ -113,4 +114,6 @@ def described(given: object) -> str:
         written = ' '.join(_SHORT.repr(given).split())
     except Exception:  # an integer of too many digits, or whatever a __repr__ raises
         return f'a value of type {kind}'
+    if len(written) > LONGEST_DESCRIPTION:
+        written = f'{written[:LONGEST_DESCRIPTION]}...'
     return written if given is None or isinstance(given, (str, bool)) else f'{written} ({kind})'

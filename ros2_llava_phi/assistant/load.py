@@ -83,10 +83,12 @@ def load(
 
     Raises ModelError in one sentence if any of them cannot be used.
     """
-    if engine not in ENGINES:
-        raise ModelError(f'there is no engine {engine!r}; engines: {", ".join(ENGINES)}')
-    if precision not in PRECISIONS:
-        raise ModelError(f'precision {precision!r} is unknown; use {", ".join(PRECISIONS)}')
+    if not isinstance(engine, str) or engine not in ENGINES:
+        raise ModelError(f'there is no engine {described(engine)}; engines: {", ".join(ENGINES)}')
+    if not isinstance(precision, str) or precision not in PRECISIONS:
+        raise ModelError(
+            f'precision {described(precision)} is unknown; use {", ".join(PRECISIONS)}'
+        )
     if not isinstance(device, str):
         raise ModelError(f'a device is auto, cpu, cuda or cuda:N, not {described(device)}')
     if on_build is not None and not callable(on_build):

@@ -78,7 +78,10 @@ def read_picture(source: str | os.PathLike[str] | bytes) -> NDArray[np.uint8]:
     It is not turned as EXIF may say. Raises FrameError, naming the file, if it is missing, cut
     off, damaged, of another format, far too large, or has more than 8 bits a channel.
     """
-    name = 'the picture' if isinstance(source, bytes) else os.fspath(source)
+    if isinstance(source, bytes):
+        name = f'the picture of {len(source)} bytes'
+    else:
+        name = os.fsdecode(source) or "''"
     try:
         with opened_picture(source) as picture:
             return np.asarray(picture.convert('RGB'))
