@@ -113,8 +113,9 @@ class Prefix:
 
     def rewind(self, length: int) -> None:
         """Forget all but the first `length` tokens behind the beginning."""
-        self._runs = first_of(self._runs, length)
-        self.cache.rewind(self.length + length)
+        if self.cache.length != self.length + length:
+            self._runs = first_of(self._runs, length)
+            self.cache.rewind(self.length + length)
 
     def read(self, step: Step) -> Expected:
         """Read tokens behind the first `step.behind`, which stay; return what is expected next."""
@@ -207,18 +208,13 @@ class Responder:
         sequences = _Sequences(prefix, pasts)
         expected = sequences.read(dict(enumerate(prompts)))
         prefilled = time.perf_counter()
-        replies = [
-            request.form(
-                Prompted(
-                    self.config,
-                    self.tokenizer,
-                    expected[index],
-                    self.config.text.context_length - prefix.length - lengths[index],
-                    request.out_of_time,
-                )
+        replies = []
+        for index, request in enumerate(requests):
+            room = self.config.text.context_length - prefix.length - lengths[index]
+            prompted = Prompted(
+                self.config, self.tokenizer, expected[index], room, request.out_of_time
             )
-            for index, request in enumerate(requests)
-        ]
+            replies.append(request.form(prompted))
         found = _run(replies, lengths, sequences)
         prefill = (prefilled - start) / len(requests)
         decode = (time.perf_counter() - prefilled) / len(requests)
