@@ -16,7 +16,7 @@ from ros2_llava_phi.engine.torch_engine import TorchEngine
 from ros2_llava_phi.model.prompt import after_picture, turn
 from ros2_llava_phi.model.tokenizer import encode, load_tokenizer
 from ros2_llava_phi.training import validation
-from ros2_llava_phi.training.labels import label
+from ros2_llava_phi.training.labels import Labelled, label
 from ros2_llava_phi.training.validation import LONGEST_ANSWER, validate
 
 ASKED = request_text(Question('Is it red?', Kind.YES_NO))
@@ -35,7 +35,7 @@ def test_validation_asks_as_the_assistant_does(
     engine = CountingEngine(small_network())
     monkeypatch.setattr(validation, 'TorchEngine', lambda *_: engine)
     tokenizer = load_tokenizer(make_model(tmp_path / 'model'), CONFIG.text.vocab_size)
-    samples, answers = [], list[Answer]()
+    samples, answers = list[Labelled](), list[Answer]()
     assistant = Assistant(TorchEngine(small_network()), tokenizer, IDENTITY)
     for seed in range(2):
         path = tmp_path / f'{seed}.png'
