@@ -39,8 +39,8 @@ MAY_LACK = {
     *('accelerate', 'catkin_pkg', 'importlinter', 'jinja2', 'lz4', 'markupsafe', 'matplotlib'),
     *('mcap', 'ml_dtypes', 'onnx', 'onnx_ir', 'onnxscript', 'peft', 'rich', 'rosbags'),
     *('safetensors', 'sybil', 'torch', 'tqdm', 'transformers', 'typer', 'zstandard'),
-    *('builtin_interfaces', 'diagnostic_msgs', 'launch', 'lifecycle_msgs', 'llava_phi', 'rclpy'),
-    *('sensor_msgs', 'std_msgs'),
+    *('builtin_interfaces', 'diagnostic_msgs', 'launch', 'lifecycle_msgs', 'llava_phi'),
+    *('rcl_interfaces', 'rclpy', 'rosgraph_msgs', 'sensor_msgs', 'std_msgs'),
 }
 
 # What a robot's shell says about its network that would let tests out of this machine, or keep

@@ -1,11 +1,10 @@
 """Parameters: one set of defaults, wrong ones refused with a sentence, when they may change."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import node_parameters
 import pytest
 import yaml
 from node_stand_in import Robot
@@ -42,6 +41,29 @@ def test_the_documentation_has_every_parameter_with_its_default() -> None:
         shown = str(value).lower() if isinstance(value, bool) else str(value)
         shown = '[front]' if isinstance(value, list) else shown or "''"
         assert f'`{shown}`' in row, row
+
+
+def test_launch_arguments_say_what_the_parameters_say() -> None:
+    defaults = read_defaults(ROOT / 'config' / 'vqa.yaml')
+    for name, description in DESCRIPTIONS.items():
+        field = Parameters.model_fields[name]
+        assert description == field.description
+        assert to_parameters({name: defaults[name]}) == {name: field.default}
+    assert list(parse_cameras(defaults['cameras'])) == Parameters().cameras
+
+
+def test_what_the_files_say_is_up_to_date() -> None:
+    assert node_parameters.stale() == {}
+
+
+@pytest.mark.parametrize('name', node_parameters.WRITERS)
+def test_a_file_that_says_something_else_is_noticed(tmp_path: Path, name: str) -> None:
+    for each in node_parameters.WRITERS:
+        (tmp_path / each).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / each).write_text((ROOT / each).read_text())
+    text = (tmp_path / name).read_text()
+    (tmp_path / name).write_text(text.replace('name of a packaged model', 'anything'))
+    assert node_parameters.stale(tmp_path) == {name: text}
 
 
 @pytest.mark.parametrize(
@@ -81,135 +103,6 @@ def test_topics() -> None:
 def test_unknown_names() -> None:
     names = ['model', 'front.topic', 'rear.topic', 'use_sim_time', 'qos_overrides./a.depth', 'x']
     assert unknown(names, validate({})) == ['rear.topic', 'x']
-
-
-def test_launch_arguments_set_only_what_was_given() -> None:
-    assert to_parameters({'namespace': 'robot1', 'device': '0', 'autostart': 'False'}) == {
-        'device': '0',
-        'autostart': False,
-    }
-    assert to_parameters({'cameras': 'rear front'}) == {'cameras': ['rear', 'front']}
-    assert to_parameters({'cameras': 'a=/a/image b', 'transport': 'compressed'}) == {
-        'cameras': ['a', 'b'],
-        'a.topic': '/a/image',
-        'a.transport': 'compressed',
-        'b.transport': 'compressed',
-    }
-
-
-def test_launch_arguments_say_what_the_parameters_say() -> None:
-    defaults = read_defaults(ROOT / 'config' / 'vqa.yaml')
-    for name, description in DESCRIPTIONS.items():
-        field = Parameters.model_fields[name]
-        assert description == field.description
-        assert to_parameters({name: defaults[name]}) == {name: field.default}
-    assert list(parse_cameras(defaults['cameras'])) == Parameters().cameras
-
-
-def test_launch_arguments_need_no_package_of_the_node() -> None:
-    # `ros2 launch` runs with the system's Python, the node in a virtual environment.
-    script = (
-        'import sys; sys.path.insert(0, sys.argv[1]); import yaml; before = set(sys.modules)\n'
-        'import ros2_llava_phi.node.launch_arguments\n'
-        'new = {name.split(".")[0] for name in set(sys.modules) - before}\n'
-        'print(*sorted(new - set(sys.stdlib_module_names)))'
-    )
-    command = [sys.executable, '-c', script, str(ROOT)]
-    loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert loaded.split() == ['ros2_llava_phi']
-
-
-@pytest.mark.parametrize('text', ['', '  ', '=/topic', 'a=/x a=/y'])
-def test_wrong_cameras_in_the_launch_file(text: str) -> None:
-    with pytest.raises(ParameterError, match="'front=/front/image_raw"):
-        parse_cameras(text)
-
-
-def test_wrong_launch_arguments() -> None:
-    with pytest.raises(ParameterError, match='true or false'):
-        to_parameters({'use_sim_time': 'maybe'})
-    with pytest.raises(ParameterError, match='goes with cameras'):
-        to_parameters({'transport': 'compressed'})
-
-
-@pytest.fixture
-def vqa_launch(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], tuple[str, list[Any]]]:
-    """Return a function that visits the launch file: the node's full name, its params files."""
-    pytest.importorskip('launch_ros')
-    import ament_index_python.packages
-    from launch.launch_description_sources import PythonLaunchDescriptionSource
-
-    # The checkout's config, also where the package is not built.
-    monkeypatch.setattr(
-        ament_index_python.packages, 'get_package_share_directory', lambda name: str(ROOT)
-    )
-    source = PythonLaunchDescriptionSource(str(ROOT / 'launch' / 'vqa.launch.py'))
-
-    def visit(context: Any) -> tuple[str, list[Any]]:
-        actions: list[Any] = []
-        for entity in source.get_launch_description(context).entities:
-            actions += entity.visit(context) or []
-        (node,) = actions
-        node._perform_substitutions(context)
-        words = ['' if len(part) != 1 else getattr(part[0], 'text', '') for part in node.cmd]
-        files = [words[place + 1] for place, word in enumerate(words) if word == '--params-file']
-        contents = [yaml.safe_load(Path(file).read_text()) for file in files]
-        return node.node_name, [next(iter(one.values()))['ros__parameters'] for one in contents]
-
-    return visit
-
-
-def test_the_launch_file(vqa_launch: Callable[[Any], tuple[str, list[Any]]]) -> None:
-    from launch.launch_context import LaunchContext
-
-    context = LaunchContext()
-    assert vqa_launch(context) == ('/vqa_node', [Parameters().model_dump(), {}])
-    # Included a second time, it must not take its own defaults for given.
-    assert vqa_launch(context) == ('/vqa_node', [Parameters().model_dump(), {}])
-
-
-def test_the_launch_file_with_arguments(
-    vqa_launch: Callable[[Any], tuple[str, list[Any]]], tmp_path: Path
-) -> None:
-    from launch.launch_context import LaunchContext
-
-    robot = {'rear': {'topic': '/r', 'transport': 'compressed'}}
-    (tmp_path / 'robot.yaml').write_text(yaml.safe_dump({'/**': {'ros__parameters': robot}}))
-    context = LaunchContext()
-    context.launch_configurations.update(
-        namespace='robot1',
-        node_name='eyes',
-        device='0',
-        autostart='false',
-        use_sim_time='true',
-        cameras='rear front=/front/image_raw',
-        params_file=str(tmp_path / 'robot.yaml'),
-    )
-    name, (file, own) = vqa_launch(context)
-    assert name == '/robot1/eyes'
-    assert file == robot
-    assert own == {
-        'device': '0',
-        'autostart': False,
-        'use_sim_time': True,
-        'cameras': ['rear', 'front'],
-        'front.topic': '/front/image_raw',
-    }
-
-
-def test_the_launch_arguments_read_well(
-    vqa_launch: Callable[[Any], tuple[str, list[Any]]],
-) -> None:
-    from launch.launch_context import LaunchContext
-    from launch.launch_description_sources import PythonLaunchDescriptionSource
-
-    source = PythonLaunchDescriptionSource(str(ROOT / 'launch' / 'vqa.launch.py'))
-    arguments = {
-        argument.name: argument
-        for argument in source.get_launch_description(LaunchContext()).get_launch_arguments()
-    }
-    assert set(DESCRIPTIONS) < set(arguments)
-    assert all(argument.description for argument in arguments.values())
 
 
 def test_in_ros(spin: Callable[[Any], None], capfd: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,90 @@
+"""
+The launch file in the real launch, asked by the real ros2: `launch_test tests/launch_vqa.py`.
+
+test_launch.py runs it, where both are installed.
+"""
+
+import re
+import subprocess
+import sys
+import time
+import unittest
+from pathlib import Path
+from typing import Any
+
+import launch_testing
+import launch_testing.actions
+import launch_testing.asserts
+from launch.actions import IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+from launch import LaunchDescription
+from ros2_llava_phi.bags.recording import Recording
+from ros2_llava_phi.client.process import running_player
+
+ROOT = Path(__file__).parent.parent
+DRIVE = ROOT / 'ros2_llava_phi' / 'data' / 'drive'
+CAMERAS = 'front=/front/image_raw/compressed rear=/rear/image_raw/compressed'
+START_S = 60.0
+
+
+def generate_test_description() -> LaunchDescription:
+    """Start the launch file as a robot would."""
+    vqa = IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(str(ROOT / 'launch' / 'vqa.launch.py')),
+        launch_arguments={
+            'cameras': CAMERAS,
+            'transport': 'compressed',
+            'namespace': 'robot1',
+            'node_name': 'eyes',
+        }.items(),
+    )
+    return LaunchDescription([vqa, launch_testing.actions.ReadyToTest()])
+
+
+def ros2(*arguments: str) -> str:
+    """Return what the command says, on both streams; it may fail."""
+    done = subprocess.run(['ros2', *arguments], capture_output=True, text=True, timeout=START_S)
+    return done.stdout + done.stderr
+
+
+def ask(fields: str) -> str:
+    """Ask the node; return the response as ros2 shows it, behind the request."""
+    said = ros2('service', 'call', '/robot1/eyes/ask', 'llava_phi/srv/Ask', f'{{{fields}}}')
+    return said.partition('response:')[2] or said
+
+
+class TestTheNode(unittest.TestCase):
+    def test_it_is_up_and_answers(self) -> None:
+        deadline = time.monotonic() + START_S
+        said = ''
+        while not said.startswith('active'):
+            self.assertLess(time.monotonic(), deadline, said)
+            said = ros2('lifecycle', 'get', '--no-daemon', '/robot1/eyes')
+        topic = ros2('param', 'get', '--no-daemon', '/robot1/eyes', 'rear.topic')
+        self.assertIn('/rear/image_raw/compressed', topic)
+        refused = ask("question: 'Is there a car?', kind: 1, camera: left")
+        self.assertIn('error_code=4', refused)
+        with running_player(DRIVE, sys.stderr) as player:
+            shift_ns = player.wait_for_start()
+            answered = ask(
+                "question: 'Is there a car?', kind: 1, camera: rear, max_frame_age: {sec: 60}"
+            )
+        self.assertIn('error_code=0', answered)
+        self.assertRegex(answered, "text='(Yes|No)'|abstained=True")
+        # It is about a frame of that camera, and of no other.
+        self.assertIn("frame_id='rear_optical'", answered)
+        stamp = re.search(r'sec=(\d+), nanosec=(\d+)', answered)
+        assert stamp is not None
+        looked_at_ns = int(stamp[1]) * 10**9 + int(stamp[2]) - shift_ns
+        stamps = {
+            frame.stamp_ns
+            for frame in Recording(DRIVE).frames({'rear': '/rear/image_raw/compressed'})
+        }
+        self.assertIn(looked_at_ns, stamps)
+
+
+@launch_testing.post_shutdown_test()
+class TestTheEnd(unittest.TestCase):
+    def test_it_ends_cleanly(self, proc_info: Any) -> None:
+        launch_testing.asserts.assertExitCodes(proc_info)
