@@ -31,8 +31,12 @@ if TYPE_CHECKING:
 # A shell has Ctrl-C ignored by what it starts in the background, and so by all that tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# One thread a process: several tests run at once.
+# Several tests run at once, so PyTorch gets one thread, and each worker one core, which leaves ONNX
+# Runtime one thread. Both hold for the processes that tests start, too.
 os.environ['OMP_NUM_THREADS'] = '1'
+if worker := os.environ.get('PYTEST_XDIST_WORKER'):
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[int(worker.removeprefix('gw')) % len(cores)]})
 
 # What a machine may lack: requirements/robot-extras.txt, train.txt and dev.txt have it, or ROS 2.
 MAY_LACK = {

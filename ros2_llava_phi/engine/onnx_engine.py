@@ -1,5 +1,6 @@
 """An exported model on a CPU, run by ONNX Runtime: needs neither PyTorch nor transformers."""
 
+import os
 import platform
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -158,6 +159,9 @@ def multiplies_int8(machine: str = platform.machine(), cpu_info: Path = CPU_INFO
 def _session(path: Path) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.log_severity_level = 3
+    if len(cores := os.sched_getaffinity(0)) < (os.cpu_count() or 1):
+        # By itself it takes a thread for every core of the machine.
+        options.intra_op_num_threads = len(cores)
     try:
         return ort.InferenceSession(path, options, providers=['CPUExecutionProvider'])
     except Exception as error:  # ONNX Runtime's own have nothing else in common
