@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import ValidationError, model_validator
 
 from ros2_llava_phi.errors import DataError
+from ros2_llava_phi.files.atomic import write_atomically
 from ros2_llava_phi.files.settings import StrictSettings, first_problem
 
 # The answers to some questions, by the question's text; None where nobody can say.
@@ -46,13 +47,18 @@ class GroundTruth:
 
 
 def write_ground_truth(path: Path, frames: Mapping[tuple[str, int], Answers]) -> None:
-    """Write the answers by camera and stamp in nanoseconds; every frame has the same questions."""
+    """
+    Write the answers by camera and stamp in nanoseconds; every frame has the same questions.
+
+    Raises DataError if the file cannot be written; it is as it was before, then.
+    """
     questions = list(next(iter(frames.values()), {}))
     rows = [
         _Frame(camera=camera, stamp_ns=stamp_ns, answers=[answers[each] for each in questions])
         for (camera, stamp_ns), answers in frames.items()
     ]
-    path.write_text(_File(questions=questions, frames=rows).model_dump_json() + '\n')
+    content = _File(questions=questions, frames=rows).model_dump_json() + '\n'
+    write_atomically(path, content, DataError)
 
 
 def read_ground_truth(path: Path) -> GroundTruth:

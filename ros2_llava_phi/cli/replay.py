@@ -80,6 +80,7 @@ def replay(
     """Ask about recordings; results.jsonl, summary.json and report.html go into a folder."""
     from ros2_llava_phi.replay.comparison import check_baseline
     from ros2_llava_phi.replay.questions import read_questions
+    from ros2_llava_phi.replay.report import headline
     from ros2_llava_phi.replay.runs import conclude, open_recordings, run_offline
 
     from .options import shown_progress
@@ -111,8 +112,6 @@ def replay(
     for recording in summary.recordings:
         for note in recording.notes:
             typer.echo(f'{recording.name}: {note}', err=True)
-    from ros2_llava_phi.replay.report import headline
-
     typer.echo(headline(summary))
     typer.echo(f'The report: {out / "report.html"}')
 
