@@ -82,7 +82,7 @@ def ask(folder: Path, questions: str) -> tuple[ScriptedRobot, list[Record]]:
     recording = Recording(write_recording(folder / 'bag', COLOURS))
     robot = ScriptedRobot()
     asking = Asking(recording, read_questions(folder / 'q.yaml'))
-    return robot, list(replay_live(asking, robot))
+    return robot, [record for group in replay_live(asking, robot) for record in group]
 
 
 def test_what_a_robot_sees_is_recorded(tmp_path: Path) -> None:

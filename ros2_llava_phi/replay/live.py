@@ -82,9 +82,9 @@ def replay_live(
     robot: Robot,
     already: Collection[Key] = (),
     on_frame: Callable[[RecordedFrame, list[int]], None] = lambda frame, due: None,
-) -> Iterator[Record]:
+) -> Iterator[list[Record]]:
     """
-    Play one recording to a node, ask what is due, and yield a record of each response.
+    Play one recording to a node, ask what is due, and yield records of the responses that came.
 
     A question is not asked while its last answer is still awaited: that frame is SKIPPED.
     """
@@ -95,7 +95,7 @@ def replay_live(
         for frame, due in asking.frames():
             on_frame(frame, due)
             robot.wait_for(frame.message.recorded_ns)
-            yield from _ended(under_way, asking, shown)
+            yield _ended(under_way, asking, shown)
             # For what answers say about it, a frame is kept without its picture.
             bare = replace(frame, message=replace(frame.message, cdr=b''))
             shown[frame.camera, frame.stamp_ns] = bare
@@ -106,14 +106,14 @@ def replay_live(
                 if record.key in already:
                     continue
                 if index in under_way:
-                    yield refused(record, 'SKIPPED', 'the answer before was still awaited')
+                    yield [refused(record, 'SKIPPED', 'the answer before was still awaited')]
                     continue
                 started = time.monotonic()
                 response = threads.submit(_ask, robot, asking, index, frame)
                 under_way[index] = Asked(record, started, response)
         while under_way:
             robot.idle()
-            yield from _ended(under_way, asking, shown)
+            yield _ended(under_way, asking, shown)
 
 
 def _ask(robot: Robot, asking: Asking, index: int, frame: RecordedFrame) -> tuple[Response, float]:
@@ -132,7 +132,9 @@ def _ended(
     under_way: dict[int, Asked],
     asking: Asking,
     shown: Mapping[tuple[str, int], RecordedFrame],
-) -> Iterator[Record]:
+) -> list[Record]:
+    """Return records of the responses that have come; their questions are no longer under way."""
+    records = []
     for index in [index for index, asked in under_way.items() if asked.response.done()]:
         asked = under_way.pop(index)
         response, ended = asked.response.result()
@@ -150,4 +152,5 @@ def _ended(
             record = answered(record, response.answer)
         else:
             record = refused(record, response.error, response.error_text)
-        yield record.model_copy(update={'live': live})
+        records.append(record.model_copy(update={'live': live}))
+    return records

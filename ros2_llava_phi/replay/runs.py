@@ -1,6 +1,7 @@
 """A whole run: recordings and questions in, results, scores and a report out."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from ros2_llava_phi.assistant.answer import ModelIdentity
@@ -17,7 +18,7 @@ from .live import Robot, replay_live
 from .notes import NoteTaker, RecordingNotes
 from .offline import BlankPicture, replay_offline
 from .questions import QuestionsFile
-from .record import Key, Record
+from .record import Record
 from .report import REPORT_FILE, gallery, report
 from .results import (
     RESULTS_FILE,
@@ -32,9 +33,8 @@ from .summary import SUMMARY_FILE, Summary, summarise
 
 # Hears of each frame: the recording's name and the seconds into it.
 OnFrame = Callable[[str, float], None]
-See = Callable[[RecordedFrame, list[int]], None]
-# Records in the groups in which they are written: whole, or not at all.
-Records = Callable[[Asking, set[Key], See], Iterator[list[Record]]]
+# Asks about one recording, and yields records in groups that are written whole or not at all.
+Ask = Callable[..., Iterator[list[Record]]]
 
 
 def open_recordings(bags: Sequence[Path], questions: QuestionsFile) -> list[Asking]:
@@ -67,12 +67,9 @@ def run_offline(
     Raises errors of ours, each with a sentence; what was answered until then is kept.
     """
     blank = BlankPicture(assistant) if with_blank else None
-
-    def records(asking: Asking, already: set[Key], see: See) -> Iterator[list[Record]]:
-        return replay_offline(asking, assistant, blank, already, see)
-
     run = describe_run(askings, assistant.identity, 'offline', with_blank)
-    return _write_results(askings, out, run, records, on_frame)
+    ask = partial(replay_offline, assistant=assistant, blank=blank)
+    return _write_results(askings, out, run, ask, on_frame)
 
 
 def run_live(
@@ -89,16 +86,12 @@ def run_live(
     identity: of the model that the node says it has.
     way: how they are played, which must be the same for a run to go on.
     """
-
-    def records(asking: Asking, already: set[Key], see: See) -> Iterator[list[Record]]:
-        return ([record] for record in replay_live(asking, robot, already, see))
-
     run = describe_run(askings, identity, way, False)
-    return _write_results(askings, out, run, records, on_frame)
+    return _write_results(askings, out, run, partial(replay_live, robot=robot), on_frame)
 
 
 def _write_results(
-    askings: Sequence[Asking], out: Path, run: Run, records: Records, on_frame: OnFrame
+    askings: Sequence[Asking], out: Path, run: Run, ask: Ask, on_frame: OnFrame
 ) -> list[RecordingNotes]:
     open_run(out, run)
     notes = []
@@ -111,7 +104,7 @@ def _write_results(
                 taker.see(frame, due)
                 on_frame(taker.name, frame.at_s)
 
-            for group in records(asking, already, see):
+            for group in ask(asking, already=already, on_frame=see):
                 results.append([each.model_dump_json() for each in group])
             notes.append(taker.notes(asking.questions))
     return notes
