@@ -10,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -264,6 +265,47 @@ def test_what_is_no_picture_is_refused(model: Assistant) -> None:
         refusal(error.value, names, given)
         with pytest.raises(FrameError):
             Frame(given)
+
+
+@pytest.mark.parametrize('form', ['JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF'])
+@pytest.mark.filterwarnings('ignore::UserWarning')  # Pillow's, about what is damaged
+def test_no_part_of_a_picture_is_taken_for_the_whole(form: str) -> None:
+    data = file_bytes(form)
+    whole = Frame(data).image
+    refused = 0
+    for length in range(0, len(data), 1 + len(data) // 300):
+        try:
+            part = Frame(data[:length]).image
+        except FrameError:
+            refused += 1
+        else:
+            np.testing.assert_array_equal(part, whole)
+    assert refused > 100
+
+
+@pytest.mark.filterwarnings('ignore::UserWarning', 'ignore::RuntimeWarning')
+def test_a_damaged_picture_is_a_picture_or_refused() -> None:
+    rng = np.random.default_rng(5)
+    forms = [file_bytes(form) for form in ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF')]
+    refused = 0
+    for data, _ in itertools.product(forms, range(200)):
+        damaged = bytearray(data)
+        for place in rng.integers(0, min(len(data), 400), 4):
+            damaged[place] = rng.integers(0, 256)
+        try:
+            Frame(bytes(damaged))
+        except FrameError:
+            refused += 1
+    assert refused > 300
+
+
+def test_whatever_a_decoder_raises_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A damaged TIFF has made Pillow seek to a fraction of a byte: a TypeError."""
+    for error in (TypeError('a float'), KeyError(3), SyntaxError('broken'), EOFError()):
+        monkeypatch.setattr(Image.Image, 'convert', mock.Mock(side_effect=error))
+        for given in (PNG, Image.fromarray(RGB)):
+            with pytest.raises(FrameError):
+                Frame(given)
 
 
 def test_a_frame_that_is_none_is_refused() -> None:

@@ -115,14 +115,14 @@ class Question:
         longest: int = LONGEST_QUESTION,
     ) -> None:
         """Bring what is given into form; refuse what cannot be asked."""
-        kind = parse_kind(kind)
+        kind, longest = parse_kind(kind), _whole_number('longest', longest)
         given = {
-            'text': _checked_text(text, _whole_number('longest', longest)),
+            'text': _checked_text(text, longest),
             'kind': kind,
             'choices': _checked_choices(choices) if kind == Kind.CHOICE else _texts(choices),
             'max_tokens': _whole_number('max_tokens', max_tokens),
             'sampling': sampling,
-            'longest': _whole_number('longest', longest),
+            'longest': longest,
         }
         for name, value in given.items():
             object.__setattr__(self, name, value)

@@ -58,8 +58,8 @@ def _converted(picture: Image.Image) -> NDArray[np.uint8]:
         return np.asarray(picture.convert('RGB'))
     except FrameError as error:
         raise FrameError(f'{described(picture)} cannot be used: {error}') from error
-    except (OSError, SyntaxError, ValueError, AttributeError) as error:
-        # Pillow raises any of them for a damaged file, or one that was closed.
+    except Exception as error:
+        # Pillow raises whatever comes up in a damaged file, or in one that was closed.
         raise FrameError(f'{described(picture)} cannot be read: {error}') from error
 
 
@@ -112,8 +112,8 @@ def opened_picture(source: str | os.PathLike[str] | bytes) -> Iterator[Image.Ima
         raise FrameError(f'it is none of {", ".join(FORMATS)}') from None
     except Image.DecompressionBombError as error:
         raise FrameError(f'it has more than {MOST_PIXELS} pixels') from error
-    except (OSError, SyntaxError, ValueError) as error:
-        # Pillow raises any of them for a damaged file.
+    except Exception as error:
+        # Pillow raises OSError, SyntaxError, ValueError, TypeError and more for a damaged file.
         raise FrameError('it is damaged or cut off') from error
 
 
