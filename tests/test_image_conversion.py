@@ -1,5 +1,6 @@
 """Camera messages to RGB: every encoding against slow arithmetic of its own, and bad messages."""
 
+import base64
 import random
 import sys
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from ros2_llava_phi.errors import FrameError
 from ros2_llava_phi.imaging import ros_cv_bridge
 from ros2_llava_phi.imaging.image_conversion import compressed_to_rgb, image_to_rgb
-from ros2_llava_phi.imaging.pictures import MOST_PIXELS
+from ros2_llava_phi.imaging.pictures import MOST_PIXELS, jpeg_uri, read_picture
 from ros2_llava_phi.imaging.pixels import PACKED, SEMI_PLANAR
 
 WIDTH, HEIGHT = 8, 6
@@ -343,3 +344,15 @@ def test_a_working_cv_bridge_is_used() -> None:
     if found is None:
         pytest.skip('the cv_bridge of this machine does not work')
     assert {'rgb8', 'bgr8', 'mono8', 'bayer_rggb8'} <= found.encodings
+
+
+def test_a_picture_in_a_page_is_the_picture_made_small() -> None:
+    left_red = np.zeros((40, 80, 3), np.uint8)
+    left_red[:, :40] = (220, 0, 0)
+    for most_width, size in ((None, (40, 80)), (20, (10, 20)), (800, (40, 80))):
+        head, _, data = jpeg_uri(left_red, most_width=most_width).partition(',')
+        assert head == 'data:image/jpeg;base64'
+        shown = read_picture(base64.b64decode(data)).astype(int)
+        assert shown.shape == (*size, 3)
+        assert abs(shown[:, : size[1] // 4] - (220, 0, 0)).max() < 12
+        assert shown[:, -size[1] // 4 :].max() < 12
