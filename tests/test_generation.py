@@ -179,6 +179,24 @@ def test_only_what_the_cache_no_longer_holds_of_a_conversation_is_read_again(
     assert third == conversation.answers[2].prompt_tokens - beginning > first + second
 
 
+def test_a_text_without_sampling_takes_two_numbers_a_token_from_the_engine(
+    assistant: Assistant, engine: CountingEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view, question = assistant.look(frame()), Question('What?', max_tokens=6)
+    wanted = assistant.ask(view, question)
+    decode, taken = engine.decode, list[int]()
+
+    def step(token: int, cache: TorchCache) -> tuple[int, float]:
+        taken.append(token)
+        return likeliest(decode(token, cache))
+
+    monkeypatch.setattr(engine, 'step', step)
+    monkeypatch.setattr(engine, 'decode', lambda *_: pytest.fail('logits were asked for'))
+    answer = assistant.ask(view, question)
+    assert (answer.text, answer.confidence) == (wanted.text, wanted.confidence)
+    assert len(taken) == answer.answer_tokens - 1 > 2
+
+
 def test_sampling_is_repeatable_and_varied(assistant: Assistant) -> None:
     def text(seed: int, temperature: float = 1.0) -> str:
         sampling = Sampling(temperature, seed=seed)

@@ -11,9 +11,12 @@ from test_generation import IDENTITY, CountingEngine
 from ros2_llava_phi.assistant.answer import Answer
 from ros2_llava_phi.assistant.assistant import Assistant
 from ros2_llava_phi.assistant.question import Kind, Question, request_text
+from ros2_llava_phi.assistant.reply import softmax
 from ros2_llava_phi.datasets.conversation import Conversation
 from ros2_llava_phi.engine.torch_engine import TorchEngine
-from ros2_llava_phi.model.prompt import after_picture, turn
+from ros2_llava_phi.imaging.pictures import read_picture
+from ros2_llava_phi.model.image import preprocess
+from ros2_llava_phi.model.prompt import Turn, after_picture, prompt_tokens, turn, v0_prompt
 from ros2_llava_phi.model.tokenizer import encode, load_tokenizer
 from ros2_llava_phi.training import validation
 from ros2_llava_phi.training.labels import Labelled, label
@@ -59,3 +62,33 @@ def test_validation_asks_as_the_assistant_does(
     decoded = sum(max(answer.answer_tokens - 1, 0) for answer in answers)
     assert 2 * beginning + behind <= engine.read <= 2 * beginning + behind + decoded + 30
     assert len({each.probabilities for each in found.asked}) > 3  # the pictures matter
+
+
+@pytest.mark.parametrize('request_', ['Is it?', '<image>Left\n<image>\nIs it?', '<image>Is it?'])
+def test_a_prompt_may_have_any_number_of_pictures(tmp_path: Path, request_: str) -> None:
+    """Its replies are those to the same prompt read at once, straight by an engine."""
+    engine = TorchEngine(small_network())
+    tokenizer = load_tokenizer(make_model(tmp_path / 'model'), CONFIG.text.vocab_size)
+    asked = turn(request_, 'Yes')
+    pictures = []
+    for seed in range(request_.count('<image>')):
+        pictures.append(tmp_path / f'{seed}.png')
+        picture = np.random.default_rng(seed).integers(0, 255, (32, 32, 3), dtype=np.uint8)
+        Image.fromarray(picture).save(pictures[-1])
+    conversation = Conversation('test', '[0]', 'a', tuple(pictures), (asked,), 'yes_no')
+    sample = label(conversation, tokenizer, CONFIG, 'v0')
+    (found,) = validate(small_network(), tokenizer, [sample], 1, 0, 'fp32', 'cpu').asked
+
+    left = iter(pictures)
+    parts = prompt_tokens(tokenizer, v0_prompt([Turn(asked.request)]), CONFIG.text.eos_token_id)
+    embeddings = [
+        engine.embed(part)
+        if isinstance(part, list)
+        else engine.encode(preprocess(read_picture(next(left)), CONFIG))
+        for part in parts
+    ]
+    logits = engine.prefill(np.concatenate(embeddings), engine.new_cache())
+    offered = [encode(tokenizer, f' {text}')[0] for text in ('Yes', 'No', 'cannot tell')]
+    assert len(set(offered)) == 3
+    wanted = softmax(logits[offered] / CONFIG.temperature)[:2]
+    np.testing.assert_allclose(found.probabilities, wanted, atol=1e-5)
