@@ -98,8 +98,9 @@ def test_a_run_goes_on_and_another_is_refused(tmp_path: Path) -> None:
         with pytest.raises(ResultsError, match=sentence):
             ask(path, Run(model='b'), difference, ResultsError)
     assert path.read_bytes() == before
+    assert holds_run(path, Run(model='b'), difference, ResultsError, may_differ=['model'])
     path.write_bytes(before[:-9])
-    with pytest.raises(ResultsError, match=str(path)):
+    with pytest.raises(ResultsError, match=f'{path}: .*; give a new folder, or remove that run'):
         open_run(path, run, difference, ResultsError)
 
 

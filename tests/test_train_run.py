@@ -3,6 +3,7 @@
 import json
 import math
 import multiprocessing
+import os
 import re
 import shutil
 import signal
@@ -220,15 +221,15 @@ def never_stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # Steps 2 and 4 are saved; a save syncs five times, the files before it six.
 KILLS: dict[str, tuple[str, int]] = {
     'in the first step': ('ros2_llava_phi.training.trainer.set_rates', 1),
-    'before a save': ('ros2_llava_phi.training.saves.new_folder', 1),
+    'before a save': ('ros2_llava_phi.training.saves.replace_folder', 1),
     'between the files of a save': ('ros2_llava_phi.training.saves.save_file', 2),
-    'after the files of the first save': ('ros2_llava_phi.training.saves._sync', 7),
+    'after the files of the first save': ('ros2_llava_phi.files.atomic._sync', 7),
     'before the first save appears': ('pathlib.Path.rename', 1),
     'between two saves': ('ros2_llava_phi.training.trainer.set_rates', 4),
     'inside the second save': ('ros2_llava_phi.training.saves.save_file', 4),
     'before the second save appears': ('pathlib.Path.rename', 2),
     'before the first save is removed': ('shutil.rmtree', 5),
-    'while the model is written': ('ros2_llava_phi.training.saves._sync', 18),
+    'while the model is written': ('ros2_llava_phi.files.atomic._sync', 18),
     'while the model is moved into place': ('pathlib.Path.replace', 5),
 }
 
@@ -268,10 +269,12 @@ NESTED = b'[' * 100_000
 SAVE = 'step-00000002'
 # What a file of a run is damaged to, and what is said of it.
 DAMAGES: dict[str, tuple[str, Callable[[Path], bytes], str]] = {
-    'a recipe cut off': ('recipe.json', lambda path: path.read_bytes()[:-9], 'is no JSON: .*remo'),
-    'a recipe too deep': ('recipe.json', lambda path: NESTED, 'is no JSON: .*give another out'),
-    'a recipe that is none': ('recipe.json', lambda path: b'[1]', 'holds a list, not settings'),
-    'scores cut off': ('before.json', lambda path: path.read_bytes()[:-9], 'Invalid JSON.*remove'),
+    'a recipe cut off': (
+        'recipe.json', lambda path: path.read_bytes()[:-9], 'Invalid JSON: .*remove that run',
+    ),
+    'a recipe too deep': ('recipe.json', lambda path: NESTED, 'Invalid JSON: .*give a new folder'),
+    'a recipe that is none': ('recipe.json', lambda path: b'[1]', 'be an object, .*remove that'),
+    'scores cut off': ('before.json', lambda path: path.read_bytes()[:-9], 'Invalid JSON.*remov'),
     'scores without a loss': ('before.json', lambda path: b'{"asked": []}', 'loss: Field requ'),
     'scores of nothing': ('before.json', lambda path: b'{"loss":null,"asked":[]}', 'loss is null'),
     'a step that is none': (f'{SAVE}/state.json', lambda path: b'{"step": "two"}', 'step: Input'),
@@ -357,7 +360,7 @@ def test_what_is_no_run_is_never_written_into(tmp_path: Path) -> None:
 def test_a_full_disk_names_the_file(tmp_path: Path) -> None:
     folder = tmp_path / 'out' / 'run'
     folder.mkdir(parents=True)
-    (folder / 'recipe.json.partial').symlink_to('/dev/full')
+    (folder / f'.recipe.json.{os.getpid()}.partial').symlink_to('/dev/full')
     with pytest.raises(TrainingError, match=r'recipe\.json cannot be written: No space left'):
         run(recipe(tmp_path))
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from tqdm import tqdm
 
 from ros2_llava_phi.assistant.answer import CANNOT_TELL
 from ros2_llava_phi.assistant.question import Question, parse_kind, request_text
+from ros2_llava_phi.files.atomic import write_atomically
 from ros2_llava_phi.model.config import ModelConfig, VisionConfig
 from ros2_llava_phi.model.image import preprocess
 from ros2_llava_phi.model.prompt import BEFORE_PICTURE, Mark, after_picture, answer_text
@@ -192,15 +194,15 @@ def _make_shard(
             length = len(text.tokens)
             texts[row, number] = len(tokens), length, length - text.targets
             tokens.extend(text.tokens.tolist())
-    partial_path = path.with_suffix('.partial.npz')
+    shard = BytesIO()
     np.savez(
-        partial_path,
+        shard,
         pictures=np.stack(pictures),
         targets=np.stack(targets),
         tokens=np.array(tokens, np.int32),
         texts=texts,
     )
-    partial_path.replace(path)
+    write_atomically(path, shard.getvalue())
 
 
 def _with_shard(texts: NDArray[np.int32], shard: int) -> NDArray[np.int32]:

@@ -1,1 +1,1 @@
-"""Training of the small model: the generated world, the two stages, the packaged recording."""
+"""Training: from a recipe and data sets to a finished model folder."""

@@ -11,6 +11,7 @@ from rich.progress import Progress
 from torch import Tensor
 
 from ros2_llava_phi.errors import FileError, TrainingError
+from ros2_llava_phi.files.atomic import replace_folder, write_atomically
 from ros2_llava_phi.files.settings import read_json
 from ros2_llava_phi.model.config import CONFIG_FILE, write_config
 from ros2_llava_phi.model.network import LlavaPhi
@@ -21,7 +22,7 @@ from .plan import Plan
 from .recipe import Recipe, Stage
 from .run_report import write_report
 from .samples import Samples, read_samples
-from .saves import RUN, last_save, new_folder, open_run, remove_older, save, write_text
+from .saves import RUN, begin_run, last_save, remove_older, save
 from .start import Origin, open_start, save_tokenizer
 from .trainer import Step, Trainer, start_accelerator, warn_of_bf16
 from .validation import Validation, validate
@@ -48,7 +49,7 @@ def train(recipe: Recipe, console: Console) -> None:
     samples = read_samples(recipe, origin.tokenizer, origin.config, quiet)
     # Only now: what could not begin leaves nothing behind.
     if first:
-        open_run(recipe.out, recipe, samples.fingerprint, origin.weights_hash)
+        begin_run(recipe.out, recipe, samples.fingerprint, origin.weights_hash)
     accelerator.wait_for_everyone()
     if (recipe.out / CONFIG_FILE).is_file():
         quiet.print(f'{recipe.out} is finished: there is nothing left to do')
@@ -122,7 +123,8 @@ class Exam:
         """Ask the model that the training starts from, unless an earlier call has."""
         path = run / BEFORE_FILE
         if not path.is_file():
-            write_text(path, self.ask(self.origin.read(), 'before').model_dump_json())
+            found = self.ask(self.origin.read(), 'before')
+            write_atomically(path, found.model_dump_json(), TrainingError)
         try:
             found = read_json(path, Validation)
         except FileError as error:
@@ -162,7 +164,7 @@ def finish(
     network = origin.read()
     merge(network, learned, recipe.lora)
     made = run / 'model'
-    with new_folder(made) as partial:
+    with replace_folder(made) as partial:
         save_network(network, partial, None)
         save_tokenizer(origin.tokenizer, partial)
         scores = exam.before(run), exam.ask(network, 'after')

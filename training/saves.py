@@ -10,7 +10,6 @@ removed. Nothing in it can run code.
 """
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -20,19 +19,21 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
+from pydantic_core import to_jsonable_python
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ros2_llava_phi.errors import FileError, TrainingError
-from ros2_llava_phi.files.settings import StrictSettings, read_json, read_settings
+from ros2_llava_phi.files.atomic import remove_partial, replace_folder, write_atomically
+from ros2_llava_phi.files.run_folder import holds_run
+from ros2_llava_phi.files.settings import StrictSettings, read_json
 
 from .recipe import Recipe
 
 RUN = 'run'
 RECIPE_FILE, LOG_FILE = 'recipe.json', 'log.jsonl'
 WEIGHTS, OPTIMIZER, STATE = 'weights.safetensors', 'optimizer.safetensors', 'state.json'
-PARTIAL = '.partial'
 SAVE = re.compile(r'step-(\d+)')
 
 
@@ -51,6 +52,13 @@ class State:
     scaler: dict[str, int | float] | None = None
 
 
+class _Run(Recipe):
+    """What a run trains on what, as RECIPE_FILE holds it."""
+
+    fingerprint: str
+    start_weights: str
+
+
 class _StateFile(StrictSettings):
     step: Annotated[int, Field(ge=1)]
     scaler: dict[str, int | float] | None = None
@@ -65,68 +73,46 @@ def check_run(out: Path, recipe: Recipe, fingerprint: str, start: str) -> bool:
     Raises TrainingError if a run of another recipe, of other data or weights is there, or
     anything else.
     """
-    path = out / RUN / RECIPE_FILE
-    if not path.is_file():
-        foreign = out.is_dir() and any(path.name != RUN for path in out.iterdir())
-        # Saves without their recipe: nobody knows of what.
-        orphans = (out / RUN).is_dir() and _saves(out / RUN)
-        if foreign or orphans or (out.exists() and not out.is_dir()):
-            raise TrainingError(f'{out} holds something else than a run; give another out')
-        above = next(place for place in out.parents if place.exists())
-        if not above.is_dir():
-            raise TrainingError(f'{above}, in out, is a file; give another out')
-        return False
-    try:
-        theirs = read_settings(path)
-    except FileError as error:
-        raise TrainingError(f'{error}; give another out, or remove that run') from error
-    _refuse_other(out, theirs, recipe.model_dump(mode='json'))
-    if theirs.get('fingerprint') != fingerprint:
-        raise TrainingError(f'the data is not what the run in {out} began with; give another out')
-    if theirs.get('start_weights') != start:
-        raise TrainingError(
-            f'the weights to start from are not those that the run in {out} began with; give '
-            'another out'
-        )
-    return True
+    run = _Run(**dict(recipe), fingerprint=fingerprint, start_weights=start)
+    if holds_run(out / RUN / RECIPE_FILE, run, _difference, TrainingError, may_differ=('out',)):
+        return True
+    foreign = out.is_dir() and any(path.name != RUN for path in out.iterdir())
+    # Saves without their recipe: nobody knows of what.
+    orphans = (out / RUN).is_dir() and _saves(out / RUN)
+    if foreign or orphans or (out.exists() and not out.is_dir()):
+        raise TrainingError(f'{out} holds something else than a run; give another out')
+    above = next(place for place in out.parents if place.exists())
+    if not above.is_dir():
+        raise TrainingError(f'{above}, in out, is a file; give another out')
+    return False
 
 
-def open_run(out: Path, recipe: Recipe, fingerprint: str, start: str) -> Path:
-    """Make the folder of a run, or take that of an interrupted one; return it. See check_run."""
+def begin_run(out: Path, recipe: Recipe, fingerprint: str, start: str) -> None:
+    """Make the folder of a run, or go on with that of an interrupted one; see check_run."""
     folder = out / RUN
     if check_run(out, recipe, fingerprint, start):
-        for left in folder.glob(f'*{PARTIAL}'):
-            shutil.rmtree(left) if left.is_dir() else left.unlink()
-        return folder
-    folder.mkdir(parents=True, exist_ok=True)
-    known = {'fingerprint': fingerprint, 'start_weights': start}
-    content = {**recipe.model_dump(mode='json'), **known}
-    write_text(folder / RECIPE_FILE, json.dumps(content, indent=2) + '\n')
-    return folder
+        remove_partial(folder)
+        return
+    run = _Run(**dict(recipe), fingerprint=fingerprint, start_weights=start)
+    write_atomically(folder / RECIPE_FILE, run.model_dump_json(indent=2) + '\n', TrainingError)
 
 
-def _refuse_other(out: Path, theirs: dict[str, Any], mine: dict[str, Any]) -> None:
-    for field, value in mine.items():
-        # A run may have been moved.
-        if field == 'out':
-            continue
-        if field not in theirs or theirs[field] != value:
-            raise TrainingError(
-                f'{out} holds a run of another recipe: {field} is '
-                f'{json.dumps(theirs.get(field))[:200]} there and {json.dumps(value)[:200]} here; '
-                'give another out, or remove that run'
-            )
+def _difference(field: str, there: Any, here: Any) -> str:
+    if field == 'fingerprint':
+        return 'the data is not what the run began with'
+    if field == 'start_weights':
+        return 'the weights to start from are not those that the run began with'
+    shown = (json.dumps(to_jsonable_python(value))[:200] for value in (there, here))
+    return f'it has another recipe: {field} is {" there and ".join(shown)} here'
 
 
 def save(folder: Path, state: State) -> None:
     """Write a save, and remove the older ones."""
     place = place_of(folder, state.step)
-    with new_folder(place) as partial:
+    with writing(place), replace_folder(place) as partial:
         for tensors, file in ((state.weights, WEIGHTS), (state.optimizer, OPTIMIZER)):
-            with writing(partial / file):
-                save_file({name: t.contiguous() for name, t in tensors.items()}, partial / file)
-        with writing(partial / STATE):
-            (partial / STATE).write_text(json.dumps({'step': state.step, 'scaler': state.scaler}))
+            save_file({name: t.contiguous() for name, t in tensors.items()}, partial / file)
+        (partial / STATE).write_text(json.dumps({'step': state.step, 'scaler': state.scaler}))
     remove_older(folder)
 
 
@@ -180,31 +166,6 @@ def remove_older(folder: Path) -> None:
 
 
 @contextmanager
-def new_folder(place: Path) -> Iterator[Path]:
-    """Yield a folder to write into, which appears at its place only once it is complete."""
-    partial = place.with_name(place.name + PARTIAL)
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    yield partial
-    for path in partial.rglob('*'):
-        _sync(path)
-    _sync(partial)
-    shutil.rmtree(place, ignore_errors=True)
-    partial.rename(place)
-    _sync(place.parent)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file that is complete or not there."""
-    partial = path.with_name(path.name + PARTIAL)
-    with writing(path):
-        partial.write_text(text, encoding='utf-8')
-        _sync(partial)
-        partial.replace(path)
-        _sync(path.parent)
-
-
-@contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Raise TrainingError that names the file if it cannot be written: the system names none."""
     try:
@@ -213,12 +174,3 @@ def writing(path: Path) -> Iterator[None]:
         raise TrainingError(f'{path} cannot be written: {error}') from error
     except OSError as error:
         raise TrainingError(f'{path} cannot be written: {error.strerror}') from error
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file, or a folder's list of names, is on the disk."""
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)

@@ -20,10 +20,11 @@ from rich.progress import (
 )
 
 from ros2_llava_phi.errors import TrainingError
-from ros2_llava_phi.files.json_lines import whole_lines
+from ros2_llava_phi.files.atomic import write_atomically
+from ros2_llava_phi.files.json_lines import JsonLines, whole_lines
 from ros2_llava_phi.files.settings import first_problem
 
-from .saves import LOG_FILE, write_text, writing
+from .saves import LOG_FILE
 from .trainer import Step
 
 STEP = TypeAdapter(Step)
@@ -40,7 +41,8 @@ class Watch:
         self._steps = steps
         self._log_path = run / LOG_FILE
         kept = [step for step in read_log(run) if step.number < done]
-        write_text(self._log_path, ''.join(_line(step) for step in kept))
+        lines = ''.join(f'{_line(step)}\n' for step in kept)
+        write_atomically(self._log_path, lines, TrainingError)
         self._average = kept[-1].loss if kept else None
         self._board = _tensorboard(run, console, done)
         self._progress = Progress(
@@ -55,9 +57,9 @@ class Watch:
         self._task = self._progress.add_task('training', total=steps, completed=done, facts='')
 
     def __enter__(self) -> 'Watch':
-        """Start the bar, and open the log."""
+        """Open the log, and start the bar."""
+        self._log = JsonLines(self._log_path, TrainingError)
         self._progress.start()
-        self._log = self._log_path.open('a', encoding='utf-8')
         return self
 
     def __exit__(
@@ -76,9 +78,7 @@ class Watch:
         """Show a step that is done."""
         last = step.loss if self._average is None else self._average
         self._average = last + (step.loss - last) / SMOOTH
-        with writing(self._log_path):
-            self._log.write(_line(step))
-            self._log.flush()
+        self._log.append([_line(step)])
         facts = (
             f'loss {self._average:.4f}  rate {step.learning_rate:.2e}  '
             f'{step.tokens / step.seconds:,.0f} tokens/s  {memory_gib():.1f} GiB'
@@ -121,7 +121,7 @@ def memory_gib() -> float:
 
 
 def _line(step: Step) -> str:
-    return json.dumps(asdict(step)) + '\n'
+    return json.dumps(asdict(step))
 
 
 def _tensorboard(run: Path, console: Console, done: int) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from ros2_llava_phi.errors import InputError
+from ros2_llava_phi.errors import FileError, InputError
 
 from .atomic import write_atomically
 from .settings import read_json
@@ -22,21 +22,26 @@ def holds_run(
     run: BaseModel,
     difference: Callable[[str, Any, Any], str],
     error: type[InputError],
+    may_differ: Collection[str] = (),
 ) -> bool:
     """
     Return whether there is this run to go on with; nothing is written.
 
     path: the file that describes it. difference: says in half a sentence how a field of the run
-    that is there, its first value, differs from this one's, its second.
+    that is there, its first value, differs from this one's, its second. may_differ: fields that do
+    not tell runs apart.
 
     Raises `error` if the file is of another run, or none that can be read.
     """
     if not path.exists():
         return False
-    before = read_json(path, type(run), error)
+    try:
+        before = read_json(path, type(run))
+    except FileError as reason:
+        raise error(f'{reason}; give a new folder, or remove that run') from reason
     for field in type(run).model_fields:
         old, new = getattr(before, field), getattr(run, field)
-        if old != new:
+        if old != new and field not in may_differ:
             other = difference(field, old, new)
             raise error(f'{path.parent} holds another run: {other}; give a new folder')
     return True
