@@ -17,6 +17,7 @@ from ros2_llava_phi.training.batches import collate, positions
 from ros2_llava_phi.training.labels import Labelled, label
 from ros2_llava_phi.training.plan import Plan, parts_of
 from ros2_llava_phi.training.trainee import Trainee
+from ros2_llava_phi.training.trainer import share_of_peak
 
 
 @pytest.fixture(scope='module')
@@ -165,3 +166,13 @@ def test_parts_are_of_one_size_and_in_order() -> None:
     assert parts_of([5, 6, 7, 8, 9], 2) == [[5, 6, 7], [8, 9]]
     with pytest.raises(ValueError, match='2 samples cannot be cut into 3 parts'):
         parts_of([1, 2], 3)
+
+
+def test_the_learning_rate_rises_in_a_line_and_falls_by_a_cosine() -> None:
+    shares = [share_of_peak(step, 105, warm_up=5 / 105) for step in range(105)]
+    assert shares[:6] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0, 1.0])
+    assert shares[5 + 25] == pytest.approx((1 + 0.5**0.5) / 2)
+    assert shares[5 + 50] == pytest.approx(0.5)
+    assert shares[5:] == sorted(shares[5:], reverse=True)
+    assert 0 < shares[-1] < 0.001
+    assert share_of_peak(0, 10, warm_up=0.0) == share_of_peak(0, 1, warm_up=1.0) == 1.0

@@ -27,6 +27,7 @@ from torch import Tensor
 from ros2_llava_phi.assistant.load import EXPORT_FOLDER, load
 from ros2_llava_phi.assistant.question import request_text
 from ros2_llava_phi.engine.export import export
+from ros2_llava_phi.files.atomic import write_atomically
 from ros2_llava_phi.model.checkpoint import open_checkpoint
 from ros2_llava_phi.model.config import write_config
 from ros2_llava_phi.model.network import LlavaPhi
@@ -120,8 +121,7 @@ def finish(folder: Path, made: str) -> None:
 def _tokenizer(work: Path) -> Tokenizer:
     path = work / TOKENIZER_FILE
     if not path.exists():
-        work.mkdir(parents=True, exist_ok=True)
-        train_tokenizer(_texts(), TOKENS).save(str(path))
+        write_atomically(path, train_tokenizer(_texts(), TOKENS).to_str(pretty=True))
     tokenizer: Tokenizer = Tokenizer.from_file(str(path))
     tokenizer.encode_special_tokens = True
     return tokenizer
