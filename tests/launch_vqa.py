@@ -25,7 +25,7 @@ from ros2_llava_phi.client.process import running_player
 ROOT = Path(__file__).parent.parent
 DRIVE = ROOT / 'ros2_llava_phi' / 'data' / 'drive'
 CAMERAS = 'front=/front/image_raw/compressed rear=/rear/image_raw/compressed'
-START_S = 60.0
+START_S = 120.0
 
 
 def generate_test_description() -> LaunchDescription:

@@ -280,9 +280,9 @@ def test_each_of_two_cameras_is_answered_about(ros_domain: int, tmp_path: Path) 
     answers = read_ground_truth(truth).answer
     right: dict[int, list[bool]] = {entry: [] for entry in range(1, 5)}
     for record in read_results(out / 'results.jsonl'):
-        # On a busy machine, a question may still wait for its answer when the next is due.
-        if record.error != 'SKIPPED':
-            assert not record.error, record.error_text
+        # On a busy machine, the answer before may still be awaited, or a frame be lost or late.
+        assert record.error in ('', 'SKIPPED', 'STALE_FRAME'), record.error_text
+        if not record.error:
             front, rear = (
                 answers(camera, record.stamp_ns, record.question) for camera in ('front', 'rear')
             )
