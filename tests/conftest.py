@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 # A shell has Ctrl-C ignored by what it starts in the background, and so by all that tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Several tests run at once, so PyTorch gets one thread, and each worker one core, which leaves ONNX
-# Runtime one thread. Both hold for the processes that tests start, too.
+# Several tests run at once, so PyTorch gets one thread, and each worker one core, which leaves
+# ONNX Runtime one thread. Both hold for the processes that tests start, too.
 os.environ['OMP_NUM_THREADS'] = '1'
 if worker := os.environ.get('PYTEST_XDIST_WORKER'):
     cores = sorted(os.sched_getaffinity(0))
