@@ -45,7 +45,7 @@ def read_request(
     """
     question = Question(
         text=request.question,
-        kind=_kind(request.kind),
+        kind=constants(Ask.Request).get(request.kind, request.kind),
         choices=tuple(request.choices),
         max_tokens=request.max_tokens or max_tokens,
     )
@@ -141,14 +141,6 @@ def safe_text(text: str) -> str:
 def duration(nanoseconds: int) -> DurationMessage:
     """Return a Duration message."""
     return DurationMessage(sec=nanoseconds // NS, nanosec=nanoseconds % NS)
-
-
-def _kind(number: int) -> Kind:
-    names = constants(Ask.Request)
-    if number not in names:
-        known = ', '.join(f'{number} ({name})' for number, name in names.items())
-        raise QuestionError(f'there is no kind {number} of question; kinds: {known}')
-    return Kind[names[number]]
 
 
 def _nanoseconds(field: str, time: Any) -> int:
