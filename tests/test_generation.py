@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ from tokenizers import Tokenizer
 
 from ros2_llava_phi.assistant.answer import Answer, CutShort, ModelIdentity
 from ros2_llava_phi.assistant.assistant import Assistant
+from ros2_llava_phi.assistant.closed_answers import choose
 from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.assistant.question import Kind, Question, Sampling, request_text
+from ros2_llava_phi.assistant.responder import Request, Responder
 from ros2_llava_phi.assistant.view import Conversation
 from ros2_llava_phi.engine.branches import Layout
 from ros2_llava_phi.engine.engine import Floats, likeliest
@@ -24,6 +27,7 @@ from ros2_llava_phi.model.network import attend
 from ros2_llava_phi.model.prompt import (
     Mark,
     Turn,
+    after_picture,
     answer_text,
     next_turn,
     prompt_tokens,
@@ -177,6 +181,25 @@ def test_only_what_the_cache_no_longer_holds_of_a_conversation_is_read_again(
     assistant.ask(conversation.view, FIRST[0])
     third = read()
     assert third == conversation.answers[2].prompt_tokens - beginning > first + second
+
+
+def test_a_request_with_a_past_is_replied_to_by_itself(
+    assistant: Assistant, engine: CountingEngine, tokenizer: Tokenizer
+) -> None:
+    conversation = Conversation(assistant.look(frame()))
+    assistant.ask(conversation, FIRST[0])
+    prefix = conversation.view.prefix
+    assert prefix is not None
+    form = partial(choose, answers=('red', 'green'))
+    alone = Request(encode(tokenizer, after_picture('Which?')), form)
+    going_on = Request(encode(tokenizer, next_turn('Which?')), form, conversation.past)
+    responder = Responder(engine, tokenizer)
+    requests = [alone, going_on, alone, alone, going_on]
+    each = [next(responder.reply(prefix, [request])).reply for request in requests]
+    assert each[0].probabilities != each[1].probabilities
+    together = [replied.reply for replied in responder.reply(prefix, requests)]
+    for reply, wanted in zip(together, each, strict=True):
+        assert reply.probabilities == pytest.approx(wanted.probabilities, abs=1e-5)
 
 
 def test_a_text_without_sampling_takes_two_numbers_a_token_from_the_engine(

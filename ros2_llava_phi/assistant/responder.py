@@ -93,28 +93,20 @@ class Prefix:
     """
     What prompts begin with, in a cache; one sequence of tokens may stand behind it.
 
-    length: tokens of the beginning.
+    length: tokens of the beginning. room: how many fit behind it.
+    runs: how what stands behind it was read.
     """
 
     def __init__(self, engine: AnyEngine, cache: KVCache) -> None:
         """Take a cache that holds the beginning, and nothing else."""
         self.engine, self.cache, self.length = engine, cache, cache.length
-        self._runs: tuple[Run, ...] = ()
-
-    @property
-    def runs(self) -> tuple[Run, ...]:
-        """Return how the tokens behind the beginning were read."""
-        return self._runs
-
-    @property
-    def room(self) -> int:
-        """Return how many tokens fit behind the beginning."""
-        return self.cache.capacity - self.length
+        self.room = cache.capacity - cache.length
+        self.runs: tuple[Run, ...] = ()
 
     def rewind(self, length: int) -> None:
         """Forget all but the first `length` tokens behind the beginning."""
         if self.cache.length != self.length + length:
-            self._runs = first_of(self._runs, length)
+            self.runs = first_of(self.runs, length)
             self.cache.rewind(self.length + length)
 
     def read(self, step: Step) -> Expected:
@@ -128,7 +120,7 @@ class Prefix:
         else:
             embeddings = self.engine.embed(step.tokens)
             expected = Expected.of(self.engine.prefill(embeddings, self.cache))
-        self._runs = (*self._runs, Run(step.tokens, len(step.tokens)))
+        self.runs = (*self.runs, Run(step.tokens, len(step.tokens)))
         return expected
 
     def restore(self, past: Past) -> None:
@@ -139,7 +131,7 @@ class Prefix:
         decoded may have met other weights than what is prefilled.
         """
         there, length = 0, 0
-        for held, wanted in zip(self._runs, past.runs, strict=False):
+        for held, wanted in zip(self.runs, past.runs, strict=False):
             if held.tokens != wanted.tokens or held.kept < wanted.kept:
                 break
             there, length = there + 1, length + wanted.kept
@@ -324,7 +316,7 @@ def _groups(requests: Sequence[Request], room: int) -> Iterator[list[Request]]:
     group: list[Request] = []
     for request in requests:
         taken = sum(len(each.tokens) + LEAST_ROOM for each in [*group, request])
-        alone = any(each.past != Past() for each in [*group, request])
+        alone = any(each.past.runs for each in [*group, request])
         if group and (alone or len(group) == MOST_BRANCHES or taken > room):
             yield group
             group = []
