@@ -134,6 +134,37 @@ def test_a_robot_gets_from_pip_what_apt_does_not_have() -> None:
     }
 
 
+def test_what_the_node_imports_is_told() -> None:
+    pytest.importorskip('llava_phi')
+    program = (
+        'import sys, ros2_llava_phi, ros2_llava_phi.node.main\n'
+        "ros2_llava_phi.load('llava-phi-tiny')\n"
+        "print(*(m.__file__ for n, m in sys.modules.items() if n.startswith('ros2_llava_phi.')))\n"
+    )
+    ran = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    loaded = [Path(name) for name in ran.stdout.split()]
+    assert any(file.name == 'onnx_engine.py' for file in loaded)
+    imported = set()
+    for file in loaded:
+        # What is imported within a function may never be.
+        for item in ast.parse(file.read_text()).body:
+            if isinstance(item, ast.Import):
+                imported |= {name.name.split('.')[0] for name in item.names}
+            elif isinstance(item, ast.ImportFrom) and item.module and not item.level:
+                imported.add(item.module.split('.')[0])
+    manifest = ElementTree.parse(ROOT / 'package.xml')
+    of_ros = {item.text for kind in ('depend', 'exec_depend') for item in manifest.findall(kind)}
+    imported -= {*sys.stdlib_module_names, *of_ros, 'ros2_llava_phi', 'llava_phi'}
+    text = (ROOT / 'CONTRIBUTING.md').read_text()
+    rows = re.findall(r'^\| `(\w+)` \| (?:`([\w.-]+)`|none: pip) \|', text, re.MULTILINE)
+    assert {module for module, _ in rows} == imported
+    assert {key for _, key in rows if key} <= of_ros
+    robot = requirements((ROOT / 'requirements' / 'robot.txt').read_text())
+    by_pip = {module for module, key in rows if not key} - {'annotated_types'}
+    assert by_pip == set(robot)
+
+
 def test_everything_that_the_module_needs_is_pinned() -> None:
     options = setup_cfg()
     wanted = requirements(options['options']['install_requires'])
