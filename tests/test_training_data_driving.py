@@ -18,7 +18,7 @@ SIX = {camera: f'../nuscenes/samples/{camera}/1.jpg' for camera in reversed(CAME
 
 
 def asked(*pairs: tuple[Any, Any]) -> list[dict[str, Any]]:
-    return [{'Q': question, 'A': answer, 'C': None, 'layer': None} for question, answer in pairs]
+    return [{'Q': question, 'A': answer, 'C': None, 'tag': None} for question, answer in pairs]
 
 
 def drivelm(folder: Path, frames: Any) -> Path:

@@ -156,7 +156,7 @@ def _counting(data: Path, answers: Mapping[str, str]) -> list[_Pair]:
     """Return the questions that count, in their order."""
     pairs, found = [], list[Point]()
     for key, asked in _questions(data).items():
-        pair = _Pair(key, tuple(asked.tags), answers[key], asked.answer)
+        pair = _Pair(key, tuple(asked.tags or ()), answers[key], asked.answer)
         if key.endswith('_0'):
             found, _ = _match(pair.answer, pair.truth, key)
         elif not all(point in found for point in _points(asked.question, key)):

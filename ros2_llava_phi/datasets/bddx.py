@@ -8,7 +8,7 @@ Answer.1start, Answer.1end (seconds), Answer.1action, Answer.1justification.
 import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -46,7 +46,7 @@ def read_bddx(path: Path, pictures: Path, frames: int) -> Iterator[Sample]:
     Raises DataError if the file is missing, damaged, or lacks a column.
     """
 
-    def convert(place: str, content: Any) -> Conversation:
+    def convert(place: str, content: tuple[str, dict[str, str]]) -> Conversation:
         address, fields = content
         answer = _Answer.model_validate(fields)
         if answer.end < answer.start:
@@ -66,7 +66,7 @@ def read_bddx(path: Path, pictures: Path, frames: int) -> Iterator[Sample]:
     return samples(path.stem, _stretches(path), convert)
 
 
-def _stretches(path: Path) -> Records[Any]:
+def _stretches(path: Path) -> Records[tuple[str, dict[str, str]]]:
     needed = ('Input.Video', *(f'Answer.1{field}' for field in FIELDS))
     for place, row in csv_records(path, needed):
         if isinstance(row, RecordError):

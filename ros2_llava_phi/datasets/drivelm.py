@@ -38,7 +38,7 @@ class DriveLmQuestion(Record):
     image_paths: dict[Text, Text]
     question: Text = Field(alias='Q')
     answer: Text = Field('', alias='A')
-    tags: list[int] = Field([], alias='tag')
+    tags: list[int] | None = Field(None, alias='tag')
 
 
 def drivelm_questions(path: Path) -> Records[DriveLmQuestion]:

@@ -10,7 +10,6 @@ and `texts`, of one text with many tasks:
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from ros2_llava_phi.errors import DataError
 from ros2_llava_phi.model.prompt import Turn
@@ -23,6 +22,7 @@ from .tfrecord import feature_lists, read_tfrecord
 TASK = re.compile(r'<task:?([:\w]*)>', re.IGNORECASE)
 TAG = re.compile(r'</?\w[:\w]*>')
 ANSWER = re.compile(r'\bA:')
+Task = tuple[str, list[Path], str, str]  # the video, its pictures, the task's name, its text
 
 
 def read_robovqa(path: Path, pictures: Path, frames: int) -> Iterator[Sample]:
@@ -37,7 +37,7 @@ def read_robovqa(path: Path, pictures: Path, frames: int) -> Iterator[Sample]:
     Raises DataError if a file is missing or damaged.
     """
 
-    def convert(place: str, content: Any) -> Conversation:
+    def convert(place: str, content: Task) -> Conversation:
         scene, images, kind, text = content
         words = TAG.sub('', text)
         parts = ANSWER.split(words, maxsplit=1)
@@ -56,7 +56,7 @@ def read_robovqa(path: Path, pictures: Path, frames: int) -> Iterator[Sample]:
     return samples(path.stem, _tasks(path, pictures, frames), convert)
 
 
-def _tasks(path: Path, folder: Path, frames: int) -> Records[Any]:
+def _tasks(path: Path, folder: Path, frames: int) -> Records[Task]:
     files = sorted(each for each in path.iterdir() if each.is_file()) if path.is_dir() else [path]
     if not files:
         raise DataError(f'{path} is empty; it must hold the TFRecord files of RoboVQA')

@@ -20,7 +20,6 @@ import io
 from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 from ros2_llava_phi.assistant.answer import CANNOT_TELL, YES_NO
 from ros2_llava_phi.assistant.question import Kind, Question, request_text
@@ -70,7 +69,7 @@ def read_sheet(path: Path, pictures: Path) -> Iterator[Sample]:
     Raises DataError if the file is missing, damaged, or lacks a column.
     """
 
-    def convert(place: str, row: Any) -> Conversation:
+    def convert(place: str, row: dict[str, str]) -> Conversation:
         question = _question(row)
         answer = _answer(question, row['answer'].strip())
         if not row['frame']:
