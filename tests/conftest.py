@@ -88,6 +88,17 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope='session')
+def _shared_traces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Have exports share their traces, where a test module imports what exports."""
+    with pytest.MonkeyPatch.context() as patch:
+        if 'ros2_llava_phi.engine.export' in sys.modules:
+            from traces import share_traces
+
+            share_traces(tmp_path_factory, patch)
+        yield
+
+
 @pytest.fixture
 def ros_domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """Return a domain of the test's own; processes started by the test are in it, too."""

@@ -257,7 +257,7 @@ def install(patch: pytest.MonkeyPatch) -> Gpu:
 
 def write_plans(export: Path, out: Path, native: bool) -> Path:
     """Write a folder of plans as a build for the stand-in would."""
-    out.mkdir()
+    out.mkdir(exist_ok=True)
     manifest = read_manifest(export)
     for name in ('embeddings.npy', 'tokenizer.json', 'config.json', GOLDEN):
         (out / name).write_bytes((export / name).read_bytes())

@@ -1,9 +1,11 @@
 """ONNX Runtime against the reference: the same numbers, the same caches, the same refusals."""
 
+import functools
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -67,11 +69,24 @@ def exported(folder: Path, out: Path, precision: str) -> OnnxEngine:
     return OnnxEngine(out, read_manifest(out))
 
 
+@pytest.fixture(scope='module')
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return what gives a checkpoint of each size, made once."""
+
+    @functools.cache
+    def make(name: str) -> Path:
+        return random_model(tmp_path_factory.mktemp('model'), CONFIGS[name])
+
+    return make
+
+
 @pytest.fixture(scope='module', params=CONFIGS)
 def pair(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    checkpoint: Callable[[str], Path],
 ) -> tuple[TorchEngine, OnnxEngine]:
-    folder = random_model(tmp_path_factory.mktemp('model'), CONFIGS[request.param])
+    folder = checkpoint(request.param)
     onnx = exported(folder, tmp_path_factory.mktemp('export'), 'fp32')
     return TorchEngine(load_network(folder)), onnx
 
@@ -161,9 +176,11 @@ def assert_within(share: float, actual: Floats, expected: Floats) -> None:
 
 @pytest.mark.parametrize('precision', ['int8', 'int4', 'mixed'])
 @pytest.mark.parametrize('name', ['small', "Phi-2's width"])
-def test_integers_are_what_was_rounded(tmp_path: Path, name: str, precision: str) -> None:
+def test_integers_are_what_was_rounded(
+    checkpoint: Callable[[str], Path], tmp_path: Path, name: str, precision: str
+) -> None:
     """What is left between the two is the rounding of activations within the operator."""
-    folder = random_model(tmp_path / 'model', CONFIGS[name])
+    folder = checkpoint(name)
     engine = exported(folder, tmp_path / 'export', precision)
     many = TorchEngine(
         rounded_network(folder, 4 if precision == 'int4' else 8, precision != 'int4')
@@ -179,9 +196,11 @@ def test_integers_are_what_was_rounded(tmp_path: Path, name: str, precision: str
         assert_within(0.02, engine.decode(token, caches[0]), expected)
 
 
-def test_a_token_is_rounded_by_its_own_size(tmp_path: Path) -> None:
+def test_a_token_is_rounded_by_its_own_size(
+    checkpoint: Callable[[str], Path], tmp_path: Path
+) -> None:
     """Whatever comes with it, a thousand times as large."""
-    folder = random_model(tmp_path / 'model', CONFIGS["Phi-2's width"])
+    folder = checkpoint("Phi-2's width")
     engine = exported(folder, tmp_path / 'export', 'int8')
     few = engine.embed(list(range(10)))
     huge = np.concatenate([few[:5], 1000 * few[5:7], few[7:]])
@@ -214,15 +233,16 @@ def test_only_processors_that_multiply_int8_exactly_do(
 
 
 def test_a_processor_that_does_not_multiply_int8_goes_without(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    checkpoint: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = random_model(tmp_path / 'model', CONFIGS['small'])
-    engines = []
+    folder = checkpoint('small')
+    engines, out = [], tmp_path / 'export'
+    export(open_checkpoint(folder), out, 'small', 'mixed')
     for multiplies in (True, False):
         monkeypatch.setattr(
             'ros2_llava_phi.engine.onnx_engine.multiplies_int8', lambda answer=multiplies: answer
         )
-        engines.append(exported(folder, tmp_path / f'export {multiplies}', 'mixed'))
+        engines.append(OnnxEngine(out, read_manifest(out)))
     with_integers, without = engines
     reference = TorchEngine(rounded_network(folder, 4, for_many=False))
     prompt = reference.embed(list(range(30)))

@@ -24,8 +24,9 @@ from onnx.reference import ReferenceEvaluator
 from small_model import CONFIG, pixels, random_model
 from tensorrt_operators import OPERATORS
 
-from ros2_llava_phi.assistant.load import load
+from ros2_llava_phi.assistant.load import EXPORT_FOLDER, find_model, load
 from ros2_llava_phi.cli.build import build as build_command
+from ros2_llava_phi.cli.main import main
 from ros2_llava_phi.engine import tensorrt_build, tensorrt_library
 from ros2_llava_phi.engine.branches import Branches, Layout, in_a_row
 from ros2_llava_phi.engine.engine import Floats
@@ -160,6 +161,10 @@ def exported(
     out = tmp_path_factory.mktemp(request.param)
     export(open_checkpoint(model), out, 'small', request.param, 'tensorrt')
     return request.param, out
+
+
+# For tests to which the precision makes no difference.
+one_export = pytest.mark.parametrize('exported', ['bf16'], indirect=True)
 
 
 def rounded(model: Path, precision: str) -> LlavaPhi:
@@ -384,13 +389,13 @@ def test_what_cannot_be_built_leaves_nothing(trt: ModuleType, model: Path, tmp_p
     with pytest.raises(ModelError, match=r'decoder\.onnx\.data is damaged'):
         build(folder, out, 'sm86')
     assert not out.exists()
-    export(open_checkpoint(model), tmp_path / 'onnx', 'small', 'int8')
     with pytest.raises(ModelError, match='exported for onnxruntime; export it for tensorrt'):
-        build(tmp_path / 'onnx', out, 'sm86')
+        build(find_model('llava-phi-tiny') / EXPORT_FOLDER, out, 'sm86')
     with pytest.raises(ModelError, match='there is no GPU here'):
         load(str(folder))
 
 
+@one_export
 @pytest.mark.skipif(Path('/dev/nvidia0').exists(), reason='there is a GPU')
 def test_without_a_gpu_a_target_is_asked_for(
     trt: ModuleType, exported: tuple[str, Path], tmp_path: Path
@@ -405,6 +410,7 @@ def test_a_graph_that_is_none_is_refused(trt: ModuleType, tmp_path: Path) -> Non
         compile_graph(trt, tmp_path / 'decoder.onnx', [])
 
 
+@one_export
 @pytest.mark.parametrize(
     ('limit_mib', 'end', 'code', 'said'),
     [
@@ -448,6 +454,7 @@ def test_a_command_that_cannot_finish_leaves_nothing(
     assert not (tmp_path / 'out').exists()
 
 
+@one_export
 def test_a_build_whose_parent_is_killed_ends_in_silence(
     trt: ModuleType, exported: tuple[str, Path], tmp_path: Path
 ) -> None:
@@ -470,6 +477,7 @@ def test_a_build_whose_parent_is_killed_ends_in_silence(
     assert not (tmp_path / 'out' / UNFINISHED / PLAN_MANIFEST).exists()
 
 
+@one_export
 def test_timings_are_kept_for_the_next_build(
     trt: ModuleType, exported: tuple[str, Path], tmp_path: Path
 ) -> None:
@@ -530,16 +538,22 @@ def test_a_checkpoint_is_exported_where_its_plans_will_be(
     assert [*tmp_path.iterdir()] == []
 
 
-def test_build_takes_a_checkpoint(trt: ModuleType, model: Path, tmp_path: Path) -> None:
-    def command(*arguments: object) -> subprocess.CompletedProcess[str]:
-        texts = [str(argument) for argument in arguments]
-        return subprocess.run(
-            ['llava-phi', *texts], capture_output=True, text=True, timeout=300, check=False
-        )
+def test_build_takes_a_checkpoint(
+    trt: ModuleType,
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def command(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr('sys.argv', ['llava-phi', *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            main()
+        return int(left.value.code or 0), *capsys.readouterr()
 
     out = tmp_path / 'out'
-    ran = command('build', model, out, '--precision', 'fp16', '--target', 'sm86')
-    assert ran.returncode == 0, ran.stderr
+    code, _, err = command('build', model, out, '--precision', 'fp16', '--target', 'sm86')
+    assert code == 0, err
     assert [path.name for path in tmp_path.iterdir()] == ['out']
     assert read_plan_manifest(out).export.precision == 'fp16'
     assert {path.name for path in out.iterdir()} == {*FILES, PLAN_MANIFEST}
@@ -550,8 +564,8 @@ def test_build_takes_a_checkpoint(trt: ModuleType, model: Path, tmp_path: Path) 
         (('export', out, tmp_path / 'new'), 'was made of a checkpoint, and is none'),
         (('build', tmp_path / 'none', tmp_path / 'new'), 'there is no model folder'),
     ):
-        ran = command(*arguments)
-        assert (ran.returncode, ran.stdout) == (2, '')
-        assert said in ran.stderr
-        assert len(ran.stderr.splitlines()) == 1
+        code, printed, err = command(*arguments)
+        assert (code, printed) == (2, '')
+        assert said in err
+        assert len(err.splitlines()) == 1
     assert not (tmp_path / 'new').exists()

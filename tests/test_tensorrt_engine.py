@@ -1,16 +1,15 @@
 """The engine on plans, over a GPU that is none: what it binds, copies and keeps, and when."""
 
-import fcntl
 import gc
 import logging
 import pwd
 from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO
 
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from gpu_stand_in import GPU, Gpu, install, write_plans
 from small_model import pixels, random_model
 from test_tensorrt import EVEN, assert_as_close
@@ -313,11 +312,11 @@ def test_plans_that_another_process_built_meanwhile_are_taken(
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
     folder = tmp_path / 'llava_phi' / 'plans' / files_hash([exported / MANIFEST])
 
-    def wait(lock: TextIO, how: int) -> None:
-        assert how == fcntl.LOCK_EX
+    def wait(lock: FileLock, timeout: float | None = None) -> None:
+        assert timeout is None
         write_plans(exported, folder, native=True)
 
-    monkeypatch.setattr(fcntl, 'flock', wait)
+    monkeypatch.setattr(FileLock, 'acquire', wait)
     assert load(str(exported)).identity.engine == 'tensorrt'
 
 

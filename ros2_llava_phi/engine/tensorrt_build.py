@@ -4,7 +4,6 @@ Build TensorRT's plans from an export, in a process of its own; or when they are
 That process takes its memory along when it ends, and if TensorRT fails hard, only it is lost.
 """
 
-import fcntl
 import logging
 import multiprocessing
 import os
@@ -18,8 +17,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ros2_llava_phi.errors import DeviceError, ModelError, NumericsError
-from ros2_llava_phi.files.atomic import new_folder
+from filelock import FileLock
+
+from ros2_llava_phi.errors import LlavaPhiError, ModelError
+from ros2_llava_phi.files.atomic import new_folder, replace_folder
 from ros2_llava_phi.files.hashing import files_hash
 from ros2_llava_phi.files.user_cache import user_cache
 from ros2_llava_phi.model.config import CONFIG_FILE, ModelConfig, read_config
@@ -185,7 +186,7 @@ def _build_all(telling: Any, export: Path, out: Path, target: str) -> None:
             tell('check', 0, 1)
             check(TensorrtEngine(out, read_plan_manifest(out)), out / GOLDEN)
             tell('check', 1, 1)
-    except (ModelError, DeviceError, NumericsError) as error:
+    except LlavaPhiError as error:
         _send(telling, 'error', str(error))
     except OSError as error:
         _send(telling, 'error', f'{out} cannot be written: {error.strerror}')
@@ -251,16 +252,11 @@ def plans_of(export: Path, on_progress: Progress | None) -> Path:
 
     folder.parent.mkdir(mode=0o700, exist_ok=True)
     # Two at once would spoil each other's timings; the system unlocks for one that is killed.
-    with (user_cache() / 'building.lock').open('a') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(user_cache() / 'building.lock'):
         if not _unfit(folder):
             return folder
-        # Built beside its place: whoever else starts meanwhile sees whole plans or none.
-        partial = folder.with_name('building')
-        shutil.rmtree(partial, ignore_errors=True)
-        build(export, partial, on_progress=hear)
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
+        with replace_folder(folder) as unfinished:
+            build(export, unfinished, on_progress=hear)
     log.info('plans are built, and kept in %s', folder)
     return folder
 

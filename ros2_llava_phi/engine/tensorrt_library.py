@@ -1,7 +1,6 @@
 """TensorRT, whichever kind of it is installed: what it can do, and how it compiles a graph."""
 
 import importlib
-import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from ros2_llava_phi.errors import ModelError
+from ros2_llava_phi.files.atomic import write_atomically
 
 from .branches import MOST_BRANCHES
 
@@ -116,9 +116,7 @@ def compile_graph(
     if plan is None:
         raise ModelError(f'{file}: TensorRT cannot build it: {_last(logger.errors)}')
     if timings is not None and (cache := settings.get_timing_cache()) is not None:
-        partial = timings.with_name(f'{timings.name}.{os.getpid()}')
-        partial.write_bytes(cache.serialize())
-        partial.replace(timings)
+        write_atomically(timings, bytes(cache.serialize()))
     return memoryview(plan)
 
 
