@@ -9,7 +9,7 @@ from ros2_llava_phi.engine.engine import AnyEngine
 from ros2_llava_phi.engine.exported import Manifest, check_source, is_exported, read_manifest
 from ros2_llava_phi.engine.plans import holds_plans, read_plan_manifest
 from ros2_llava_phi.errors import ModelError, described
-from ros2_llava_phi.files.hashing import files_hash
+from ros2_llava_phi.files.hashing import remembered_hashes
 from ros2_llava_phi.model.tokenizer import load_tokenizer
 
 from .answer import ModelIdentity
@@ -192,7 +192,8 @@ def _load_checkpoint(folder: Path, device: str, precision: str) -> Assistant:
     if checkpoint.drops_head_bias:
         logging.getLogger(__name__).warning('%s has no lm_head.bias; it is taken as 0', folder)
     engine = TorchEngine(network, precision, device)
-    identity = _identity(engine, model_name(folder), files_hash(checkpoint.files))
+    (weights_hash,) = remembered_hashes([checkpoint.files])
+    identity = _identity(engine, model_name(folder), weights_hash)
     return Assistant(engine, tokenizer, identity)
 
 

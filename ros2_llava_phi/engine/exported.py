@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
 from ros2_llava_phi.errors import ModelError
-from ros2_llava_phi.files.hashing import files_hash
+from ros2_llava_phi.files.hashing import files_hash, remembered_hashes
 from ros2_llava_phi.files.settings import read_json
 from ros2_llava_phi.model.config import (
     CONFIG_FILE,
@@ -89,14 +89,21 @@ def read_manifest(folder: Path) -> Manifest:
     return read_json(folder / MANIFEST, Manifest, ModelError)
 
 
-def check_files(folder: Path, files: dict[str, str], remedy: str) -> None:
-    """Raise ModelError naming the file if one has not the SHA-256 that its manifest gives it."""
-    for name, wanted in files.items():
-        file = folder / name
-        if not file.is_file():
-            raise ModelError(f'{file} is missing; {remedy}')
-        if files_hash([file]) != wanted:
-            raise ModelError(f'{file} is damaged: it is not what was written; {remedy}')
+def check_files(folder: Path, files: dict[str, str], remedy: str, read_all: bool = False) -> None:
+    """
+    Raise ModelError naming the file if one has not the SHA-256 that its manifest gives it.
+
+    read_all: whether to read those, too, whose hashes are remembered (see hashing.py).
+    """
+    paths = [folder / name for name in files]
+    for path in paths:
+        if not path.is_file():
+            raise ModelError(f'{path} is missing; {remedy}')
+    hashes = [''] * len(paths) if read_all else remembered_hashes([path] for path in paths)
+    for path, wanted, known in zip(paths, files.values(), hashes, strict=True):
+        # What is remembered may itself be damaged: only what is read condemns a file.
+        if known != wanted and files_hash([path]) != wanted:
+            raise ModelError(f'{path} is damaged: it is not what was written; {remedy}')
 
 
 def read_embeddings(path: Path, text: TextConfig) -> NDArray[np.floating[Any]]:
@@ -129,7 +136,7 @@ def check_source(export: Path, manifest: Manifest, checkpoint: Path) -> None:
                 f'export anew, use the engine torch, or give {export} itself as the model'
             )
         sources.append(file)
-    if files_hash(sources) != manifest.weights_hash:
+    if remembered_hashes([sources]) != [manifest.weights_hash]:
         raise ModelError(
             f'{export} is not of the weights in {checkpoint}: export them anew, or use the engine '
             'torch'
