@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -58,6 +59,29 @@ def test_one_process_writes(tmp_path: Path) -> None:
         lines.append(['2'])
     assert subprocess.run(command).returncode == 0
     assert whole_lines(path) == [b'1', b'2']
+
+
+def test_a_forked_process_does_not_keep_the_lock(tmp_path: Path) -> None:
+    path = tmp_path / 'lines.jsonl'
+    writing, reading = os.pipe()[::-1]
+    if not (parent := os.fork()):
+        lines = JsonLines(path, ResultsError)
+        lines.append(['1'])
+        if not os.fork():
+            os.write(writing, str(os.getpid()).encode())
+            signal.pause()
+        signal.pause()
+    child = int(os.read(reading, 100))
+    try:
+        with pytest.raises(ResultsError, match='another process is writing'):
+            JsonLines(path, ResultsError)
+        os.kill(parent, signal.SIGKILL)
+        os.waitpid(parent, 0)
+        os.kill(child, 0)  # it is still there
+        JsonLines(path, ResultsError).close()
+    finally:
+        os.kill(child, signal.SIGKILL)
+    assert whole_lines(path) == [b'1']
 
 
 def test_records_are_appended_all_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

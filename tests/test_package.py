@@ -125,7 +125,6 @@ def test_a_robot_gets_from_pip_what_apt_does_not_have() -> None:
     extras.pop('tqdm')
     assert {**robot, **extras}.items() <= wanted.items()
     assert set(wanted) - set(robot) - set(extras) == {
-        'PyYAML',
         'filelock',
         'numpy',
         'opencv-python-headless',

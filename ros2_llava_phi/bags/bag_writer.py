@@ -1,7 +1,6 @@
 """Write camera frames into a rosbag2, without ROS."""
 
 import re
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
@@ -15,6 +14,7 @@ from rosbags.typesys import Stores, get_typestore
 
 from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.errors import BagError
+from ros2_llava_phi.files.atomic import replace_folder
 
 from .bag import COMPRESSED_IMAGE, IMAGE, Storage, Transport
 
@@ -56,20 +56,24 @@ def write_bag(
     """
     if path.exists():
         raise BagError(f'{path} exists already; name a folder that does not')
+    plugin = StoragePlugin[storage.name]
     try:
-        writer = Writer(path, version=METADATA_VERSION, storage_plugin=StoragePlugin[storage.name])
-        if zstd:
-            # MCAP compresses by itself, which its own tools can read; SQLite cannot.
-            by_storage = storage is Storage.MCAP
-            mode = CompressionMode.STORAGE if by_storage else CompressionMode.MESSAGE
-            writer.set_compression(mode, CompressionFormat.ZSTD)
-        with writer:
-            count = _write_frames(writer, frames, transport, jpeg_quality)
-    except BaseException as error:
-        shutil.rmtree(path, ignore_errors=True)
-        if isinstance(error, WriterError):
-            raise BagError(f'{path} cannot be written: {error}') from error
-        raise
+        with replace_folder(path) as folder:
+            # Files are named after the folder that they are written into.
+            written = folder / path.name
+            writer = Writer(written, version=METADATA_VERSION, storage_plugin=plugin)
+            if zstd:
+                # MCAP compresses by itself, which its own tools can read; SQLite cannot.
+                by_storage = storage is Storage.MCAP
+                mode = CompressionMode.STORAGE if by_storage else CompressionMode.MESSAGE
+                writer.set_compression(mode, CompressionFormat.ZSTD)
+            with writer:
+                count = _write_frames(writer, frames, transport, jpeg_quality)
+            for file in written.iterdir():
+                file.rename(folder / file.name)
+            written.rmdir()
+    except WriterError as error:
+        raise BagError(f'{path} cannot be written: {error}') from error
     return count
 
 

@@ -5,10 +5,10 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import yaml
 from rosbags.rosbag2 import Reader
 
 from ros2_llava_phi.errors import BagError
+from ros2_llava_phi.files.yaml_file import read_yaml
 
 from .bag import COMPRESSED_IMAGE, IMAGE, Definition, RawMessage, Topic
 from .recorded_frame import RecordedFrame, read_header
@@ -217,7 +217,7 @@ def _opened(path: Path) -> Iterator[Reader]:
 def _announced_messages(path: Path) -> dict[str, int]:
     """Return how many messages of each topic a bag should hold, as far as its folder says."""
     try:
-        content = yaml.safe_load((path / METADATA_FILE).read_text(encoding='utf-8'))
+        content = read_yaml(path / METADATA_FILE)
         return {
             str(each['topic_metadata']['name']): int(each['message_count'])
             for each in content['rosbag2_bagfile_information']['topics_with_message_count']

@@ -31,7 +31,6 @@ OF_CHECKPOINTS = (
     'onnxscript',
     'accelerate',
     'peft',
-    'yaml',
 )
 # typer brings a click of its own or uses click's, by version; its errors have this in common.
 UsageError: Any = typer.BadParameter.__mro__[1]

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +15,18 @@ def whole_lines(path: Path) -> list[bytes]:
     # By line feeds alone: other separators may stand within a text.
     *lines, _ = path.read_bytes().split(b'\n')
     return lines
+
+
+_opened: 'weakref.WeakSet[JsonLines]' = weakref.WeakSet()
+
+
+def _close_in_child() -> None:
+    for file in list(_opened):
+        file.close()
+
+
+# A process that was forked shares the lock: it would keep it when this one is killed.
+os.register_at_fork(after_in_child=_close_in_child)
 
 
 class JsonLines:
@@ -45,6 +58,7 @@ class JsonLines:
         except BaseException:
             self.close()
             raise
+        _opened.add(self)
 
     def append(self, records: Sequence[str]) -> None:
         """
@@ -66,7 +80,10 @@ class JsonLines:
 
     def close(self) -> None:
         """Close the file, for others to write it."""
-        os.close(self._file)
+        _opened.discard(self)
+        number, self._file = self._file, -1
+        if number >= 0:
+            os.close(number)
 
     def __enter__(self) -> 'JsonLines':
         """Return the file."""
