@@ -28,7 +28,7 @@ from .answering import Answering, RefusalError, Ticket, Worker
 from .cameras import Camera
 from .diagnostics import PERIOD, Diagnostics
 from .messages import model_info_message, read_request, refused, safe_text
-from .parameters import ParameterServer
+from .parameter_server import ParameterServer
 
 # How far beyond its time-out a waiting question may get its refusal, in seconds.
 WATCH_PERIOD = 0.05
