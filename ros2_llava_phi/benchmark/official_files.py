@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from ros2_llava_phi.datasets.records import RecordError, Records, json_lines, read_json, read_text
 from ros2_llava_phi.errors import DataError
 from ros2_llava_phi.files.atomic import write_atomically
+from ros2_llava_phi.files.settings import problems
 
 Record = TypeVar('Record')
 
@@ -137,10 +138,9 @@ def _checked(content: Any, shape: TypeAdapter[Record], where: str) -> Record:
     try:
         return shape.validate_python(content)
     except ValidationError as error:
-        first = error.errors()[0]
+        first = problems(error)[0]
         place = ''.join(f', {_place(part)}' for part in first['loc'])
-        wrong = first['msg'].removeprefix('Value error, ')
-        raise DataError(f'{where}{place}: {wrong}') from None
+        raise DataError(f'{where}{place}: {first["msg"]}') from None
 
 
 def _place(part: int | str) -> str:

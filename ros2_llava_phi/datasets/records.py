@@ -16,6 +16,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, StrictStr, ValidationError
 
 from ros2_llava_phi.errors import DataError
+from ros2_llava_phi.files.settings import problems
 
 GZIP = b'\x1f\x8b'
 BEGINNING = 1 << 20  # characters, enough for any record
@@ -224,12 +225,12 @@ def _parse(text: str, where: str) -> Any:
 
 
 def _first_fault(error: ValidationError) -> RecordError:
-    first = error.errors(include_url=False, include_context=False)[0]
+    first = problems(error)[0]
     names = [str(part) for part in first['loc'] if not isinstance(part, int)]
     whole = '.'.join(str(part) for part in first['loc'])
     if first['type'] == 'model_type':
         return RecordError(f'{".".join(names) or "the record"}: it must be an object', whole)
-    wrong = first['msg'].removeprefix('Value error, ')
+    wrong = first['msg']
     return RecordError(f'{".".join(names)}: {wrong[:1].lower()}{wrong[1:]}', whole)
 
 

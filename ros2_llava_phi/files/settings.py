@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from ros2_llava_phi.errors import FileError, InputError
 
@@ -65,11 +66,18 @@ def read_settings(path: Path, error: type[InputError] = FileError) -> Settings:
     return settings
 
 
+def problems(error: ValidationError) -> list[ErrorDetails]:
+    """Return what is wrong, as pydantic has it, but our own sentences as we have written them."""
+    found = error.errors(include_url=False, include_context=False)
+    for each in found:
+        each['msg'] = each['msg'].removeprefix('Value error, ')
+    return found
+
+
 def first_problem(error: ValidationError) -> str:
     """Return in one line which field is wrong, and why."""
-    first = error.errors()[0]
-    field = '.'.join(str(part) for part in first['loc'])
-    wrong = first['msg'].removeprefix('Value error, ')
+    first = problems(error)[0]
+    field, wrong = '.'.join(str(part) for part in first['loc']), first['msg']
     given = '' if isinstance(first['input'], dict | bytes) else f', not {shown(first["input"])!r}'
     return f'{field}: {wrong}{given}' if field else f'{wrong}{given}'
 

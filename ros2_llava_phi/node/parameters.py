@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic.types import StringConstraints
 
 from ros2_llava_phi.errors import ParameterError
+from ros2_llava_phi.files.settings import problems
 
 # A camera's name is part of parameter and topic names.
 CameraName = Annotated[str, StringConstraints(pattern=r'^[A-Za-z][A-Za-z0-9_]*$', max_length=64)]
@@ -167,10 +168,12 @@ def _checked(model: type[Any], prefix: str, values: Mapping[str, Any]) -> Any:
     try:
         return model(**values)
     except ValidationError as error:
-        raise ParameterError('; '.join(_sentence(prefix, one) for one in error.errors())) from None
+        raise ParameterError(
+            '; '.join(_sentence(prefix, one) for one in problems(error))
+        ) from None
 
 
 def _sentence(prefix: str, error: Any) -> str:
     name = prefix + '.'.join(str(part) for part in error['loc'] if isinstance(part, str))
-    wrong = error['msg'].removeprefix('Value error, ')
+    wrong = error['msg']
     return f'the parameter {name} cannot be {error["input"]!r}: {wrong[0].lower()}{wrong[1:]}'

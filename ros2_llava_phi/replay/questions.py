@@ -10,7 +10,7 @@ from ros2_llava_phi.assistant.question import KIND_NAMES, Kind, KindName, Questi
 from ros2_llava_phi.bags.message_fields import parse_field_path
 from ros2_llava_phi.datasets.records import csv_records
 from ros2_llava_phi.errors import DataError, FileError, QuestionsFileError
-from ros2_llava_phi.files.settings import Number, StrictSettings, shown
+from ros2_llava_phi.files.settings import Number, StrictSettings, problems, shown
 from ros2_llava_phi.files.yaml_file import read_yaml
 from ros2_llava_phi.scoring.correctness import is_possible, spelled
 
@@ -267,7 +267,7 @@ def _checked(path: Path, content: dict[str, Any]) -> QuestionsFile:
 
 def _problem(error: ValidationError) -> str:
     """Return which question and field is wrong, and why; questions count from 1."""
-    first = error.errors()[0]
+    first = problems(error)[0]
     place = list(first['loc'])
     where = ''
     if place[:1] == ['questions'] and len(place) > 1:
@@ -275,7 +275,7 @@ def _problem(error: ValidationError) -> str:
         place = place[2:]
     field = '.'.join(str(part) for part in place)
     where += f'field {field}: ' if field else 'as a whole: '
-    wrong = first['msg'].removeprefix('Value error, ')
+    wrong = first['msg']
     if first['type'] == 'too_short':
         wrong = 'it is empty; one at least must stand there'
     given = first['input']
