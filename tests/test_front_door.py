@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import math
 import subprocess
 import sys
 from collections import deque
@@ -113,9 +114,15 @@ def test_a_picture_is_not_turned_and_loses_what_is_transparent() -> None:
     np.testing.assert_array_equal(Frame(alpha).image, RGB)
 
 
+@pytest.mark.parametrize('decoding', [math.nan, math.inf, -1, '1', True])
+def test_decoding_is_a_number_of_seconds(model: Assistant, decoding: Any) -> None:
+    with pytest.raises(FrameError, match='decoding is a number of seconds, not '):
+        model.look(RGB, decoding=decoding)
+
+
 def test_decoding_counts_as_encoding(model: Assistant) -> None:
-    view = model.look(RGB, decoding=100.0)
-    assert 100 < view.timings.encode < 110
+    view = model.look(RGB, decoding=1e6)
+    assert 1e6 < view.timings.encode < 1.1e6
     first, second = (model.ask(view, 'What?', max_tokens=1).timings for _ in range(2))
     assert (first.encode, second.encode) == (view.timings.encode, 0)
 

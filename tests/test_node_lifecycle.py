@@ -28,7 +28,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
 
-from ros2_llava_phi.errors import ModelError
+from ros2_llava_phi.errors import FileError, ModelError
 from ros2_llava_phi.node.vqa_node import VqaNode
 
 Response = Ask.Response
@@ -145,7 +145,11 @@ def test_nobody_waits_while_the_model_loads(make: Callable[..., Robot]) -> None:
 
 @pytest.mark.parametrize(
     ('error', 'shown'),
-    [(ModelError('there is no model x'), 'there is no model x'), (KeyError('y'), 'Traceback')],
+    [
+        (ModelError('there is no model x'), 'failed: there is no model x'),
+        (FileError('the cache can be written by others'), 'failed: the cache can be written'),
+        (KeyError('y'), 'Traceback'),
+    ],
 )
 def test_a_model_that_does_not_load(
     ros: Any, capfd: pytest.CaptureFixture[str], error: Exception, shown: str

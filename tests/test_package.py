@@ -105,7 +105,9 @@ def test_the_manifest_names_every_ros_package_that_is_imported() -> None:
     manifest = ElementTree.parse(ROOT / 'package.xml')
     declared = {item.text for kind in ('depend', 'exec_depend') for item in manifest.findall(kind)}
     for_tests = declared | {item.text for item in manifest.findall('test_depend')}
-    of_ros = re.compile(r'ament_index_python|launch|launch_ros|rclpy|\w+_(msgs|interfaces)')
+    of_ros = re.compile(
+        r'ament_index_python|launch|launch_ros|launch_testing|rclpy|\w+_(msgs|interfaces)'
+    )
     for file in [*module_files(), *ROOT.glob('launch/*.py'), *ROOT.glob('tests/*.py')]:
         known = for_tests if file.parent.name == 'tests' else declared
         used = {name.split('.')[0] for name in imports(file)}

@@ -1,5 +1,6 @@
 """The assistant: look at a frame once, then answer any number of questions about it."""
 
+import math
 import time
 import weakref
 from collections.abc import Callable, Sequence
@@ -74,7 +75,8 @@ class Assistant:
 
         Raises FrameError for what is no picture; it says what would be right.
         """
-        if isinstance(decoding, bool) or not isinstance(decoding, (int, float)):
+        is_number = isinstance(decoding, (int, float)) and not isinstance(decoding, bool)
+        if not is_number or not 0 <= decoding < math.inf:
             raise FrameError(f'decoding is a number of seconds, not {described(decoding)}')
         start = time.perf_counter()
         frame = picture if isinstance(picture, Frame) else Frame(picture)

@@ -37,11 +37,12 @@ def find_model(model: str | Path) -> Path:
         for folder in (Path(model).expanduser(), packaged / model):
             if folder.is_dir():
                 return folder.resolve()
-    except (RuntimeError, ValueError) as error:
-        raise ModelError(f'{str(model)!r} is no path of a model: {error}') from error
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ModelError(f'{described(str(model))} is no path of a model: {reason}') from error
     names = sorted(path.parent.name for path in packaged.glob('*/config.json'))
     raise ModelError(
-        f'there is no model folder {str(model)!r}; packaged models: {", ".join(names)}'
+        f'there is no model folder {described(str(model))}; packaged models: {", ".join(names)}'
     )
 
 
@@ -81,7 +82,8 @@ def load(
     precision: auto is that of the plans or the export, and fp32 in torch.
     on_build: None if an export for tensorrt is to be refused where it has no plans yet.
 
-    Raises ModelError in one sentence if any of them cannot be used.
+    Raises ModelError in one sentence if any of them cannot be used, and FileError where what is
+    built has no place.
     """
     if not isinstance(engine, str) or engine not in ENGINES:
         raise ModelError(f'there is no engine {described(engine)}; engines: {", ".join(ENGINES)}')

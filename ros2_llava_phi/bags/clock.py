@@ -38,14 +38,18 @@ class Pace:
         passed = time.monotonic() - self._started
         return self._start_ns + round(passed * self._rate * 1e9)
 
+    def begins_anew(self, time_ns: int) -> bool:
+        """Return whether time begins with that moment: the first, or one of a clock set back."""
+        return self._awaited_ns is None or was_set_back(time_ns, self._awaited_ns)
+
     def wait_for(self, time_ns: int) -> None:
         """
         Return when that time has come, and tell the time until then.
 
-        Where the recording's clock was set back, time begins anew. Whoever is merely late is told
-        the time as it is: it never goes back for that.
+        Where it begins anew, this moment is its first. Whoever is merely late is told the time as
+        it is: it never goes back for that.
         """
-        if self._awaited_ns is None or was_set_back(time_ns, self._awaited_ns):
+        if self.begins_anew(time_ns):
             self._start_ns, self._started = time_ns, time.monotonic()
         self._awaited_ns = time_ns
         while (left_ns := time_ns - self.now_ns()) > 0:

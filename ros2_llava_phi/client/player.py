@@ -28,7 +28,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from ros2_llava_phi.bags.bag import COMPRESSED_IMAGE, IMAGE, RawMessage
 from ros2_llava_phi.bags.clock import CLOCK_PERIOD_S, Pace
 from ros2_llava_phi.bags.recording import Recording
-from ros2_llava_phi.errors import BagError, ClientError, NoResponseError
+from ros2_llava_phi.errors import ClientError, LlavaPhiError, NoResponseError
 
 from .ask_client import own_node
 
@@ -78,7 +78,8 @@ class PresentClock:
 
     def wait_for(self, time_ns: int) -> None:
         """Return when that time has come."""
-        self.shift_ns = self.shift_ns or time.time_ns() - time_ns
+        if self._pace.begins_anew(time_ns):
+            self.shift_ns = time.time_ns() - time_ns
         self._pace.wait_for(time_ns)
 
     def idle(self) -> None:
@@ -258,7 +259,7 @@ def main() -> int:
                     signal.signal(number, signal.SIG_IGN)
     except KeyboardInterrupt:
         return 0
-    except (BagError, ClientError) as error:
+    except LlavaPhiError as error:
         print(f'player: {error}', file=sys.stderr)
         return 2
     return 0

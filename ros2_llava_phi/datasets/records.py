@@ -8,6 +8,7 @@ RecordError that stands in the record's place, so that who reads may pass it ove
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from json import JSONDecoder
 from pathlib import Path, PurePosixPath
@@ -21,6 +22,9 @@ from ros2_llava_phi.files.settings import problems
 GZIP = b'\x1f\x8b'
 BEGINNING = 1 << 20  # characters, enough for any record
 CHUNK = 1 << 20  # characters that are read at once of a file that may not fit into memory
+# What stands around the objects of a JSON list.
+BEFORE_FIRST, BEFORE_NEXT = re.compile(r'\s*\[\s*(?={)'), re.compile(r'\s*,\s*(?={)')
+END, EMPTY = re.compile(r'\s*\]\s*'), re.compile(r'\s*\[\s*\]\s*')
 TOO_MANY_CELLS = 'the record: it has more cells than names; put text with commas into quotes'
 
 # A long text is the checks' business, not a damage to the file.
@@ -124,32 +128,31 @@ def objects_in(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     Yield the objects of a JSON list one by one, numbered from 1, however large the file is.
 
     No more of it is held than two pieces of a million characters; an object must fit into one.
-    Raises DataError if the file is missing or damaged.
+    Raises DataError if the file is missing or damaged, or holds anything but a list of objects.
     """
     decoder, text, done, number = JSONDecoder(), '', 0, 0
     try:
         with path.open(encoding='utf-8-sig') as file:
             while chunk := file.read(CHUNK):
                 text, done = text[done:] + chunk, 0
-                while (start := text.find('{', done)) >= 0:
+                while before := (BEFORE_NEXT if number else BEFORE_FIRST).match(text, done):
                     try:
-                        record, done = decoder.raw_decode(text, start)
+                        record, done = decoder.raw_decode(text, before.end())
                     except (ValueError, RecursionError):
-                        # It goes on in the next piece; none is longer than one.
-                        if len(text) - start > CHUNK:
-                            raise DataError(
-                                f'{path} holds a record that is no JSON: '
-                                f'{text[start : start + 60]!r}'
-                            ) from None
-                        break
+                        break  # it goes on in the next piece
                     number += 1
                     yield number, record
+                if len(text) - done > CHUNK:
+                    break
     except UnicodeDecodeError as error:
         raise DataError(f'{path} is no UTF-8; save it as UTF-8') from error
     except OSError as error:
         raise _unreadable(path, error) from error
-    if text.find('{', done) >= 0:
-        raise DataError(f'{path} ends within a record; copy it anew')
+    rest = text[done:]
+    if not (END if number else EMPTY).fullmatch(rest):
+        place = f'behind record {number}' if number else 'at its beginning'
+        found = f'{rest.strip()[:60]!r} stands there' if rest.strip() else 'it ends there'
+        raise DataError(f'{path} is no whole list of JSON objects {place}: {found}; copy it anew')
 
 
 def csv_records(path: Path, columns: tuple[str, ...]) -> Records[dict[str, str]]:

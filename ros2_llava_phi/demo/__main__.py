@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from ros2_llava_phi.bags.ground_truth import read_ground_truth
-from ros2_llava_phi.errors import BagError, ClientError, DataError, FrameError, NoResponseError
+from ros2_llava_phi.errors import LlavaPhiError
 
 from .demonstration import Show, demonstrate
 from .drive import MOMENTS
@@ -38,7 +38,7 @@ def main() -> int:
     except KeyboardInterrupt:
         print('stopped', file=sys.stderr)
         return 130
-    except (BagError, DataError, FrameError, NoResponseError, ClientError) as error:
+    except LlavaPhiError as error:
         print(f'demo: {error}', file=sys.stderr)
         return 2
     return 0

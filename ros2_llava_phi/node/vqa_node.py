@@ -21,7 +21,7 @@ from rclpy.task import Future
 
 from ros2_llava_phi.assistant.assistant import Assistant
 from ros2_llava_phi.client.ask_client import error_name
-from ros2_llava_phi.errors import ModelError, ParameterError, QuestionError
+from ros2_llava_phi.errors import LlavaPhiError, ParameterError, QuestionError
 from ros2_llava_phi.imaging.ros_cv_bridge import find_cv_bridge
 
 from .answering import Answering, RefusalError, Ticket, Worker
@@ -166,7 +166,7 @@ class VqaNode(LifecycleNode):
         self._state = what
         try:
             transition()
-        except (ParameterError, ModelError, InvalidTopicNameException) as error:
+        except (LlavaPhiError, InvalidTopicNameException) as error:
             self.get_logger().error(f'{what} failed: {error}')
         except Exception:
             self.get_logger().error(f'{what} failed:\n{traceback.format_exc()}')

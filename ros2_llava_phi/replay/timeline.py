@@ -31,11 +31,16 @@ STEPS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600)
 
 @dataclass(frozen=True)
 class Stretch:
-    """A time in which the same is said; words are empty where nobody knows."""
+    """
+    A time in which the same is said; words are empty where nobody knows.
+
+    refused: whether the words are the code of an error, not an answer.
+    """
 
     from_s: float
     to_s: float
     words: str
+    refused: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,30 +88,34 @@ def timeline_chart(lanes: Sequence[Lane], seconds: float) -> Markup:
 def _lane_of(records: Sequence[Record]) -> Lane:
     records = sorted(records, key=lambda each: each.at_s)
     times = [each.at_s for each in records]
-    wrong = ['wrong' if is_scored(each) and not is_right(each) else '' for each in records]
+    answers = [(each.error or said(each), bool(each.error)) for each in records]
+    truths = [(' or '.join(each.truth[:3]), False) for each in records]
+    wrong = [
+        ('wrong' if is_scored(each) and not is_right(each) else '', False) for each in records
+    ]
     return Lane(
         entry=records[0].entry,
         question=records[0].question,
         camera=records[0].camera,
-        answers=_stretches(times, [each.error or said(each) for each in records]),
-        truths=_stretches(times, [' or '.join(each.truth[:3]) for each in records]),
+        answers=_stretches(times, answers),
+        truths=_stretches(times, truths),
         wrong=[each for each in _stretches(times, wrong) if each.words],
     )
 
 
-def _stretches(times: Sequence[float], words: Sequence[str]) -> list[Stretch]:
-    """Join neighbours that say the same; each lasts until the next is asked."""
+def _stretches(times: Sequence[float], sayings: Sequence[tuple[str, bool]]) -> list[Stretch]:
+    """Join neighbours that say the same, and are refused or not; each lasts until the next."""
     steps = [after - before for before, after in pairwise(times)]
     usual = median(steps) if steps else 1.0
     stretches: list[Stretch] = []
-    for index, (at_s, said_then) in enumerate(zip(times, words, strict=True)):
+    for index, (at_s, said_then) in enumerate(zip(times, sayings, strict=True)):
         step = steps[index] if index < len(steps) else usual
         to_s = at_s + (step if step <= GAP * usual else usual)
         last = stretches[-1] if stretches else None
-        if last and last.words == said_then and last.to_s >= at_s:
-            stretches[-1] = Stretch(last.from_s, to_s, said_then)
+        if last and (last.words, last.refused) == said_then and last.to_s >= at_s:
+            stretches[-1] = Stretch(last.from_s, to_s, *said_then)
         else:
-            stretches.append(Stretch(at_s, to_s, said_then))
+            stretches.append(Stretch(at_s, to_s, *said_then))
     return stretches
 
 
@@ -118,11 +127,12 @@ def _lane_svg(lane: Lane, y: float, scale: float) -> list[str]:
         f'</title></text><text class="camera" x="0" y="{y + 29}">{escape(lane.camera)}</text>'
     ]
     for stretch in lane.answers:
-        parts.append(_rect(stretch, y, ANSWERS, scale, colours[stretch.words], 'answered'))
+        colour = 'refused' if stretch.refused else colours[stretch.words]
+        parts.append(_rect(stretch, y, ANSWERS, scale, colour, 'answered'))
         room = (stretch.to_s - stretch.from_s) * scale - 8
         if len(stretch.words) * LETTER <= room:
             parts.append(
-                f'<text class="said {colours[stretch.words]}" x="{_x(stretch, scale) + 5:.1f}" '
+                f'<text class="said {colour}" x="{_x(stretch, scale) + 5:.1f}" '
                 f'y="{y + 14}">{escape(stretch.words)}</text>'
             )
     for stretch in lane.truths:
@@ -152,13 +162,14 @@ def _colours(lane: Lane) -> dict[str, str]:
     """Return a class for each answer: the most frequent ones have a colour of their own."""
     lasted: dict[str, float] = {}
     for stretch in (*lane.answers, *lane.truths):
+        if stretch.refused:
+            continue
         lasted[stretch.words] = lasted.get(stretch.words, 0) + stretch.to_s - stretch.from_s
     fixed = {CANNOT_TELL: 'untold', '': 'unknown', YES_NO[0]: 'c0', YES_NO[1]: 'c1'}
     fixed |= {name: f'n-{name}' for name in NAMED_COLOURS}
     ranked = sorted((each for each in lasted if each not in fixed), key=lambda each: -lasted[each])
     free = dict(zip(ranked, FREE_COLOURS, strict=False))
-    refused = {words: 'refused' for words in lasted if words.isupper() and '_' in words}
-    return {**dict.fromkeys(lasted, 'other'), **free, **fixed, **refused}
+    return {**dict.fromkeys(lasted, 'other'), **free, **fixed}
 
 
 def _clock(seconds: float) -> str:
