@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any
 
 import torch
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -21,8 +21,7 @@ from rich.progress import (
 
 from ros2_llava_phi.errors import TrainingError
 from ros2_llava_phi.files.atomic import write_atomically
-from ros2_llava_phi.files.json_lines import JsonLines, whole_lines
-from ros2_llava_phi.files.settings import first_problem
+from ros2_llava_phi.files.json_lines import JsonLines, read_lines
 
 from .saves import LOG_FILE
 from .trainer import Step
@@ -100,16 +99,10 @@ def read_log(run: Path) -> list[Step]:
     Raises TrainingError that names any other line that is damaged.
     """
     path = run / LOG_FILE
-    steps = []
-    for number, line in enumerate(whole_lines(path) if path.is_file() else (), 1):
-        try:
-            steps.append(STEP.validate_json(line))
-        except ValidationError as error:
-            raise TrainingError(
-                f'{path}, line {number}: {first_problem(error)}; remove that line, or the file, '
-                'to go on without what it says'
-            ) from error
-    return steps
+    if not path.is_file():
+        return []
+    sentence = '{where}: {wrong}; remove that line, or the file, to go on without what it says'
+    return [step for _, step in read_lines(path, STEP, TrainingError, sentence)]
 
 
 def memory_gib() -> float:

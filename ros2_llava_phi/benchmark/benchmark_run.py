@@ -7,16 +7,16 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import StrictStr, ValidationError
+from pydantic import StrictStr, TypeAdapter
 
 from ros2_llava_phi.assistant.assistant import Assistant
 from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.assistant.question import Question
 from ros2_llava_phi.assistant.view import View
 from ros2_llava_phi.errors import DataError, FrameError, QuestionError
-from ros2_llava_phi.files.json_lines import JsonLines, whole_lines
+from ros2_llava_phi.files.json_lines import JsonLines, read_lines
 from ros2_llava_phi.files.run_folder import open_run
-from ros2_llava_phi.files.settings import StrictSettings, first_problem
+from ros2_llava_phi.files.settings import StrictSettings
 from ros2_llava_phi.imaging.pictures import read_picture
 
 from .benchmark import Benchmark, Item
@@ -97,14 +97,8 @@ def read_answers(folder: Path, ids: Collection[str]) -> dict[str, Answered]:
     """
     answers: dict[str, Answered] = {}
     for path in sorted(folder.glob('answers*.jsonl')):
-        for number, line in enumerate(whole_lines(path), 1):
-            where = f'{path}, line {number}'
-            try:
-                each = Answered.model_validate_json(line)
-            except ValidationError as error:
-                raise DataError(
-                    f'{where} is no answer ({first_problem(error)}); remove it'
-                ) from None
+        sentence = '{where} is no answer ({wrong}); remove it'
+        for where, each in read_lines(path, TypeAdapter(Answered), DataError, sentence):
             if each.id not in ids:
                 raise DataError(f'{where}: there is no question {each.id!r}; remove it')
             if answers.setdefault(each.id, each) != each:

@@ -3,11 +3,18 @@
 import fcntl
 import os
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from ros2_llava_phi.errors import InputError
+
+from .settings import first_problem
+
+Content = TypeVar('Content')
 
 
 def whole_lines(path: Path) -> list[bytes]:
@@ -15,6 +22,29 @@ def whole_lines(path: Path) -> list[bytes]:
     # By line feeds alone: other separators may stand within a text.
     *lines, _ = path.read_bytes().split(b'\n')
     return lines
+
+
+def read_lines(
+    path: Path, shape: TypeAdapter[Content], error: type[InputError], sentence: str
+) -> Iterator[tuple[str, Content]]:
+    """
+    Yield the records of a file's whole lines, each with where it stands: 'FILE, line 1'.
+
+    sentence: says what a line must not be, with {where} and {wrong} in it.
+
+    Raises `error` with that sentence for a line of another shape, or if nothing can be read.
+    """
+    try:
+        lines = whole_lines(path)
+    except OSError as reason:
+        raise error(f'{path} cannot be read: {reason.strerror}') from reason
+    for number, line in enumerate(lines, 1):
+        where = f'{path}, line {number}'
+        try:
+            record = shape.validate_json(line)
+        except ValidationError as reason:
+            raise error(sentence.format(where=where, wrong=first_problem(reason))) from reason
+        yield where, record
 
 
 _opened: 'weakref.WeakSet[JsonLines]' = weakref.WeakSet()

@@ -7,14 +7,14 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from ros2_llava_phi import __version__
 from ros2_llava_phi.assistant.answer import ModelIdentity
 from ros2_llava_phi.errors import ResultsError
 from ros2_llava_phi.files import run_folder
-from ros2_llava_phi.files.json_lines import whole_lines
-from ros2_llava_phi.files.settings import first_problem, read_json
+from ros2_llava_phi.files.json_lines import read_lines
+from ros2_llava_phi.files.settings import read_json
 
 from .asking import Asking
 from .questions import QuestionsFile
@@ -100,22 +100,11 @@ def read_run(folder: Path) -> Run:
 
 def read_results(path: Path) -> list[Record]:
     """Return the records of a file; raises ResultsError for a line that is none, or is twice."""
-    try:
-        lines = whole_lines(path)
-    except OSError as error:
-        raise ResultsError(f'{path} cannot be read: {error.strerror}') from error
     records: dict[Key, Record] = {}
-    for number, line in enumerate(lines, 1):
-        try:
-            record = Record.model_validate_json(line)
-        except ValidationError as error:
-            raise ResultsError(
-                f'{path}, line {number} is no result: {first_problem(error)}'
-            ) from error
+    sentence = '{where} is no result: {wrong}'
+    for where, record in read_lines(path, TypeAdapter(Record), ResultsError, sentence):
         if records.setdefault(record.key, record) is not record:
-            raise ResultsError(
-                f'{path}, line {number} is about what an earlier line is; remove it'
-            )
+            raise ResultsError(f'{where} is about what an earlier line is; remove it')
     return list(records.values())
 
 
