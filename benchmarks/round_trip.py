@@ -14,7 +14,8 @@ from llava_phi.srv import Ask
 from two_cameras import CAMERAS
 
 from ros2_llava_phi.assistant.question import Kind
-from ros2_llava_phi.client.ask_client import AskClient, make_request, to_seconds
+from ros2_llava_phi.bags.stamps import to_seconds
+from ros2_llava_phi.client.ask_client import AskClient, make_request
 from ros2_llava_phi.client.process import camera_parameters, running_node, stop
 
 RATE_HZ = 30.0

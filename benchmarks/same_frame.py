@@ -14,7 +14,8 @@ from rclpy.utilities import try_shutdown
 from two_cameras import synthetic_frame
 
 from ros2_llava_phi.assistant.question import Kind
-from ros2_llava_phi.client.ask_client import AskClient, make_request, to_seconds
+from ros2_llava_phi.bags.stamps import to_seconds
+from ros2_llava_phi.client.ask_client import AskClient, make_request
 from ros2_llava_phi.client.process import camera_parameters, running_node
 
 STAGES = ('encode', 'prefill_view', 'prefill', 'decode')

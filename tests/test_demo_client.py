@@ -17,7 +17,8 @@ from rclpy.task import Future
 from scripted_node import ScriptedNode
 
 from ros2_llava_phi.assistant.question import Kind
-from ros2_llava_phi.client.ask_client import AskClient, make_request, to_seconds
+from ros2_llava_phi.bags.stamps import to_seconds
+from ros2_llava_phi.client.ask_client import AskClient, make_request
 from ros2_llava_phi.errors import NoResponseError
 
 

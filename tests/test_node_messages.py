@@ -16,12 +16,12 @@ from std_msgs.msg import Header
 
 from ros2_llava_phi.assistant.answer import YES_NO, Answer, CutShort, Timings
 from ros2_llava_phi.assistant.question import Kind, Question
+from ros2_llava_phi.bags.stamps import in_ns
 from ros2_llava_phi.client.ask_client import constants, error_name, to_answer, to_identity
 from ros2_llava_phi.node.messages import (
     answer_message,
     model_info_message,
     safe_text,
-    seconds,
 )
 
 
@@ -56,10 +56,10 @@ def test_an_answer_that_abstains_has_no_value() -> None:
     assert message.number != message.number and message.choice_index == -1 and not message.yes
     assert (message.frame_age.sec, message.frame_age.nanosec) == (1, 500_000_000)
     assert (message.encode_time.sec, message.encode_time.nanosec) == (1, 500_000_000)
-    assert message.prefill_view_time.nanosec == seconds(0.25)
-    assert message.prefill_time.nanosec == seconds(0.125)
-    assert message.decode_time.nanosec == seconds(0.0625)
-    assert message.queue_time.nanosec == seconds(0.5)
+    assert message.prefill_view_time.nanosec == in_ns(0.25)
+    assert message.prefill_time.nanosec == in_ns(0.125)
+    assert message.decode_time.nanosec == in_ns(0.0625)
+    assert message.queue_time.nanosec == in_ns(0.5)
 
 
 @pytest.mark.parametrize(

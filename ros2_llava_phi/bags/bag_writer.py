@@ -17,6 +17,7 @@ from ros2_llava_phi.errors import BagError
 from ros2_llava_phi.files.atomic import replace_folder
 
 from .bag import COMPRESSED_IMAGE, IMAGE, Storage, Transport
+from .stamps import from_ns
 
 # Metadata of version 8 can be read by Humble, Jazzy and Kilted; version 9 is not for Humble.
 METADATA_VERSION: Literal[8] = 8
@@ -109,8 +110,7 @@ def _serialise(frame: Frame, transport: Transport, jpeg_quality: int) -> bytes:
         raise BagError(
             f'a stamp of {frame.stamp_ns} ns does not fit; it must lie between 1970 and 2038'
         )
-    seconds, nanoseconds = divmod(frame.stamp_ns, 10**9)
-    header = _Header(stamp=_Time(sec=seconds, nanosec=nanoseconds), frame_id=frame.frame_id)
+    header = _Header(stamp=from_ns(_Time, frame.stamp_ns), frame_id=frame.frame_id)
     if transport is Transport.COMPRESSED:
         message = _CompressedImage(
             header=header, format='jpeg', data=_jpeg(frame.image, jpeg_quality)

@@ -11,6 +11,7 @@ from ros2_llava_phi.errors import FrameError
 from ros2_llava_phi.imaging.image_conversion import compressed_to_rgb, image_to_rgb
 
 from .bag import IMAGE, RawMessage
+from .stamps import to_ns
 
 _types = get_typestore(Stores.ROS2_JAZZY)
 
@@ -60,7 +61,7 @@ def read_header(message: RawMessage) -> tuple[int, str]:
     Raises whatever damaged bytes lead to.
     """
     header = _deserialise(message).header
-    return header.stamp.sec * 10**9 + header.stamp.nanosec, header.frame_id
+    return to_ns(header.stamp), header.frame_id
 
 
 def _deserialise(message: RawMessage) -> Any:

@@ -25,6 +25,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from ros2_llava_phi.assistant.answer import Answer, CutShort, ModelIdentity, Timings
 from ros2_llava_phi.assistant.question import Kind, Question
+from ros2_llava_phi.bags.stamps import from_ns, in_ns, to_seconds
 from ros2_llava_phi.errors import NoResponseError
 
 # Responses that may come at once. With the usual 10, DDS drops the rest of a burst without a word.
@@ -172,8 +173,8 @@ def make_request(
         kind=getattr(Ask.Request, kind.name),
         camera=camera,
         choices=list(choices),
-        max_frame_age=to_duration(max_frame_age_s),
-        timeout=to_duration(timeout_s),
+        max_frame_age=from_ns(Duration, in_ns(max_frame_age_s)),
+        timeout=from_ns(Duration, in_ns(timeout_s)),
         max_tokens=max_tokens,
     )
 
@@ -224,17 +225,6 @@ def to_identity(info: ModelInfo) -> ModelIdentity:
         image_tokens=info.image_tokens,
         context_length=info.context_length,
     )
-
-
-def to_duration(seconds: float) -> Duration:
-    """Return seconds as a message."""
-    whole, nanoseconds = divmod(round(seconds * 1e9), 10**9)
-    return Duration(sec=whole, nanosec=nanoseconds)
-
-
-def to_seconds(duration: Duration) -> float:
-    """Return a duration message in seconds."""
-    return float(duration.sec + duration.nanosec * 1e-9)
 
 
 def error_name(code: int) -> str:

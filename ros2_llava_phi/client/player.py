@@ -28,6 +28,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from ros2_llava_phi.bags.bag import COMPRESSED_IMAGE, IMAGE, RawMessage
 from ros2_llava_phi.bags.clock import CLOCK_PERIOD_S, Pace
 from ros2_llava_phi.bags.recording import Recording
+from ros2_llava_phi.bags.stamps import NS, from_ns, to_ns
 from ros2_llava_phi.errors import ClientError, LlavaPhiError, NoResponseError
 
 from .ask_client import own_node
@@ -115,7 +116,7 @@ class OwnClock:
         self._pace.idle()
 
     def _tell_time(self, time_ns: int) -> None:
-        self._publisher.publish(Clock(clock=to_time(time_ns)))
+        self._publisher.publish(Clock(clock=from_ns(Time, time_ns)))
 
 
 class OthersClock:
@@ -150,7 +151,7 @@ class OthersClock:
         time.sleep(CLOCK_PERIOD_S)
 
     def _hear(self, clock: Clock) -> None:
-        now_ns = clock.clock.sec * 10**9 + clock.clock.nanosec
+        now_ns = to_ns(clock.clock)
         with self._moved:
             if now_ns != self._now_ns:
                 self._now_ns = now_ns
@@ -205,15 +206,9 @@ def shift_stamp(cdr: bytes, shift_ns: int) -> bytes:
         return cdr
     stamp = '<iI' if cdr[1] & 1 else '>iI'
     seconds, nanoseconds = struct.unpack_from(stamp, cdr, CDR_HEADER)
-    shifted = divmod(seconds * 10**9 + nanoseconds + shift_ns, 10**9)
+    shifted = divmod(seconds * NS + nanoseconds + shift_ns, NS)
     rest = CDR_HEADER + struct.calcsize(stamp)
     return cdr[:CDR_HEADER] + struct.pack(stamp, *shifted) + cdr[rest:]
-
-
-def to_time(time_ns: int) -> Time:
-    """Return nanoseconds as a message."""
-    seconds, nanoseconds = divmod(time_ns, 10**9)
-    return Time(sec=seconds, nanosec=nanoseconds)
 
 
 def play(bag: Path, node: Node) -> None:

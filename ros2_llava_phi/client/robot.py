@@ -2,15 +2,17 @@
 
 from dataclasses import dataclass
 
+from builtin_interfaces.msg import Time
 from rcl_interfaces.srv import GetParameters
 
 from ros2_llava_phi.assistant.answer import Answer, ModelIdentity
 from ros2_llava_phi.assistant.question import Kind, Question
 from ros2_llava_phi.bags.bag import RawMessage
+from ros2_llava_phi.bags.stamps import from_ns, to_ns, to_seconds
 from ros2_llava_phi.errors import ClientError, NoResponseError
 
-from .ask_client import AskClient, error_name, make_request, to_answer, to_identity, to_seconds
-from .player import OthersClock, OwnClock, Player, RecordingClock, to_time
+from .ask_client import AskClient, error_name, make_request, to_answer, to_identity
+from .player import OthersClock, OwnClock, Player, RecordingClock
 
 # Longest waits: for an active node, and for one response.
 START_PATIENCE_S = 60.0
@@ -96,7 +98,7 @@ class NodeUnderTest:
             choices=question.choices,
             max_tokens=question.max_tokens if question.kind == Kind.FREE_TEXT else 0,
         )
-        request.oldest_stamp = to_time(oldest_stamp_ns)
+        request.oldest_stamp = from_ns(Time, oldest_stamp_ns)
         try:
             response = self._client.ask(request, ASK_PATIENCE_S)
             model = to_identity(self._client.model_info(ASK_PATIENCE_S))
@@ -107,7 +109,7 @@ class NodeUnderTest:
         answer = response.answer
         return Response(
             answer=to_answer(answer, question, model),
-            stamp_ns=answer.header.stamp.sec * 10**9 + answer.header.stamp.nanosec,
+            stamp_ns=to_ns(answer.header.stamp),
             frame_age=to_seconds(answer.frame_age),
             queue=to_seconds(answer.queue_time),
         )

@@ -9,14 +9,14 @@ import numpy as np
 from llava_phi.msg import ModelInfo
 from llava_phi.srv import Ask
 from numpy.typing import NDArray
-from rclpy.time import Time
 from rich.markup import escape
 from rich.table import Table
 
 from ros2_llava_phi.assistant.answer import CANNOT_TELL, Timings
 from ros2_llava_phi.assistant.question import KIND_WORDS
 from ros2_llava_phi.bags.ground_truth import GroundTruth
-from ros2_llava_phi.client.ask_client import error_name, to_seconds, to_timings
+from ros2_llava_phi.bags.stamps import to_ns, to_seconds
+from ros2_llava_phi.client.ask_client import error_name, to_timings
 from ros2_llava_phi.files.templates import templates_in
 from ros2_llava_phi.imaging.pictures import jpeg_uri
 from ros2_llava_phi.scoring.correctness import soft_score
@@ -81,7 +81,7 @@ def make_exchange(
 ) -> Exchange:
     """Put together what is known; `shift_ns` is what the player added to each stamp."""
     answer = response.answer
-    stamp_ns = Time.from_msg(answer.header.stamp).nanoseconds
+    stamp_ns = to_ns(answer.header.stamp)
     bag_stamp_ns = stamp_ns - shift_ns
     return Exchange(
         moment=moment,

@@ -20,11 +20,12 @@ from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.assistant.question import Kind
 from ros2_llava_phi.assistant.view import View
 from ros2_llava_phi.bags.clock import was_set_back
+from ros2_llava_phi.bags.stamps import NS
 from ros2_llava_phi.errors import FrameError, OutOfTimeError, QuestionError
 from ros2_llava_phi.imaging.image_conversion import compressed_to_rgb
 
 from .cameras import Camera, CapturedFrame
-from .messages import NS, AskedFor, answer_message, answered, refused
+from .messages import AskedFor, answer_message, answered, refused
 
 # A camera that has not delivered for this long is worth a word.
 SILENT_NS = NS

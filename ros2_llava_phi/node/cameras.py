@@ -21,10 +21,9 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.bags.clock import was_set_back
+from ros2_llava_phi.bags.stamps import NS, to_ns
 from ros2_llava_phi.errors import FrameError
 from ros2_llava_phi.imaging.image_conversion import compressed_to_rgb, image_to_rgb
-
-from .messages import NS
 
 # A message begins with four bytes on how it is serialised; the header's stamp is its first field.
 STAMP_BYTES = 4 + 8
@@ -77,7 +76,7 @@ class CapturedFrame:
         if len(self._serialized_stamp) < STAMP_BYTES:
             return 0
         stamp = deserialize_message(self._serialized_stamp, Time)
-        return max(0, stamp.sec * NS + stamp.nanosec)
+        return max(0, to_ns(stamp))
 
     def age_ns(self, now_ns: int) -> int:
         """

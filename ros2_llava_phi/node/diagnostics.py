@@ -9,10 +9,10 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from llava_phi.srv import Ask
 from std_msgs.msg import Header
 
+from ros2_llava_phi.bags.stamps import NS, to_ns
 from ros2_llava_phi.client.ask_client import error_name
 
 from .cameras import Camera
-from .messages import NS
 
 PERIOD = 1.0
 
@@ -51,7 +51,7 @@ class Diagnostics:
         waiting: questions in the queue. outcomes: how many questions ended how.
         max_frame_age: seconds without a frame after which a camera is reported.
         """
-        now_ns = stamp.sec * NS + stamp.nanosec
+        now_ns = to_ns(stamp)
         active = state == 'active'
         rates = self._rates(cameras)
         return DiagnosticArray(

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from builtin_interfaces.msg import Duration as DurationMessage
+from builtin_interfaces.msg import Duration
 from llava_phi.msg import Answer as AnswerMessage
 from llava_phi.msg import ModelInfo
 from llava_phi.srv import Ask
@@ -12,10 +12,9 @@ from std_msgs.msg import Header
 
 from ros2_llava_phi.assistant.answer import Answer, ModelIdentity
 from ros2_llava_phi.assistant.question import Kind, Question
+from ros2_llava_phi.bags.stamps import from_ns, in_ns, to_ns
 from ros2_llava_phi.client.ask_client import constants
 from ros2_llava_phi.errors import QuestionError
-
-NS = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -60,14 +59,9 @@ def read_request(
         camera='' if picture is not None else request.camera or default_camera,
         picture=picture,
         oldest_stamp_ns=_nanoseconds('oldest_stamp', request.oldest_stamp),
-        max_age_ns=_nanoseconds('max_frame_age', request.max_frame_age) or seconds(max_frame_age),
-        timeout_ns=_nanoseconds('timeout', request.timeout) or seconds(timeout),
+        max_age_ns=_nanoseconds('max_frame_age', request.max_frame_age) or in_ns(max_frame_age),
+        timeout_ns=_nanoseconds('timeout', request.timeout) or in_ns(timeout),
     )
-
-
-def seconds(value: float) -> int:
-    """Return seconds as nanoseconds."""
-    return round(value * NS)
 
 
 def answer_message(
@@ -91,12 +85,12 @@ def answer_message(
         abstained=answer.abstained,
         abstain_reason=safe_text(answer.abstain_reason),
         cut_short=getattr(AnswerMessage, answer.cut_short.name),
-        frame_age=duration(frame_age_ns),
-        queue_time=duration(seconds(queue_seconds)),
-        encode_time=duration(seconds(answer.timings.encode)),
-        prefill_view_time=duration(seconds(answer.timings.prefill_view)),
-        prefill_time=duration(seconds(answer.timings.prefill)),
-        decode_time=duration(seconds(answer.timings.decode)),
+        frame_age=from_ns(Duration, frame_age_ns),
+        queue_time=from_ns(Duration, in_ns(queue_seconds)),
+        encode_time=from_ns(Duration, in_ns(answer.timings.encode)),
+        prefill_view_time=from_ns(Duration, in_ns(answer.timings.prefill_view)),
+        prefill_time=from_ns(Duration, in_ns(answer.timings.prefill)),
+        decode_time=from_ns(Duration, in_ns(answer.timings.decode)),
         prompt_tokens=answer.prompt_tokens,
         answer_tokens=answer.answer_tokens,
         model=safe_text(str(answer.model)),
@@ -138,13 +132,8 @@ def safe_text(text: str) -> str:
     return text.replace('\0', '\ufffd').encode('utf-8', 'surrogatepass').decode('utf-8', 'replace')
 
 
-def duration(nanoseconds: int) -> DurationMessage:
-    """Return a Duration message."""
-    return DurationMessage(sec=nanoseconds // NS, nanosec=nanoseconds % NS)
-
-
 def _nanoseconds(field: str, time: Any) -> int:
     """Return a Time or Duration message in nanoseconds."""
     if time.sec < 0:
         raise QuestionError(f'{field} is negative; it must be zero (not given) or later')
-    return int(time.sec) * NS + int(time.nanosec)
+    return to_ns(time)

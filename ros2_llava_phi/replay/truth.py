@@ -9,6 +9,7 @@ from ros2_llava_phi.bags.ground_truth import GroundTruth, read_ground_truth
 from ros2_llava_phi.bags.message_fields import MessageTypes, read_field
 from ros2_llava_phi.bags.recorded_frame import RecordedFrame
 from ros2_llava_phi.bags.recording import Recording
+from ros2_llava_phi.bags.stamps import to_ns
 from ros2_llava_phi.errors import BagError
 
 from .questions import Labels, QuestionsFile, as_answer
@@ -87,7 +88,7 @@ class LabelTrack:
 
 def _stamp_ns(message: Any) -> int:
     header = getattr(message, HEADER, None)
-    return 0 if header is None else header.stamp.sec * 10**9 + header.stamp.nanosec
+    return 0 if header is None else to_ns(header.stamp)
 
 
 def _answer(value: Any, kind: Kind, names: Mapping[str, str]) -> str:
