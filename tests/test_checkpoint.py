@@ -84,7 +84,7 @@ def test_bad_settings_are_named(tmp_path: Path, field: str, value: object, messa
 def test_unknown_model_and_engine(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match='no model folder'):
         load('no-such-model')
-    with pytest.raises(ModelError, match="xx' is no path of a model: File name too long$"):
+    with pytest.raises(ModelError, match=r"xx' is no path of a model: File name too long$"):
         load('x' * 5000)
     with pytest.raises(ModelError, match="no engine 'abacus'; engines: auto, onnxruntime, tens"):
         load(str(make_model(tmp_path)), engine='abacus')

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -107,7 +108,7 @@ def test_another_run_is_refused(folder: Path) -> None:
         run(folder, other)
     path = folder / 'out' / 'run.json'
     held = Run.model_validate_json(path.read_bytes())
-    model = held.model.model_copy(update={'precision': 'int8'})
+    model = replace(held.model, precision='int8')
     path.write_text(held.model_copy(update={'model': model}).model_dump_json())
     with pytest.raises(ResultsError, match=r'another run: by scripted@0123456789ab \(script int8'):
         run(folder)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from llava_phi.msg import ModelInfo
 from numpy.typing import NDArray
 from rich.console import Console
 
+from ros2_llava_phi.assistant.answer import ModelIdentity
 from ros2_llava_phi.bags.ground_truth import GroundTruth
 from ros2_llava_phi.bags.recording import Recording
-from ros2_llava_phi.client.ask_client import AskClient, make_request
+from ros2_llava_phi.client.ask_client import AskClient, make_request, to_identity
 from ros2_llava_phi.client.process import camera_parameters, running_node, running_player
 from ros2_llava_phi.errors import ClientError, NoResponseError
 
@@ -63,7 +63,8 @@ def demonstrate(
     ):
         with console.status('The node starts …'):
             model = _wait_for_node(client, node, Path(log.name))
-        console.print(_describe(model), highlight=False)
+        running = f'{model}, {model.engine} {model.precision} on {model.device}'
+        console.print(f'The node is active: {running}', highlight=False)
         with running_player(show.bag, log) as player:
             shift_ns = player.wait_for_start()
             exchanges = _ask_all(show, client, shift_ns, console)
@@ -73,12 +74,12 @@ def demonstrate(
     return exchanges
 
 
-def _wait_for_node(client: AskClient, node: 'subprocess.Popen[str]', log: Path) -> ModelInfo:
+def _wait_for_node(client: AskClient, node: 'subprocess.Popen[str]', log: Path) -> ModelIdentity:
     deadline = time.monotonic() + START_PATIENCE_S
     while True:
         try:
             client.wait_until_active(LOOK_AGAIN_S)
-            return client.model_info(START_PATIENCE_S)
+            return to_identity(client.model_info(START_PATIENCE_S))
         except NoResponseError:
             if node.poll() is not None:
                 raise ClientError(
@@ -86,13 +87,6 @@ def _wait_for_node(client: AskClient, node: 'subprocess.Popen[str]', log: Path) 
                 ) from None
             if time.monotonic() > deadline:
                 raise
-
-
-def _describe(model: ModelInfo) -> str:
-    return (
-        f'The node is active: {model.name}@{model.weights_hash[:12]}, '
-        f'{model.engine} {model.precision} on {model.device}'
-    )
 
 
 def _ask_all(show: Show, client: AskClient, shift_ns: int, console: Console) -> list[Exchange]:

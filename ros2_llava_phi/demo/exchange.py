@@ -1,18 +1,17 @@
 """What came of the questions: as values, as a table in the terminal, and as a page."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
-from llava_phi.msg import ModelInfo
 from llava_phi.srv import Ask
 from numpy.typing import NDArray
 from rich.markup import escape
 from rich.table import Table
 
-from ros2_llava_phi.assistant.answer import CANNOT_TELL, Timings
+from ros2_llava_phi.assistant.answer import CANNOT_TELL, ModelIdentity, Timings
 from ros2_llava_phi.assistant.question import KIND_WORDS
 from ros2_llava_phi.bags.ground_truth import GroundTruth
 from ros2_llava_phi.bags.stamps import to_ns, to_seconds
@@ -172,14 +171,7 @@ def answer_words(exchange: Exchange) -> str:
 
 def stages(exchange: Exchange) -> tuple[float, ...]:
     """Return the seconds in the queue, encode, prefill view, prefill and decode."""
-    timings = exchange.timings
-    return (
-        exchange.queue_s,
-        timings.encode,
-        timings.prefill_view,
-        timings.prefill,
-        timings.decode,
-    )
+    return exchange.queue_s, *astuple(exchange.timings)
 
 
 def clock(stamp_ns: int) -> str:
@@ -193,7 +185,7 @@ def write_report(
     path: Path,
     exchanges: Sequence[Exchange],
     pictures: Mapping[tuple[str, int], NDArray[np.uint8]],
-    model: ModelInfo,
+    model: ModelIdentity,
 ) -> None:
     """
     Write the page.

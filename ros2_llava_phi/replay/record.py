@@ -1,8 +1,10 @@
 """One line of results.jsonl: a question about a frame, what came of it, and if it is right."""
 
+from dataclasses import astuple
+
 from pydantic import BaseModel, ConfigDict
 
-from ros2_llava_phi.assistant.answer import CANNOT_TELL, Answer
+from ros2_llava_phi.assistant.answer import CANNOT_TELL, Answer, Timings
 from ros2_llava_phi.assistant.question import KindName
 from ros2_llava_phi.scoring.correctness import as_number, soft_score
 
@@ -12,15 +14,6 @@ Key = tuple[str, str, int, int]
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(extra='forbid', frozen=True)
-
-
-class Seconds(_Frozen):
-    """Seconds spent in each stage; zero for what an earlier question had done already."""
-
-    encode: float = 0.0
-    prefill_view: float = 0.0
-    prefill: float = 0.0
-    decode: float = 0.0
 
 
 class Live(_Frozen):
@@ -79,7 +72,7 @@ class Record(_Frozen):
     when_blank: str | None = None
     error: str = ''
     error_text: str = ''
-    seconds: Seconds = Seconds()
+    seconds: Timings = Timings()
     live: Live | None = None
 
     @property
@@ -98,12 +91,11 @@ class Record(_Frozen):
         """Return the seconds that the answer took: all stages, or a robot's wait."""
         if self.live is not None:
             return self.live.latency
-        return sum(self.seconds.model_dump().values())
+        return sum(astuple(self.seconds))
 
 
 def answered(asked: Record, answer: Answer) -> Record:
     """Return a record with what the assistant answered."""
-    timings = answer.timings
     return asked.model_copy(
         update={
             'text': answer.text,
@@ -116,12 +108,7 @@ def answered(asked: Record, answer: Answer) -> Record:
             'prompt_tokens': answer.prompt_tokens,
             'answer_tokens': answer.answer_tokens,
             'model': str(answer.model),
-            'seconds': Seconds(
-                encode=timings.encode,
-                prefill_view=timings.prefill_view,
-                prefill=timings.prefill,
-                decode=timings.decode,
-            ),
+            'seconds': answer.timings,
         }
     )
 

@@ -23,21 +23,6 @@ from .record import Key, Record
 RUN_FILE, RESULTS_FILE = 'run.json', 'results.jsonl'
 
 
-class Model(BaseModel):
-    """Which model answers: the fields of ModelInfo.msg."""
-
-    model_config = ConfigDict(frozen=True, extra='forbid', from_attributes=True)
-
-    name: str
-    weights_hash: str
-    engine: str
-    precision: str
-    device: str
-    image_size: int
-    image_tokens: int
-    context_length: int
-
-
 class Run(BaseModel):
     """
     What a run is: of these, everything must be the same for it to go on.
@@ -51,7 +36,7 @@ class Run(BaseModel):
 
     recordings: dict[str, dict[str, int]]
     questions: str
-    model: Model
+    model: ModelIdentity
     way: str
     blank: bool
 
@@ -68,15 +53,13 @@ class Environment(BaseModel):
     cores: int
 
 
-def describe_run(
-    askings: Sequence[Asking], model: ModelIdentity | Model, way: str, blank: bool
-) -> Run:
+def describe_run(askings: Sequence[Asking], model: ModelIdentity, way: str, blank: bool) -> Run:
     """Return what tells a run from others; all of its recordings are asked the same."""
     recordings = [each.recording for each in askings]
     return Run(
         recordings={each.name: _sizes(each.path) for each in recordings},
         questions=_hash(askings[0].file),
-        model=Model.model_validate(model),
+        model=model,
         way=way,
         blank=blank,
     )
@@ -140,7 +123,7 @@ def _difference(field: str, old: Any, new: Any) -> str:
     if field == 'questions':
         return 'its questions or their ground truth were others'
     if field == 'model':
-        return f'by {old.name}@{old.weights_hash[:12]} ({old.engine} {old.precision})'
+        return f'by {old} ({old.engine} {old.precision})'
     if field == 'blank':
         return f'{"with" if old else "without"} --blank'
     return f'it was {old}, not {new}'
