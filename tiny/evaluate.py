@@ -55,7 +55,7 @@ class Asked:
     @property
     def right_when_blank(self) -> bool:
         """Return whether the likeliest answer without seeing anything happens to be true."""
-        return forced(self.blank_answer) == self.example.answer
+        return self.blank_answer.likeliest == self.example.answer
 
 
 class Score(BaseModel):
@@ -86,13 +86,6 @@ class Scores(BaseModel):
 def said(answer: Answer) -> str:
     """Return an answer as the generator words its truth."""
     return CANNOT_TELL if answer.abstained else answer.text
-
-
-def forced(answer: Answer) -> str:
-    """Return what a closed answer would be without the way out of abstaining."""
-    if answer.question.kind in CLOSED:
-        return answer.allowed[int(np.argmax(answer.probabilities))]
-    return answer.text
 
 
 def evaluate(assistant: Assistant, scenes: int, split: str = 'heldout') -> Scores:

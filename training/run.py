@@ -38,7 +38,7 @@ def train(recipe: Recipe, console: Console) -> None:
 
     Several processes, as torchrun starts them, share the work; the first one writes.
 
-    Raises TrainingError, DataError or ModelError in one line.
+    Raises TrainingError, DataError, ModelError or FileError in one line.
     """
     accelerator = start_accelerator(recipe)
     first = accelerator.is_main_process

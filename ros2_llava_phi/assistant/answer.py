@@ -75,3 +75,10 @@ class Answer:
     def abstained(self) -> bool:
         """Return whether the assistant declined to answer."""
         return bool(self.abstain_reason)
+
+    @property
+    def likeliest(self) -> str:
+        """Return the allowed answer of most probability, even if abstained; else the text."""
+        if not self.allowed:
+            return self.text
+        return self.allowed[self.probabilities.index(max(self.probabilities))]

@@ -76,8 +76,8 @@ def export(
     prompts: for 4 bits, what to calibrate the rounding with (see calibrate); plain without.
 
     Raises ModelError if the engine lacks the precision, there are prompts but too few or for
-    another precision, the folder is not empty or cannot be written, or the checkpoint cannot be
-    read, does not fit or holds NaN or infinity. What was begun is removed then.
+    another precision, or the checkpoint cannot be read, does not fit or holds NaN or infinity, and
+    FileError if the folder is not empty or cannot be written. What was begun is removed then.
     """
     dialect = DIALECTS[engine]
     if precision not in dialect.bits:

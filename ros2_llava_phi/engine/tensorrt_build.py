@@ -85,13 +85,12 @@ def build(
     Write the plans of a folder that was exported for TensorRT into a new folder, complete to run.
 
     target: a compute capability such as sm86 where TensorRT can build for a GPU that is not there;
-    empty is this machine's,
-    whose plans are held to the logits that the export recorded.
+    empty is this machine's, whose plans are held to the logits that the export recorded.
     on_progress: hears of the phase, and how many of how many of its steps are done.
 
     Raises ModelError if the export is damaged or not for TensorRT, TensorRT is missing or refuses
-    it, the plans compute something else, or the folder is not empty. What was begun is removed
-    then, and if interrupted.
+    it, or the plans compute something else, and FileError if the folder is not empty or cannot be
+    written. What was begun is removed then, and if interrupted.
     """
     manifest = read_manifest(export)
     if manifest.engine != 'tensorrt':

@@ -35,8 +35,8 @@ def convert(checkpoint: Checkpoint, out: Path, layout: str) -> None:
     LlavaForConditionalGeneration's, which every version of transformers reads. `<image>` and
     padding take the first two ids that the tokenizer leaves free there.
 
-    Raises ModelError if the folder is not a new one, the tokenizer leaves no id free, or the
-    checkpoint cannot be read.
+    Raises ModelError if the tokenizer leaves no id free or the checkpoint cannot be read, and
+    FileError if the folder is not a new one or cannot be written.
     """
     if layout not in LAYOUTS:
         raise ModelError(f'there is no layout {layout!r}; layouts: {", ".join(LAYOUTS)}')

@@ -5,7 +5,6 @@ from functools import cache
 
 import numpy as np
 
-from ros2_llava_phi.assistant.answer import Answer
 from ros2_llava_phi.assistant.assistant import Assistant
 from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.assistant.question import Question
@@ -40,7 +39,7 @@ class BlankPicture:
         Of a closed question that is the likeliest answer, even where the model would rather
         abstain: the control is about what it would guess.
         """
-        return _guess(self._assistant.ask(self._view(shape), question))
+        return self._assistant.ask(self._view(shape), question).likeliest
 
     def _look(self, shape: Shape) -> View:
         return self._assistant.look(Frame(np.full(shape, GREY, np.uint8)), check=False)
@@ -94,9 +93,3 @@ def _answers(
         guess = blank.answer(answer.question, frame.image.shape) if blank else None
         filled.append(answered(record, answer).model_copy(update={'when_blank': guess}))
     return filled
-
-
-def _guess(answer: Answer) -> str:
-    if answer.allowed:
-        return answer.allowed[int(np.argmax(answer.probabilities))]
-    return answer.text
