@@ -229,13 +229,18 @@ def _checked_text(given: str, longest: int) -> str:
     return text
 
 
-def _check_unicode(what: str, text: str) -> None:
+def is_unicode(text: str) -> bool:
+    """Return whether a text can be written in UTF-8: it holds no half of a surrogate pair."""
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise QuestionError(
-            f'the {what} {described(text)} is no Unicode text; write it in UTF-8'
-        ) from None
+        return False
+    return True
+
+
+def _check_unicode(what: str, text: str) -> None:
+    if not is_unicode(text):
+        raise QuestionError(f'the {what} {described(text)} is no Unicode text; write it in UTF-8')
 
 
 def _texts(given: Sequence[str]) -> tuple[str, ...]:

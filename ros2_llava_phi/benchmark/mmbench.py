@@ -149,7 +149,6 @@ def score(data: Path, predictions: Path) -> Scores:
 
 def _table(data: Path) -> tuple[Path, list[str], list[_Row]]:
     path = find_file(data, 'mmbench*.tsv', '*.tsv')
-    csv.field_size_limit(1 << 30)
     try:
         with path.open(encoding='utf-8', newline='') as file:
             reader = csv.DictReader(file, delimiter='\t')

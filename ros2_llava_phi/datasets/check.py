@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
+from ros2_llava_phi.assistant.question import is_unicode
 from ros2_llava_phi.errors import FrameError
 from ros2_llava_phi.imaging.pictures import opened_picture
 from ros2_llava_phi.model.prompt import Mark
@@ -94,7 +95,7 @@ def _check_text(sample: Conversation) -> None:
     characters = sum(map(len, words))
     if characters > MOST_CHARACTERS:
         raise RecordError(f'text: it has more than {MOST_CHARACTERS} characters', f'{characters}')
-    if not ''.join(words).isascii() and _is_no_unicode(words):
+    if not is_unicode(''.join(words)):
         raise RecordError('text: it is no Unicode: half of a surrogate pair')
     if not all(turn.request for turn in sample.turns):
         raise RecordError('question: it is empty')
@@ -106,14 +107,6 @@ def _check_text(sample: Conversation) -> None:
             'image: there must be as many pictures as places for them',
             f'{len(sample.pictures)} pictures, {places} places',
         )
-
-
-def _is_no_unicode(words: list[str]) -> bool:
-    try:
-        ''.join(words).encode()
-    except UnicodeEncodeError:
-        return True
-    return False
 
 
 def _picture_faults(

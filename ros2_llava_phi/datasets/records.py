@@ -16,6 +16,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StrictStr, ValidationError
 
+from ros2_llava_phi.assistant.question import is_unicode
 from ros2_llava_phi.errors import DataError
 from ros2_llava_phi.files.settings import problems
 
@@ -27,7 +28,7 @@ BEFORE_FIRST, BEFORE_NEXT = re.compile(r'\s*\[\s*(?={)'), re.compile(r'\s*,\s*(?
 END, EMPTY = re.compile(r'\s*\]\s*'), re.compile(r'\s*\[\s*\]\s*')
 TOO_MANY_CELLS = 'the record: it has more cells than names; put text with commas into quotes'
 
-# A long text is the checks' business, not a damage to the file.
+# A long text is the checks' business, and a picture is long: neither is a damage to the file.
 csv.field_size_limit(2**30)
 
 
@@ -54,10 +55,8 @@ Records = Iterator[tuple[str, Read | RecordError]]
 
 def checked_text(text: str) -> str:
     """Return a text; raises ValueError if it holds half of a surrogate pair."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ValueError('it is no Unicode text: half of a surrogate pair') from None
+    if not is_unicode(text):
+        raise ValueError('it is no Unicode text: half of a surrogate pair')
     return text
 
 
