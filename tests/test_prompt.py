@@ -14,7 +14,6 @@ from ros2_llava_phi.model.prompt import (
     after_picture,
     answer_text,
     next_turn,
-    plain_prompt,
     prompt_tokens,
     turn,
     v0_prompt,
@@ -42,11 +41,6 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
 def test_v0_to_the_byte() -> None:
     turns = [turn('<image>\nWhat is it?', 'A cat.'), turn('What colour?')]
     assert as_text(v0_prompt(turns)) == V0
-
-
-def test_plain_to_the_byte() -> None:
-    assert as_text(plain_prompt('a cat on a mat')) == '<image>a cat on a mat\n'
-    assert plain_prompt() == [Mark.PICTURE]
 
 
 def test_pictures_anywhere_in_a_turn() -> None:

@@ -1,6 +1,7 @@
 """A real highway, recorded in both formats, played at its real rate into the running node."""
 
 import itertools
+import json
 import statistics
 import sys
 import time
@@ -101,7 +102,8 @@ def test_a_highway_at_its_real_rate(
                 assert response.error_code == Ask.Response.NONE, response.error_text
                 assert response.answer.question == request.question
                 answers.append(response.answer)
-            summary = player.wait_for_end()
+            assert player.process.stdout is not None
+            summary = json.loads(player.process.stdout.readline())
         last = answers[-1].question
         wait_for(
             lambda: last in [answer.question for answer in published],

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
 from ros2_llava_phi.assistant.load import find_model
 from ros2_llava_phi.datasets.conversation import Conversation
-from ros2_llava_phi.model.prompt import Mark, Turn, plain_prompt, prompt_tokens, turn, v0_prompt
+from ros2_llava_phi.model.prompt import Mark, Turn, prompt_tokens, turn, v0_prompt
 from ros2_llava_phi.model.tokenizer import END_OF_TEXT, encode, load_tokenizer
 from ros2_llava_phi.training.labels import PICTURE, Labelled, label, label_all
 
@@ -83,7 +83,7 @@ def test_tokens_are_those_of_the_prompt_and_answers_alone_are_learned(
 def test_plain_is_a_picture_and_its_caption(small: Tokenizer) -> None:
     talk = conversation(turn('<image>\nDescribe it.', 'a red car'), turn('More?', 'No'))
     sample = label(talk, small, CONFIG, 'plain')
-    assert sample.tokens.tolist() == flat(prompt_tokens(small, plain_prompt('a red car'), END))
+    assert sample.tokens.tolist() == flat(prompt_tokens(small, [Mark.PICTURE, 'a red car\n'], END))
     assert learned_text(sample, small) == 'a red car\n'
 
 

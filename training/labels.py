@@ -141,7 +141,7 @@ def v0(conversation: Conversation) -> list[Spoken]:
 
 
 def plain(conversation: Conversation) -> list[Spoken]:
-    """Return a picture and its caption, which is learned; the request is left out."""
+    """Return LLaVA-Phi's plain template, a picture and its caption, which is learned."""
     caption = conversation.turns[0].answer or ''
     pictures = [Spoken(Mark.PICTURE) for _ in conversation.pictures]
     return [*pictures, Spoken(f'{caption}\n', True)]

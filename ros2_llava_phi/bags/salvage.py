@@ -229,13 +229,10 @@ class Salvage:
         self.topics: dict[str, Topic] = {}
         self.losses: dict[str, str] = {}
         self.start_ns = 0
-        self.count = 0
-        times = []
-        for message in self.messages():
-            times.append(message.recorded_ns)
+        times = [message.recorded_ns for message in self.messages()]
         if not times:
             raise BagError(f'{path} holds no readable message: it is damaged, or no rosbag2')
-        self.start_ns, self.count = min(times), len(times)
+        self.start_ns = min(times)
 
     def messages(self) -> Iterator[RawMessage]:
         """Yield the messages of all files in the order in which they were written."""

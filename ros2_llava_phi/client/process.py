@@ -74,20 +74,12 @@ class RunningPlayer:
 
     def wait_for_start(self) -> int:
         """Return by how many nanoseconds stamps are shifted; raises ClientError if none come."""
-        return int(self._next_line()['shift_ns'])
-
-    def wait_for_end(self) -> dict[str, int]:
-        """Return how many pictures were played, and how late the latest was in nanoseconds."""
-        return self._next_line()
-
-    def _next_line(self) -> dict[str, int]:
         # The player gives up by itself, so this cannot wait for ever.
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
             raise ClientError('the recording is not played; the log says why')
-        facts: dict[str, int] = json.loads(line)
-        return facts
+        return int(json.loads(line)['shift_ns'])
 
 
 def stop(process: 'subprocess.Popen[str]') -> int:

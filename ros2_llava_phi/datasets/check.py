@@ -22,6 +22,8 @@ from .records import RecordError
 MOST_CHARACTERS = 131_072
 # Pictures that are checked at once: a million tasks that wait would take a gigabyte.
 PORTION = 4096
+# Of records that were dropped for one reason, so many are named.
+EXAMPLES = 3
 
 
 @dataclass(frozen=True)
@@ -52,13 +54,13 @@ def check(
     return [_checked(each, faults) for each in samples]
 
 
-def groups(dropped: Iterable[Dropped], most: int = 3) -> list[Group]:
-    """Return the dropped records by set and reason, most frequent first, `most` as examples."""
+def groups(dropped: Iterable[Dropped]) -> list[Group]:
+    """Return the dropped records by set and reason, most frequent first."""
     by_reason: dict[tuple[str, str], list[Dropped]] = {}
     for each in dropped:
         by_reason.setdefault((each.source, each.reason), []).append(each)
     found = [
-        Group(source, reason, len(records), tuple(records[:most]))
+        Group(source, reason, len(records), tuple(records[:EXAMPLES]))
         for (source, reason), records in by_reason.items()
     ]
     return sorted(found, key=lambda group: -group.count)

@@ -2,67 +2,16 @@
 From a picture to the pixels that the vision tower sees: make it square, resize, normalise.
 
 LLaVA pads to a square (`image_aspect_ratio: pad`); CLIP crops one out of the middle, SigLIP
-stretches to one. Points and boxes can be mapped to that square and back: continuous coordinates,
-(0, 0) is the upper left corner of the upper left pixel.
+stretches to one.
 """
-
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .config import Colour, Fit, ModelConfig
+from .config import Colour, ModelConfig
 
 BICUBIC = 3  # PIL.Image.Resampling.BICUBIC, which Pillow before 9.1 does not have
-
-
-@dataclass(frozen=True)
-class Square:
-    """
-    What the model sees of a picture as its square, in the picture's pixels.
-
-    left, top: its corner; negative where it reaches beyond the picture. width, height: its sides,
-    equal unless the picture is stretched.
-    """
-
-    left: float
-    top: float
-    width: float
-    height: float
-
-    def from_picture(self, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
-        """
-        Map pixels to shares of the square's side, 0..1 inside it.
-
-        coordinates: points (x, y) or boxes (left, top, right, bottom), [..., 2] or [..., 4].
-        """
-        corner, size = self._corner_and_size(coordinates)
-        return (coordinates - corner) / size
-
-    def to_picture(self, shares: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Map shares of the square's side back to pixels, [..., 2] or [..., 4]."""
-        corner, size = self._corner_and_size(shares)
-        return shares * size + corner
-
-    def _corner_and_size(
-        self, coordinates: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        if coordinates.shape[-1] not in (2, 4):
-            raise ValueError(f'points have 2 numbers and boxes 4, not {coordinates.shape[-1]}')
-        points = coordinates.shape[-1] // 2
-        return np.tile([self.left, self.top], points), np.tile([self.width, self.height], points)
-
-
-def square_of(width: int, height: int, fit: Fit) -> Square:
-    """Return the square that is seen of a picture of that size; fit is ModelConfig's."""
-    if fit == 'stretch':
-        return Square(0, 0, width, height)
-    if fit == 'pad':
-        side = max(width, height)
-        return Square(-((side - width) // 2), -((side - height) // 2), side, side)
-    side = min(width, height)
-    return Square((width - side) / 2, (height - side) / 2, side, side)
 
 
 def preprocess(picture: NDArray[np.uint8], config: ModelConfig) -> NDArray[np.float32]:

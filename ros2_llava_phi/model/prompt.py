@@ -1,12 +1,11 @@
 r"""
 The text around pictures, questions and answers.
 
-LLaVA-Phi's two templates, as https://github.com/zhuyiche/llava-phi has them:
+LLaVA-Phi's template v0, as https://github.com/zhuyiche/llava-phi has it:
 
-    v0     A chat between ... questions. USER: <image>\n{question} ASSISTANT: {answer}<|endoftext|>
-    plain  <image>{caption}\n
+    A chat between ... questions. USER: <image>\n{question} ASSISTANT: {answer}<|endoftext|>
 
-A later turn of v0 follows the end of text at once: `USER: {question} ASSISTANT: {answer}...`.
+A later turn follows the end of text at once: `USER: {question} ASSISTANT: {answer}...`.
 The text between two pictures is tokenised by itself, as in LLaVA's training.
 """
 
@@ -70,11 +69,6 @@ def v0_prompt(turns: Sequence[Turn]) -> list[Piece]:
         if said.answer is not None:
             pieces += [answer_text(said.answer), Mark.END]
     return _joined(pieces)
-
-
-def plain_prompt(caption: str = '') -> list[Piece]:
-    """Return a picture and its caption as the plain template has it; no caption if it is asked."""
-    return [Mark.PICTURE, f'{caption}\n'] if caption else [Mark.PICTURE]
 
 
 def prompt_tokens(

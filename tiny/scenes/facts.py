@@ -67,8 +67,3 @@ def beside(scene: Scene, a: Thing, b: Thing) -> str:
     """'left' or 'right' as a lies clearly beside b in the picture, else ''."""
     gap = middle(scene.camera, a)[0] - middle(scene.camera, b)[0]
     return '' if abs(gap) < MARGIN else 'left' if gap < 0 else 'right'
-
-
-def colours_of(things: tuple[Thing, ...]) -> set[str]:
-    """Names of all colours that occur."""
-    return {thing.colour for thing in things if thing.colour}
