@@ -1,5 +1,8 @@
 """Bags are written whole or not at all, read back as written, and refused where damaged."""
 
+import os
+import resource
+import signal
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -100,9 +103,51 @@ def test_a_frame_is_decoded_when_asked_for_and_once(
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / 'bag').mkdir()
     (tmp_path / 'bag' / 'mine').write_text('keep me')
-    with pytest.raises(BagError, match='exists already'):
-        write_bag(tmp_path / 'bag', Storage.MCAP, frames())
-    assert (tmp_path / 'bag' / 'mine').read_text() == 'keep me'
+    mine = tmp_path / 'bag' / 'mine'
+    for path, sentence in (
+        (tmp_path / 'bag', 'is not empty; give a new folder'),
+        (mine, 'is a file; give a new folder'),
+        (mine / 'new', 'cannot be written: Not a directory'),
+        (tmp_path / ('long' * 100), 'cannot be written: File name too long'),
+    ):
+        with pytest.raises(BagError, match=sentence):
+            write_bag(path, Storage.MCAP, frames())
+    assert mine.read_text() == 'keep me'
+
+
+def test_one_process_writes_a_bag(tmp_path: Path) -> None:
+    def disturbed() -> Iterator[tuple[str, Frame]]:
+        yield from frames()
+        with pytest.raises(BagError, match='is being written by another process'):
+            write_bag(tmp_path / 'bag', Storage.MCAP, frames())
+
+    assert write_bag(tmp_path / 'bag', Storage.MCAP, disturbed()) == 12
+    assert len(whole(tmp_path / 'bag')) == 12
+
+
+def test_a_bag_whose_writer_was_killed_is_written_anew(tmp_path: Path) -> None:
+    def killed() -> Iterator[tuple[str, Frame]]:
+        yield from frames()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if (child := os.fork()) == 0:
+        write_bag(tmp_path / 'bag', Storage.MCAP, killed())
+    os.waitpid(child, 0)
+    write_bag(tmp_path / 'bag', Storage.SQLITE3, frames())
+    assert [path.name for path in tmp_path.iterdir()] == ['bag']
+    assert {path.name for path in (tmp_path / 'bag').iterdir()} == {'bag.db3', 'metadata.yaml'}
+
+
+@pytest.mark.parametrize('storage', Storage)
+def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, storage: Storage) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(BagError, match='bag cannot be written: '):
+            write_bag(tmp_path / 'bag', storage, frames(40), transport=Transport.RAW)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not (tmp_path / 'bag').exists()
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ def test_no_video_and_an_existing_folder_are_refused(
     assert run(monkeypatch, 'bag-from-video', tmp_path / 'notes.txt', tmp_path / 'bag') == 2
     assert 'is not a video' in capsys.readouterr().err
     assert run(monkeypatch, 'bag-from-video', video, tmp_path) == 2
-    assert 'exists already' in capsys.readouterr().err
+    assert 'is not empty; give a new folder' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

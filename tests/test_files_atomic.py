@@ -1,9 +1,12 @@
 """Files and folders are written whole or not at all, whatever ends the process that writes."""
 
+import errno
 import fcntl
 import os
 import signal
+import stat
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -119,6 +122,66 @@ def test_a_folder_in_use_is_left_alone(tmp_path: Path) -> None:
     assert names(out) == ['theirs']
 
 
+def test_a_forked_process_does_not_keep_the_lock(tmp_path: Path) -> None:
+    out = tmp_path / 'out'
+    reading, writing = os.pipe()
+    if not (parent := os.fork()):
+        with new_folder(out) as folder:
+            (folder / 'half').touch()
+            if not os.fork():
+                os.write(writing, str(os.getpid()).encode())
+                signal.pause()
+            signal.pause()
+    child = int(os.read(reading, 100))
+    try:
+        with pytest.raises(FileError, match='out is being written by another'), new_folder(out):
+            pass
+        os.kill(parent, signal.SIGKILL)
+        os.waitpid(parent, 0)
+        os.kill(child, 0)  # it is still there
+        with new_folder(out) as folder:
+            (folder / 'whole').touch()
+    finally:
+        os.kill(child, signal.SIGKILL)
+    assert names(out) == ['whole']
+
+
+def test_what_arrives_last_is_on_disk_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even after a power cut, no manifest is there without the weights that it names."""
+    out, on_disk, arrived = tmp_path / 'out', set[Path](), list[str]()
+    rename, unlink = Path.rename, Path.unlink
+
+    def sync(number: int) -> None:
+        on_disk.add(Path(f'/proc/self/fd/{number}').readlink())
+
+    def rename_synced(path: Path, to: Path) -> Path:
+        assert {path.parent, *path.parent.rglob('*')} <= on_disk
+        assert not arrived or out in on_disk
+        on_disk.discard(out)
+        arrived.append(path.name)
+        return rename(path, to)
+
+    def unlink_synced(path: Path) -> None:
+        assert path.name == MOVING and out in on_disk
+        on_disk.discard(out)
+        unlink(path)
+
+    with new_folder(out) as folder:
+        (folder / 'graphs').mkdir()
+        (folder / 'graphs' / 'one').touch()
+        for age, name in enumerate(['graphs', 'weights', 'manifest']):
+            if name != 'graphs':
+                (folder / name).touch()
+            os.utime(folder / name, (1000 + age, 1000 + age))
+        monkeypatch.setattr(os, 'fsync', sync)
+        monkeypatch.setattr(Path, 'rename', rename_synced)
+        monkeypatch.setattr(Path, 'unlink', unlink_synced)
+    assert arrived == ['graphs', 'weights', 'manifest']
+    assert out in on_disk
+
+
 def test_a_link_is_not_followed(tmp_path: Path) -> None:
     out, other = tmp_path / 'out', tmp_path / 'other'
     out.mkdir()
@@ -154,6 +217,25 @@ def test_a_file_is_as_before_or_new(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         write_atomically(path / 'below', 'text', ModelError)
 
 
+def test_who_may_read_a_file_is_as_always(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        write_atomically(tmp_path / 'file', 'text')
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / 'file').stat().st_mode) == 0o640
+
+
+def test_threads_write_one_file(tmp_path: Path) -> None:
+    """As machines do that share a folder, their process numbers are the same."""
+    path = tmp_path / 'file'
+    contents = [str(number) * 100_000 for number in range(8)] * 20
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(write_atomically, [path] * len(contents), contents))
+    assert path.read_text() in contents
+    assert names(tmp_path) == ['file']
+
+
 def test_a_file_that_many_write_is_one_of_theirs(tmp_path: Path) -> None:
     path = tmp_path / 'file'
     children = []
@@ -185,6 +267,18 @@ def test_a_folder_of_ours_is_as_before_or_new(tmp_path: Path) -> None:
         (folder / 'new').touch()
         assert names(place) == ['old']
     assert names(place) == ['new'] and names(tmp_path) == ['place']
+    for reason, sentence in (
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), 'place cannot be written: No space'),
+        (OSError('3 bytes requested'), '3 bytes requested; is the disk full'),
+    ):
+        with pytest.raises(ModelError, match=sentence), replace_folder(place, ModelError):
+            raise reason
+    assert names(place) == ['new'] and names(tmp_path) == ['place']
+    with (
+        pytest.raises(FileError, match='below cannot be written: Not a directory'),
+        replace_folder(place / 'new' / 'below'),
+    ):
+        pass
     (tmp_path / f'.file.7{PARTIAL}').touch()
     (tmp_path / f'other{PARTIAL}').mkdir()
     remove_partial(tmp_path)

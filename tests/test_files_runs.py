@@ -84,6 +84,23 @@ def test_a_forked_process_does_not_keep_the_lock(tmp_path: Path) -> None:
     assert whole_lines(path) == [b'1']
 
 
+@pytest.mark.parametrize('fails', ['fcntl.flock', 'os.ftruncate', 'pathlib.Path.read_bytes'])
+def test_a_file_that_cannot_be_gone_on_with_is_let_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    """Without locks, as some NFS are, for example."""
+    path = tmp_path / 'lines.jsonl'
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fails, fail)
+        with pytest.raises(ResultsError, match=f'{path} cannot be written: No locks available'):
+            JsonLines(path, ResultsError)
+    JsonLines(path, ResultsError).close()
+
+
 def test_records_are_appended_all_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / 'lines.jsonl'
     write = os.write
@@ -133,6 +150,7 @@ def test_a_run_begins_in_no_folder_of_others(tmp_path: Path) -> None:
     path = tmp_path / 'run.json'
     with pytest.raises(ResultsError, match='is not empty and holds no run; give a new folder'):
         open_run(path, Run(model='a'), difference, ResultsError)
+    (tmp_path / '.run.json.0a1b.partial').touch()  # of a killed process
     open_run(path, Run(model='a'), difference, ResultsError, besides=['mine'])
     inside = tmp_path / 'mine' / 'out' / 'run.json'
     with pytest.raises(ResultsError, match='cannot be written: Not a directory; name a new'):

@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from replay_stand_in import COLOURS, QUESTIONS, Scripted, write_recording
@@ -275,6 +276,14 @@ def test_the_schema_is_printed(
         replay_alone()
     assert not exit_.value.code
     assert json.loads(capsys.readouterr().out)['required'] == ['questions']
+
+
+def test_ray_begins_in_no_folder_of_others(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ros2_llava_phi.replay.on_ray import ModelChoice, run_on_ray
+
+    monkeypatch.setitem(sys.modules, 'ray', ModuleType('ray'))  # It is not come to.
+    with pytest.raises(ResultsError, match='not empty and holds no run; give a new folder'):
+        run_on_ray([], ModelChoice('llava-phi-tiny'), folder, False)
 
 
 def test_ray_gives_the_same(folder: Path) -> None:

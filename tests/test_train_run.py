@@ -1,5 +1,6 @@
 """A training from recipe to model folder: what changes, what resumes, what stops it."""
 
+import errno
 import json
 import math
 import multiprocessing
@@ -20,6 +21,7 @@ import torch
 import yaml
 from accelerate.state import AcceleratorState, PartialState
 from rich.console import Console
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save, save_file
 from small_model import make_model
 from test_assemble import clip, phi
@@ -41,6 +43,7 @@ from ros2_llava_phi.assistant.load import load
 from ros2_llava_phi.assistant.question import Kind, Question
 from ros2_llava_phi.datasets.conversation import Conversation
 from ros2_llava_phi.errors import DataError, ModelError, TrainingError
+from ros2_llava_phi.files import hashing
 from ros2_llava_phi.imaging.pictures import read_picture
 from ros2_llava_phi.model.assemble import assemble
 from ros2_llava_phi.model.checkpoint import load_network, open_checkpoint
@@ -52,7 +55,7 @@ from ros2_llava_phi.training.batches import collate
 from ros2_llava_phi.training.dry_run import dry_run, mean_seconds
 from ros2_llava_phi.training.parts import merge, set_learning
 from ros2_llava_phi.training.samples import read_samples
-from ros2_llava_phi.training.saves import last_save
+from ros2_llava_phi.training.saves import State, last_save
 from ros2_llava_phi.training.start import open_start
 from ros2_llava_phi.training.trainee import Trainee
 from ros2_llava_phi.training.trainer import Step, Trainer
@@ -230,7 +233,7 @@ KILLS: dict[str, tuple[str, int]] = {
     'before the second save appears': ('pathlib.Path.rename', 2),
     'before the first save is removed': ('shutil.rmtree', 5),
     'while the model is written': ('ros2_llava_phi.files.atomic._sync', 18),
-    'while the model is moved into place': ('pathlib.Path.replace', 5),
+    'while the model is moved into place': ('pathlib.Path.rename', 5),
 }
 
 
@@ -357,12 +360,38 @@ def test_what_is_no_run_is_never_written_into(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / 'out').iterdir()] == ['holiday.jpg']
 
 
-def test_a_full_disk_names_the_file(tmp_path: Path) -> None:
-    folder = tmp_path / 'out' / 'run'
-    folder.mkdir(parents=True)
-    (folder / f'.recipe.json.{os.getpid()}.partial').symlink_to('/dev/full')
+def test_a_full_disk_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, 'fsync', fail)
     with pytest.raises(TrainingError, match=r'recipe\.json cannot be written: No space left'):
         run(recipe(tmp_path))
+    state = State(1, {'a': torch.zeros(1)}, {})
+    with pytest.raises(TrainingError, match='step-00000001 cannot be written: No space left'):
+        saves.save(tmp_path, state)
+
+    def refuse(*_: object) -> None:
+        raise SafetensorError('I/O error: No space left')
+
+    monkeypatch.setattr(saves, 'save_file', refuse)
+    with pytest.raises(TrainingError, match=r'step-00000001 cannot be written: I/O error'):
+        saves.save(tmp_path, state)
+
+
+def test_weights_are_not_hashed_again_at_each_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+    monkeypatch.setattr(hashing, 'SETTLED_NS', -1)
+    settings = recipe(tmp_path)
+    known = open_start(settings.start, 0).weights_hash
+    with monkeypatch.context() as patch:
+        patch.setattr(hashing, 'files_hash', lambda _: pytest.fail('the weights are read again'))
+        assert open_start(settings.start, 0).weights_hash == known
+    weights_file = tmp_path / 'start' / WEIGHTS
+    weights_file.write_bytes(weights_file.read_bytes()[:-1] + b'1')
+    assert open_start(settings.start, 0).weights_hash != known
 
 
 def test_a_scene_never_trains_and_validates(tmp_path: Path) -> None:

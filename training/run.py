@@ -11,7 +11,7 @@ from rich.progress import Progress
 from torch import Tensor
 
 from ros2_llava_phi.errors import FileError, TrainingError
-from ros2_llava_phi.files.atomic import replace_folder, write_atomically
+from ros2_llava_phi.files.atomic import move_in_order, replace_folder, write_atomically
 from ros2_llava_phi.files.settings import read_json
 from ros2_llava_phi.model.config import CONFIG_FILE, write_config
 from ros2_llava_phi.model.network import LlavaPhi
@@ -164,7 +164,7 @@ def finish(
     network = origin.read()
     merge(network, learned, recipe.lora)
     made = run / 'model'
-    with replace_folder(made) as partial:
+    with replace_folder(made, TrainingError) as partial:
         save_network(network, partial, None)
         save_tokenizer(origin.tokenizer, partial)
         scores = exam.before(run), exam.ask(network, 'after')
@@ -176,9 +176,7 @@ def finish(
         if recipe.uses_lora:
             save_adapter(partial / ADAPTER, learned, recipe, origin, config)
         write_report(partial, recipe, origin, samples, read_log(run), *scores)
-    for path in sorted(made.iterdir(), key=lambda path: path.name == CONFIG_FILE):
-        place = recipe.out / path.name
-        if place.is_dir():
-            shutil.rmtree(place)
-        path.replace(place)
+    shutil.rmtree(recipe.out / ADAPTER, ignore_errors=True)
+    paths = sorted(made.iterdir(), key=lambda path: path.name == CONFIG_FILE)
+    move_in_order(paths, recipe.out)
     made.rmdir()

@@ -12,8 +12,6 @@ removed. Nothing in it can run code.
 import json
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,6 +26,7 @@ from ros2_llava_phi.errors import FileError, TrainingError
 from ros2_llava_phi.files.atomic import remove_partial, replace_folder, write_atomically
 from ros2_llava_phi.files.run_folder import holds_run
 from ros2_llava_phi.files.settings import StrictSettings, read_json
+from ros2_llava_phi.model.tensor_files import writing
 
 from .recipe import Recipe
 
@@ -109,7 +108,7 @@ def _difference(field: str, there: Any, here: Any) -> str:
 def save(folder: Path, state: State) -> None:
     """Write a save, and remove the older ones."""
     place = place_of(folder, state.step)
-    with writing(place), replace_folder(place) as partial:
+    with replace_folder(place, TrainingError) as partial, writing(place, TrainingError):
         for tensors, file in ((state.weights, WEIGHTS), (state.optimizer, OPTIMIZER)):
             save_file({name: t.contiguous() for name, t in tensors.items()}, partial / file)
         (partial / STATE).write_text(json.dumps({'step': state.step, 'scaler': state.scaler}))
@@ -163,14 +162,3 @@ def remove_older(folder: Path) -> None:
     """Remove all saves but the last one."""
     for older in _saves(folder)[:-1]:
         shutil.rmtree(older)
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Raise TrainingError that names the file if it cannot be written: the system names none."""
-    try:
-        yield
-    except SafetensorError as error:
-        raise TrainingError(f'{path} cannot be written: {error}') from error
-    except OSError as error:
-        raise TrainingError(f'{path} cannot be written: {error.strerror}') from error

@@ -7,7 +7,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from ros2_llava_phi.assistant.load import find_model
-from ros2_llava_phi.files.hashing import files_hash
+from ros2_llava_phi.files.hashing import remembered_hashes
 from ros2_llava_phi.model.assemble import assemble
 from ros2_llava_phi.model.checkpoint import open_checkpoint
 from ros2_llava_phi.model.config import ModelConfig, errors_that_name
@@ -50,13 +50,14 @@ def open_start(start: Start, seed: int) -> Origin:
             with errors_that_name(str(folder)):
                 checkpoint = replace(checkpoint, config=ModelConfig.model_validate(settings))
     checkpoint.check()
+    (weights_hash,) = remembered_hashes([checkpoint.files])
     return Origin(
         name,
         checkpoint.folder,
         checkpoint.config,
         checkpoint.layout,
         load_tokenizer(checkpoint.tokenizer_folder, checkpoint.config.text.vocab_size),
-        files_hash(checkpoint.files),
+        weights_hash,
         lambda: checkpoint.read(None),
     )
 

@@ -1,6 +1,7 @@
 """Write camera frames into a rosbag2, without ROS."""
 
 import re
+import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
@@ -14,7 +15,7 @@ from rosbags.typesys import Stores, get_typestore
 
 from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.errors import BagError
-from ros2_llava_phi.files.atomic import replace_folder
+from ros2_llava_phi.files.atomic import new_folder
 
 from .bag import COMPRESSED_IMAGE, IMAGE, Storage, Transport
 from .stamps import from_ns
@@ -47,19 +48,18 @@ def write_bag(
     """
     Write frames, each with its topic, into a new rosbag2 and return how many there were.
 
-    path: the folder to make; it must not exist. Afterwards the whole bag is there, or nothing.
+    path: the folder to make; new, or empty. Afterwards the whole bag is there, or nothing.
     frames: topic and frame, in the order of their stamps, which are also the times of recording.
     transport: RAW writes sensor_msgs/Image (rgb8), COMPRESSED sensor_msgs/CompressedImage (JPEG).
     jpeg_quality: 1 to 100, for COMPRESSED.
     zstd: compress the chunks of an MCAP, or each message in SQLite, as rosbag2 does.
 
-    Raises BagError for a path that exists, a bad topic or stamp, and where there is no frame.
+    Raises BagError for a path that holds something or cannot be written, a bad topic or stamp,
+    and where there is no frame.
     """
-    if path.exists():
-        raise BagError(f'{path} exists already; name a folder that does not')
     plugin = StoragePlugin[storage.name]
     try:
-        with replace_folder(path) as folder:
+        with new_folder(path, BagError) as folder:
             # Files are named after the folder that they are written into.
             written = folder / path.name
             writer = Writer(written, version=METADATA_VERSION, storage_plugin=plugin)
@@ -73,7 +73,7 @@ def write_bag(
             for file in written.iterdir():
                 file.rename(folder / file.name)
             written.rmdir()
-    except WriterError as error:
+    except (WriterError, sqlite3.Error) as error:
         raise BagError(f'{path} cannot be written: {error}') from error
     return count
 

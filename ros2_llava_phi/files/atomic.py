@@ -5,15 +5,17 @@ Three cases: a file, which may replace an older one; a folder of the user's, whi
 a folder of our own among others, which may replace an older one.
 """
 
-import fcntl
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ros2_llava_phi.errors import FileError, InputError
+
+from .locks import Lock
 
 # What a killed process leaves of a file, or of a folder of our own, ends so.
 PARTIAL = '.partial'
@@ -30,13 +32,15 @@ def write_atomically(
     """
     Write a file, text as UTF-8: afterwards it is whole and on the disk, or as it was before.
 
-    Several processes may write one file at once; the last one counts. The folder is made if need
-    be. Raises `error`, which names the file, if it cannot be written.
+    Several threads, processes and machines may write one file at once; the last one counts. The
+    folder is made if need be. Raises `error`, which names the file, if it cannot be written.
     """
-    partial = path.with_name(f'.{path.name}.{os.getpid()}{PARTIAL}')
+    partial = path.with_name(f'.{path.name}.{secrets.token_hex(8)}{PARTIAL}')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+        # Not by tempfile, whose files only their owner can read.
+        with partial.open('xb') as file:
+            file.write(content.encode() if isinstance(content, str) else content)
         _sync(partial)
         partial.replace(path)
         _sync(path.parent)
@@ -44,32 +48,33 @@ def write_atomically(
         with suppress(OSError):
             partial.unlink(missing_ok=True)
         if isinstance(reason, OSError):
-            raise error(f'{path} cannot be written: {reason.strerror}') from reason
+            raise error(_unwritable(path, reason)) from reason
         raise
 
 
 @contextmanager
-def replace_folder(place: Path) -> Iterator[Path]:
+def replace_folder(place: Path, error: type[InputError] = FileError) -> Iterator[Path]:
     """
     Yield a folder to write into, which comes to stand at its place once it is whole and on disk.
 
     An older one there is removed then; on any exception within, it stays as it is. One process at
-    a time may write a place; what a killed one left is removed first. Raises OSError.
+    a time may write a place; what a killed one left is removed first. Raises `error`, which names
+    the place, if it cannot be written.
     """
     partial = place.with_name(place.name + PARTIAL)
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     try:
-        yield partial
-        for path in partial.rglob('*'):
-            _sync(path)
-        _sync(partial)
-    except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        yield partial
+        _sync_all(partial)
+        shutil.rmtree(place, ignore_errors=True)
+        partial.rename(place)
+        _sync(place.parent)
+    except BaseException as reason:
+        shutil.rmtree(partial, ignore_errors=True)
+        if isinstance(reason, OSError):
+            raise error(_unwritable(place, reason)) from reason
         raise
-    shutil.rmtree(place, ignore_errors=True)
-    partial.rename(place)
-    _sync(place.parent)
 
 
 def remove_partial(folder: Path) -> None:
@@ -79,65 +84,74 @@ def remove_partial(folder: Path) -> None:
 
 
 @contextmanager
-def new_folder(out: Path) -> Iterator[Path]:
+def new_folder(out: Path, error: type[InputError] = FileError) -> Iterator[Path]:
     """
-    Yield a folder to write into, what is in which comes to stand in `out` once it is whole.
+    Yield a folder to write into, what is in which comes to stand in `out` once whole and on disk.
 
     What was written last arrives last, so that what says that all is there is not there before.
     On any exception within, nothing of it stays. What a killed process left unfinished is removed
     first, and nothing that others may have put there.
 
-    Raises FileError if `out` is not empty or cannot be written, then, too, or if another process
+    Raises `error` if `out` is not empty or cannot be written, then, too, or if another process
     is writing it.
     """
     unfinished, mine, lock = out / UNFINISHED, list[Path](), None
     try:
-        check_new(out)
+        _check_new(out, error)
         mine = [place for place in (unfinished, out, *out.parents) if not place.exists()]
         unfinished.mkdir(parents=True, exist_ok=True)
-        lock = os.open(unfinished, os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            lock = Lock(unfinished, os.O_DIRECTORY | os.O_NOFOLLOW)
+        except BlockingIOError as reason:
             mine = []  # All that is there is the other's.
-            raise FileError(f'{out} is being written by another process') from error
-        check_new(out)  # again: whoever had it locked may have finished it
+            raise error(f'{out} is being written by another process') from reason
+        _check_new(out, error)  # again: whoever had it locked may have finished it
         mine = [unfinished, *mine]
         _remove([*_arrived(out), *unfinished.iterdir()])
         yield unfinished
         _move(unfinished, out)
     # An interrupt, too, which may come before anything is locked.
-    except BaseException as error:
+    except BaseException as reason:
         if unfinished in mine:
             with suppress(OSError):
                 _remove([*_arrived(out), *unfinished.iterdir()])
         _remove_empty(mine)
-        if isinstance(error, OSError):
-            # NumPy says only how many bytes it could not write.
-            reason = error.strerror or f'{error}; is the disk full?'
-            raise FileError(f'{out} cannot be written: {reason}') from error
+        if isinstance(reason, OSError):
+            raise error(_unwritable(out, reason)) from reason
         raise
     finally:
         if lock is not None:
-            os.close(lock)
+            lock.close()
 
 
-def check_new(out: Path) -> None:
-    """Raise FileError if `out` is a file, or holds more than what a killed process left there."""
+def move_in_order(paths: Sequence[Path], folder: Path) -> None:
+    """
+    Move files and folders, which are on disk, into a folder; the last one is there last.
+
+    Even after a power cut none is there without all before it. Raises OSError.
+    """
+    for path in paths:
+        path.rename(folder / path.name)
+        _sync(folder)
+
+
+def _check_new(out: Path, error: type[InputError]) -> None:
+    """Raise `error` if `out` is a file, or holds more than what a killed process left there."""
     if out.exists() and not out.is_dir():
-        raise FileError(f'{out} is a file; give a new folder')
+        raise error(f'{out} is a file; give a new folder')
     if out.is_dir() and set(out.iterdir()) - {out / UNFINISHED, *_arrived(out)}:
-        raise FileError(f'{out} is not empty; give a new folder')
+        raise error(f'{out} is not empty; give a new folder')
 
 
 def _move(unfinished: Path, out: Path) -> None:
     paths = sorted(unfinished.iterdir(), key=lambda path: path.stat().st_mtime_ns)
     moving = unfinished / MOVING
     moving.write_text(json.dumps({path.name: _mark(path) for path in paths}))
-    for path in paths:
-        path.rename(out / path.name)
+    _sync_all(unfinished)
+    move_in_order(paths, out)
     moving.unlink()
     unfinished.rmdir()
+    _sync(out)  # Otherwise all might be taken for what a killed process left.
 
 
 def _arrived(out: Path) -> list[Path]:
@@ -165,6 +179,18 @@ def _remove_empty(folders: Sequence[Path]) -> None:
     for folder in folders:
         with suppress(OSError):
             folder.rmdir()
+
+
+def _unwritable(path: Path, reason: OSError) -> str:
+    # NumPy says only how many bytes it could not write.
+    return f'{path} cannot be written: {reason.strerror or f"{reason}; is the disk full?"}'
+
+
+def _sync_all(folder: Path) -> None:
+    """Wait until a folder and all that is in it is on the disk."""
+    for path in folder.rglob('*'):
+        _sync(path)
+    _sync(folder)
 
 
 def _sync(path: Path) -> None:

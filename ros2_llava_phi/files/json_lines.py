@@ -1,8 +1,6 @@
 """Files that grow line by line, of which a kill may leave the last line half written."""
 
-import fcntl
 import os
-import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ros2_llava_phi.errors import InputError
 
+from .locks import Lock
 from .settings import first_problem
 
 Content = TypeVar('Content')
@@ -47,18 +46,6 @@ def read_lines(
         yield where, record
 
 
-_opened: 'weakref.WeakSet[JsonLines]' = weakref.WeakSet()
-
-
-def _close_in_child() -> None:
-    for file in list(_opened):
-        file.close()
-
-
-# A process that was forked shares the lock: it would keep it when this one is killed.
-os.register_at_fork(after_in_child=_close_in_child)
-
-
 class JsonLines:
     """
     A file of JSON records, one a line, for this process alone; records are in it once appended.
@@ -75,20 +62,16 @@ class JsonLines:
         self.path = path
         self._error = error
         try:
-            # The lock is on the file itself, so that no lock file is left beside it.
-            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+            self._file = Lock(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            try:
+                os.ftruncate(self._file.number, path.read_bytes().rfind(b'\n') + 1)
+            except BaseException:
+                self.close()
+                raise
+        except BlockingIOError as reason:
+            raise error(f'another process is writing {path}; wait for its end') from reason
         except OSError as reason:
             raise error(f'{path} cannot be written: {reason.strerror}') from reason
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.ftruncate(self._file, path.read_bytes().rfind(b'\n') + 1)
-        except BlockingIOError as reason:
-            self.close()
-            raise error(f'another process is writing {path}; wait for its end') from reason
-        except BaseException:
-            self.close()
-            raise
-        _opened.add(self)
 
     def append(self, records: Sequence[str]) -> None:
         """
@@ -97,12 +80,15 @@ class JsonLines:
         Raises the file's error if the disk does not take them.
         """
         lines = ''.join(f'{record}\n' for record in records).encode()
-        end = os.fstat(self._file).st_size
         try:
-            while lines:
-                lines = lines[os.write(self._file, lines) :]
+            end = os.fstat(self._file.number).st_size
+            try:
+                while lines:
+                    lines = lines[os.write(self._file.number, lines) :]
+            except OSError:
+                os.ftruncate(self._file.number, end)
+                raise
         except OSError as reason:
-            os.ftruncate(self._file, end)
             raise self._error(
                 f'{self.path} cannot be written: {reason.strerror}; what it holds is kept, and '
                 'the same command goes on from there'
@@ -110,10 +96,7 @@ class JsonLines:
 
     def close(self) -> None:
         """Close the file, for others to write it."""
-        _opened.discard(self)
-        number, self._file = self._file, -1
-        if number >= 0:
-            os.close(number)
+        self._file.close()
 
     def __enter__(self) -> 'JsonLines':
         """Return the file."""

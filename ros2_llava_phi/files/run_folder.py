@@ -61,16 +61,27 @@ def open_run(
 
     Raises `error`, too, if the folder holds something else, or cannot be written.
     """
-    folder = path.parent
     if holds_run(path, run, difference, error):
         return
+    check_new_run(path, error, besides)
+    write_atomically(path, run.model_dump_json(indent=2) + '\n', error)
+
+
+def check_new_run(path: Path, error: type[InputError], besides: Collection[str] = ()) -> None:
+    """
+    Raise `error` unless a run can begin in the folder of `path`; nothing is written.
+
+    path: the file that will describe it; what killed processes left of that does not count.
+    besides: names of what may be in the folder already.
+    """
+    folder = path.parent
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         names = {each.name for each in folder.iterdir() if path.name not in each.name}
+    except FileNotFoundError:
+        return
     except OSError as reason:
         raise error(
             f'{folder} cannot be written: {reason.strerror}; name a new folder, or that of a run'
         ) from reason
     if names - set(besides):
         raise error(f'{folder} is not empty and holds no run; give a new folder')
-    write_atomically(path, run.model_dump_json(indent=2) + '\n', error)

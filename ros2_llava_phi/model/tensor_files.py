@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from ros2_llava_phi.errors import ModelError
+from ros2_llava_phi.errors import InputError, ModelError
 
 SAFETENSORS_FILE = 'model.safetensors'
 WEIGHT_FILES = (SAFETENSORS_FILE, 'pytorch_model.bin')
@@ -34,12 +34,12 @@ DTYPES = {
 
 
 @contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Raise ModelError where safetensors cannot write into a folder, as on a full disk."""
+def writing(folder: Path, error: type[InputError] = ModelError) -> Iterator[None]:
+    """Raise `error` where safetensors cannot write into a folder, as on a full disk."""
     try:
         yield
-    except SafetensorError as error:
-        raise ModelError(f'{folder} cannot be written: {error}') from error
+    except SafetensorError as reason:
+        raise error(f'{folder} cannot be written: {reason}') from reason
 
 
 @dataclass(frozen=True)

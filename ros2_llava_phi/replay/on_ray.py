@@ -8,6 +8,7 @@ from typing import Any
 
 from ros2_llava_phi.errors import ResultsError
 from ros2_llava_phi.files.json_lines import JsonLines
+from ros2_llava_phi.files.run_folder import check_new_run
 
 from .asking import Asking
 from .notes import RecordingNotes
@@ -69,8 +70,8 @@ def _check_folder(askings: Sequence[Asking], out: Path, with_blank: bool) -> Non
     """Refuse a folder of something else before anybody works; of the model, the parts will."""
     if (out / RUN_FILE).exists():
         open_run(out, describe_run(askings, read_run(out).model, 'offline', with_blank))
-    elif out.is_dir() and any(each.name != PARTS for each in out.iterdir()):
-        raise ResultsError(f'{out} is not empty and holds no run; give a new folder')
+    else:
+        check_new_run(out / RUN_FILE, ResultsError, besides=(PARTS,))
 
 
 def _replay_one(
