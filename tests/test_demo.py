@@ -1,6 +1,8 @@
 """The demonstration plays, asks, shows and writes its page, and leaves nothing running."""
 
+import errno
 import io
+import os
 import re
 import subprocess
 import sys
@@ -15,6 +17,7 @@ pytest.importorskip('llava_phi.srv')
 
 from rich.console import Console
 
+from ros2_llava_phi.assistant.answer import ModelIdentity
 from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.assistant.question import Kind
 from ros2_llava_phi.bags.bag import Storage
@@ -22,7 +25,8 @@ from ros2_llava_phi.bags.bag_writer import write_bag
 from ros2_llava_phi.bags.ground_truth import GroundTruth
 from ros2_llava_phi.demo.demonstration import Show, demonstrate
 from ros2_llava_phi.demo.drive import Moment
-from ros2_llava_phi.errors import ClientError
+from ros2_llava_phi.demo.exchange import write_report
+from ros2_llava_phi.errors import ClientError, FileError
 
 SCRIPTED_NODE = [sys.executable, str(Path(__file__).with_name('scripted_node.py'))]
 START_NS = 1_600_000_000 * 10**9
@@ -84,6 +88,21 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.words += data
+
+
+def test_a_page_that_cannot_be_written_is_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / 'demo.html'
+    page.write_text('before')
+
+    def fail(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, 'fsync', fail)
+    with pytest.raises(FileError, match=r'demo\.html cannot be written: No space left'):
+        write_report(page, [], {}, ModelIdentity('a', '0', 'torch', 'fp32', 'cpu', 28, 4, 64))
+    assert page.read_text() == 'before'
 
 
 def test_the_demonstration(show: Show, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ Without a GPU no plan can run. So the graphs themselves are evaluated by ONNX's 
 takes TensorRT's operators from here, and TensorRT-RTX compiles them for GPUs that are not there.
 """
 
+import logging
 import resource
 import signal
 import subprocess
@@ -479,9 +480,12 @@ def test_a_build_whose_parent_is_killed_ends_in_silence(
 
 @one_export
 def test_timings_are_kept_for_the_next_build(
-    trt: ModuleType, exported: tuple[str, Path], tmp_path: Path
+    trt: ModuleType,
+    exported: tuple[str, Path],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """TensorRT-RTX keeps nothing in them; damaged ones are no harm."""
+    """TensorRT-RTX keeps nothing in them; damaged or unwritable ones are no harm."""
     timings = tmp_path / 'timings.bin'
     capability = targets(trt)['sm86']
     for _ in range(2):
@@ -489,6 +493,10 @@ def test_timings_are_kept_for_the_next_build(
         assert timings.stat().st_size > 0
         timings.write_bytes(b'damaged')
     assert [path.name for path in tmp_path.iterdir()] == ['timings.bin']
+    with caplog.at_level(logging.WARNING):
+        below = timings / 'below.bin'
+        assert compile_graph(trt, exported[1] / VISION, [], capability, timings=below)
+    assert f'{below} cannot be written: ' in caplog.text
 
 
 @pytest.mark.parametrize('lacks', ['TensorRT', 'target', 'GPU', 'bf16', 'room'])

@@ -16,6 +16,7 @@ from ros2_llava_phi.assistant.question import KIND_WORDS
 from ros2_llava_phi.bags.ground_truth import GroundTruth
 from ros2_llava_phi.bags.stamps import to_ns, to_seconds
 from ros2_llava_phi.client.ask_client import error_name, to_timings
+from ros2_llava_phi.files.atomic import write_atomically
 from ros2_llava_phi.files.templates import templates_in
 from ros2_llava_phi.imaging.pictures import jpeg_uri
 from ros2_llava_phi.scoring.correctness import soft_score
@@ -188,7 +189,7 @@ def write_report(
     model: ModelIdentity,
 ) -> None:
     """
-    Write the page.
+    Write the page; raises FileError if it cannot be written.
 
     pictures: for each camera and `bag_stamp_ns` that was answered about, the frame: uint8
     [height, width, 3], RGB.
@@ -205,5 +206,4 @@ def write_report(
         clock=clock,
         tally=tally(exchanges),
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding='utf-8')
+    write_atomically(path, page)

@@ -1,6 +1,7 @@
 """TensorRT, whichever kind of it is installed: what it can do, and how it compiles a graph."""
 
 import importlib
+import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ros2_llava_phi.errors import ModelError
+from ros2_llava_phi.errors import FileError, ModelError
 from ros2_llava_phi.files.atomic import write_atomically
 
 from .branches import MOST_BRANCHES
@@ -116,7 +117,11 @@ def compile_graph(
     if plan is None:
         raise ModelError(f'{file}: TensorRT cannot build it: {_last(logger.errors)}')
     if timings is not None and (cache := settings.get_timing_cache()) is not None:
-        write_atomically(timings, bytes(cache.serialize()))
+        try:
+            write_atomically(timings, bytes(cache.serialize()))
+        except FileError as error:
+            log = logging.getLogger(__name__)
+            log.warning('%s; the next build tries all kernels anew', error)
     return memoryview(plan)
 
 
