@@ -117,9 +117,15 @@ def test_records_are_appended_all_or_none(tmp_path: Path, monkeypatch: pytest.Mo
         monkeypatch.setattr(os, 'write', full_disk)
         with pytest.raises(ResultsError, match=r'No space left.*; what it holds is kept'):
             lines.append(['45'])
+        with monkeypatch.context() as patch:
+            patch.setattr(os, 'ftruncate', lambda *_: (tmp_path / 'lost').stat())
+            with pytest.raises(ResultsError, match='cannot be written: No such file'):
+                lines.append(['6'])
         monkeypatch.setattr(os, 'write', write)
         lines.append(['5'])
     assert path.read_bytes() == b'1\n2\n3\n5\n'
+    with pytest.raises(ResultsError, match='cannot be written: Bad file descriptor'):
+        lines.append(['6'])  # closed, as it is in a forked process
     with pytest.raises(ResultsError, match=f'{tmp_path} cannot be written: '):
         JsonLines(tmp_path, ResultsError)
 
