@@ -1,11 +1,11 @@
 """From a model's folder or name to an assistant that is ready."""
 
 import logging
-from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
+from typing import get_args
 
-from ros2_llava_phi.engine.engine import AnyEngine
+from ros2_llava_phi.engine.engine import AnyEngine, EngineName, Precision, Progress
 from ros2_llava_phi.engine.exported import Manifest, check_source, is_exported, read_manifest
 from ros2_llava_phi.engine.plans import holds_plans, read_plan_manifest
 from ros2_llava_phi.errors import ModelError, described
@@ -15,13 +15,11 @@ from ros2_llava_phi.model.tokenizer import load_tokenizer
 from .answer import ModelIdentity
 from .assistant import Assistant
 
-ENGINES = ('auto', 'onnxruntime', 'tensorrt', 'torch')
-OF_EXPORTS, OF_CHECKPOINTS = ('int8', 'int4', 'mixed'), ('bf16', 'fp16')
-PRECISIONS = ('auto', 'fp32', *OF_EXPORTS, *OF_CHECKPOINTS)
+ENGINES = ('auto', *get_args(EngineName))
+PRECISIONS = ('auto', *get_args(Precision))
+OF_EXPORTS = ('int8', 'int4', 'mixed')
 # Where a checkpoint's folder may hold its export.
 EXPORT_FOLDER = 'onnx'
-# Hears the phase while plans are built, and how many of how many of its steps are done.
-OnBuild = Callable[[str, int, int], None]
 
 
 def find_model(model: str | Path) -> Path:
@@ -66,7 +64,7 @@ def load(
     engine: str = 'auto',
     device: str = 'auto',
     precision: str = 'auto',
-    on_build: OnBuild | None = lambda phase, done, total: None,
+    on_build: Progress | None = lambda phase, done, total: None,
 ) -> Assistant:
     """
     Load a model and make an assistant of it.
@@ -80,7 +78,8 @@ def load(
     two onnxruntime where it can do what is asked.
     device: cpu, cuda or cuda:N; auto is cuda for plans, and else cpu.
     precision: auto is that of the plans or the export, and fp32 in torch.
-    on_build: None if an export for tensorrt is to be refused where it has no plans yet.
+    on_build: hears how plans are built; None if an export for tensorrt that has none yet is to be
+    refused.
 
     Raises ModelError in one sentence if any of them cannot be used, and FileError where what is
     built has no place.

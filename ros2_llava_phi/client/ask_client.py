@@ -28,8 +28,11 @@ from ros2_llava_phi.assistant.question import Kind, Question
 from ros2_llava_phi.bags.stamps import from_ns, in_ns, to_seconds
 from ros2_llava_phi.errors import NoResponseError
 
-# Responses that may come at once. With the usual 10, DDS drops the rest of a burst without a word.
-RESPONSES = QoSProfile(depth=100)
+# Requests or responses that may come at once. With the usual 10, DDS drops the rest of a burst
+# without a word.
+BURST = QoSProfile(depth=100)
+# Longest wait for one response, where nothing else is known.
+ASK_PATIENCE_S = 30.0
 # While a server and a client find each other, a response can be lost for good.
 ASK_AGAIN_S = 3.0
 
@@ -65,9 +68,7 @@ class AskClient:
         self.target = node
         with ExitStack() as leaving:
             self.ros_node = leaving.enter_context(own_node(name))
-            self._ask: Client = self.ros_node.create_client(
-                Ask, f'{node}/ask', qos_profile=RESPONSES
-            )
+            self._ask: Client = self.ros_node.create_client(Ask, f'{node}/ask', qos_profile=BURST)
             self._get_state: Client = self.ros_node.create_client(GetState, f'{node}/get_state')
             self._get_parameters: Client = self.ros_node.create_client(
                 GetParameters, f'{node}/get_parameters'

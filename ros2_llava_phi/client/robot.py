@@ -11,12 +11,11 @@ from ros2_llava_phi.bags.bag import RawMessage
 from ros2_llava_phi.bags.stamps import from_ns, to_ns, to_seconds
 from ros2_llava_phi.errors import ClientError, NoResponseError
 
-from .ask_client import AskClient, error_name, make_request, to_answer, to_identity
+from .ask_client import ASK_PATIENCE_S, AskClient, error_name, make_request, to_answer, to_identity
 from .player import OthersClock, OwnClock, Player, RecordingClock
 
-# Longest waits: for an active node, and for one response.
+# Longest wait for an active node.
 START_PATIENCE_S = 60.0
-ASK_PATIENCE_S = 30.0
 
 
 @dataclass(frozen=True)

@@ -13,16 +13,15 @@ from rich.console import Console
 from ros2_llava_phi.assistant.answer import ModelIdentity
 from ros2_llava_phi.bags.ground_truth import GroundTruth
 from ros2_llava_phi.bags.recording import Recording
-from ros2_llava_phi.client.ask_client import AskClient, make_request, to_identity
+from ros2_llava_phi.client.ask_client import ASK_PATIENCE_S, AskClient, make_request, to_identity
 from ros2_llava_phi.client.process import camera_parameters, running_node, running_player
 from ros2_llava_phi.errors import ClientError, NoResponseError
 
 from .drive import Moment
 from .exchange import LEGEND, Exchange, header, make_exchange, row, tally, write_report
 
-# Longest waits for the node: until it is active, and for one response.
+# Longest wait for the node until it is active.
 START_PATIENCE_S = 180.0
-ASK_PATIENCE_S = 30.0
 
 # How often to look whether a node that is not active has left.
 LOOK_AGAIN_S = 2.0

@@ -1,7 +1,7 @@
 """What an engine does, whatever it runs on: encode a picture, prefill a prompt, decode tokens."""
 
-from collections.abc import Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,10 @@ from ros2_llava_phi.model.config import ModelConfig
 from .branches import Layout, in_a_row
 
 Floats = NDArray[np.float32]
+EngineName = Literal['onnxruntime', 'tensorrt', 'torch']
+Precision = Literal['fp32', 'int8', 'int4', 'mixed', 'bf16', 'fp16']
+# Hears the phase of a long work, and how many of how many of its steps are done.
+Progress = Callable[[str, int, int], None]
 
 
 class KVCache(Protocol):

@@ -6,7 +6,7 @@ that memory peaks at the checkpoint's own size and one tensor; calibrated, at a 
 weight of the decoder.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from ros2_llava_phi.model.config import write_config
 from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE, load_tokenizer
 from ros2_llava_phi.model.weights import Checkpoint
 
+from .engine import Progress
 from .exported import EMBEDDINGS, write_manifest
 from .golden import GOLDEN, record
 from .gptq import Prompt, calibrate
@@ -65,7 +66,7 @@ def export(
     name: str,
     precision: str,
     engine: str = ONNXRUNTIME.engine,
-    on_step: Callable[[str, int, int], None] = lambda what, done, total: None,
+    on_step: Progress = lambda what, done, total: None,
     prompts: Sequence[Prompt] = (),
 ) -> Loss:
     """
@@ -96,7 +97,7 @@ def _write(
     name: str,
     precision: str,
     dialect: Dialect,
-    on_step: Callable[[str, int, int], None],
+    on_step: Progress,
     prompts: Sequence[Prompt],
 ) -> Loss:
     config, network = checkpoint.config, checkpoint.read(dtype=None)

@@ -20,6 +20,7 @@ from ros2_llava_phi.model.config import (
 )
 from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE
 
+from .engine import Precision
 from .golden import GOLDEN
 
 MANIFEST = 'export.json'
@@ -52,7 +53,7 @@ class Manifest(BaseModel):
     weights_hash: str
     weight_files: list[str]
     engine: Literal['onnxruntime', 'tensorrt'] = 'onnxruntime'
-    precision: Literal['fp32', 'fp16', 'bf16', 'int8', 'int4', 'mixed']
+    precision: Precision
     files: dict[str, str]
 
     @field_validator('format')

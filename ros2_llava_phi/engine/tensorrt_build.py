@@ -28,6 +28,7 @@ from ros2_llava_phi.model.tokenizer import TOKENIZER_FILE
 
 from .branches import MOST_BRANCHES
 from .cuda import gpu_name
+from .engine import Progress
 from .exported import (
     DECODER,
     EMBEDDINGS,
@@ -49,7 +50,6 @@ from .plans import (
 from .tensorrt_engine import TensorrtEngine
 from .tensorrt_library import (
     LEAST_CAPABILITY,
-    Progress,
     Shapes,
     compile_graph,
     has_bf16,

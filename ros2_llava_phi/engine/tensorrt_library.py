@@ -3,7 +3,6 @@
 import importlib
 import logging
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -13,13 +12,12 @@ from ros2_llava_phi.errors import FileError, ModelError
 from ros2_llava_phi.files.atomic import write_atomically
 
 from .branches import MOST_BRANCHES
+from .engine import Progress
 
 MODULES = ('tensorrt', 'tensorrt_rtx')
 # Compute capability of the first GPUs with bf16, which all plans compute attention in.
 LEAST_CAPABILITY = 80
 NATIVE_OPERATORS = ('TRT_Attention', 'TRT_KVCacheUpdate', 'RotaryEmbedding')
-# Hears the phase, and how many of how many of its steps are done.
-Progress = Callable[[str, int, int], None]
 
 
 def load_tensorrt() -> ModuleType:

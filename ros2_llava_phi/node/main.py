@@ -12,9 +12,10 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from ros2_llava_phi.assistant.assistant import Assistant
+from ros2_llava_phi.engine.engine import Progress
 from ros2_llava_phi.errors import ParameterError
 
-from .vqa_node import Load, OnBuild, VqaNode
+from .vqa_node import Load, VqaNode
 
 # How long the last responses may take to be sent, in seconds.
 LAST_RESPONSES = 2.0
@@ -26,7 +27,7 @@ TAKING = 0.2
 
 
 def load_model(
-    model: str, engine: str, device: str, precision: str, on_build: OnBuild | None
+    model: str, engine: str, device: str, precision: str, on_build: Progress | None
 ) -> Assistant:
     """Load an assistant; what runs the model is imported only now, so that the node is up soon."""
     from ros2_llava_phi.assistant.load import load

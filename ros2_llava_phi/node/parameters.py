@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic.types import StringConstraints
 
+from ros2_llava_phi.engine.engine import EngineName, Precision
 from ros2_llava_phi.errors import ParameterError
 from ros2_llava_phi.files.settings import problems
 
@@ -51,7 +52,7 @@ class Parameters(BaseModel):
     model: str = fixed(
         'llava-phi-tiny', 'Folder of the model, or name of a packaged model', min_length=1
     )
-    engine: Literal['auto', 'onnxruntime', 'tensorrt', 'torch'] = fixed(
+    engine: Literal['auto', EngineName] = fixed(
         'auto',
         'What runs the model: onnxruntime an exported one, tensorrt plans, torch a checkpoint; '
         'auto: what fits the folder',
@@ -61,7 +62,7 @@ class Parameters(BaseModel):
         'Device that the engine runs on: cpu, cuda, cuda:1; auto: cuda for plans, else cpu',
         pattern=r'^(auto|cpu|cuda(:\d+)?)$',
     )
-    precision: Literal['auto', 'fp32', 'bf16', 'fp16', 'int8', 'int4', 'mixed'] = fixed(
+    precision: Literal['auto', Precision] = fixed(
         'auto',
         'Precision of the weights: fp32, bf16, fp16 for torch; auto: fp32, or what was exported',
     )

@@ -20,7 +20,8 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.task import Future
 
 from ros2_llava_phi.assistant.assistant import Assistant
-from ros2_llava_phi.client.ask_client import error_name
+from ros2_llava_phi.client.ask_client import BURST, error_name
+from ros2_llava_phi.engine.engine import Progress
 from ros2_llava_phi.errors import LlavaPhiError, ParameterError, QuestionError
 from ros2_llava_phi.imaging.ros_cv_bridge import find_cv_bridge
 
@@ -33,13 +34,9 @@ from .parameter_server import ParameterServer
 # How far beyond its time-out a waiting question may get its refusal, in seconds.
 WATCH_PERIOD = 0.05
 
-# Requests that may come at once. With the usual 10, DDS drops the rest of a burst without a word.
-REQUESTS = QoSProfile(depth=100)
-
 NO_CLOCK = 'use_sim_time is true, but nobody has published a time on /clock yet'
 
-OnBuild = Callable[[str, int, int], None]
-Load = Callable[[str, str, str, str, OnBuild | None], Assistant]
+Load = Callable[[str, str, str, str, Progress | None], Assistant]
 
 
 class VqaNode(LifecycleNode):
@@ -94,7 +91,7 @@ class VqaNode(LifecycleNode):
             Ask,
             '~/ask',
             self._on_ask,
-            qos_profile=REQUESTS,
+            qos_profile=BURST,
             callback_group=ReentrantCallbackGroup(),
         )
         # rclpy would make transitions in the executor, and answer nobody meanwhile.

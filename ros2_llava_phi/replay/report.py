@@ -15,7 +15,7 @@ from .charts import latency_chart, milliseconds, reliability_chart, risk_coverag
 from .comparison import Comparison
 from .record import Record, is_right, is_scored, said
 from .summary import Summary, risks_of
-from .timeline import lanes, timeline_chart
+from .timeline import clock, lanes, timeline_chart
 
 REPORT_FILE = 'report.html'
 # Of a comparison, the most changes that the page lists.
@@ -131,12 +131,6 @@ def gallery(records: Sequence[Record], askings: Sequence[Asking]) -> list[Mistak
 def percent(share: float | None, digits: int = 1) -> str:
     """Return a share for a person; a dash for none."""
     return '-' if share is None else f'{100 * share:.{digits}f} %'
-
-
-def clock(seconds: float) -> str:
-    """Return seconds into a recording as minutes and seconds."""
-    minutes, rest = divmod(seconds, 60)
-    return f'{int(minutes)}:{rest:04.1f}'
 
 
 def _frame_key(record: Record) -> tuple[str, str, int]:

@@ -78,11 +78,17 @@ def timeline_chart(lanes: Sequence[Lane], seconds: float) -> Markup:
         x = NAMES + mark * scale
         parts += [
             f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{height - 22}"/>',
-            f'<text x="{x:.1f}" y="{height - 6}" text-anchor="middle">{_clock(mark)}</text>',
+            f'<text x="{x:.1f}" y="{height - 6}" text-anchor="middle">{clock(mark)}</text>',
         ]
     for row, lane in enumerate(lanes):
         parts += _lane_svg(lane, row * LANE + 8, scale)
     return Markup(''.join([*parts, '</svg>']))
+
+
+def clock(seconds: float) -> str:
+    """Return seconds into a recording as minutes and seconds, with tenths if there are any."""
+    minutes, rest = divmod(seconds, 60)
+    return f'{int(minutes)}:{rest:04.1f}' if rest % 1 else f'{int(minutes)}:{int(rest):02d}'
 
 
 def _lane_of(records: Sequence[Record]) -> Lane:
@@ -146,7 +152,7 @@ def _lane_svg(lane: Lane, y: float, scale: float) -> list[str]:
 
 def _rect(stretch: Stretch, y: float, height: float, scale: float, colour: str, what: str) -> str:
     wide = max(1.0, (stretch.to_s - stretch.from_s) * scale - 0.6)
-    title = f'{_clock(stretch.from_s)} to {_clock(stretch.to_s)}: {stretch.words}'
+    title = f'{clock(stretch.from_s)} to {clock(stretch.to_s)}: {stretch.words}'
     title += f' ({what})' if what else ''
     return (
         f'<rect class="{colour}" x="{_x(stretch, scale):.1f}" y="{y}" width="{wide:.1f}" '
@@ -170,8 +176,3 @@ def _colours(lane: Lane) -> dict[str, str]:
     ranked = sorted((each for each in lasted if each not in fixed), key=lambda each: -lasted[each])
     free = dict(zip(ranked, FREE_COLOURS, strict=False))
     return {**dict.fromkeys(lasted, 'other'), **free, **fixed}
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(seconds, 60)
-    return f'{int(minutes)}:{rest:04.1f}' if rest % 1 else f'{int(minutes)}:{int(rest):02d}'
