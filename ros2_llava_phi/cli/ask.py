@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ros2_llava_phi.assistant.question import Kind, Question, Sampling
+from ros2_llava_phi.assistant.question import MOST_TOKENS, Kind, Question, Sampling
 from ros2_llava_phi.errors import QuestionError
 
 from . import options
-from .options import finite
+from .options import finite, shown_progress
 
 if TYPE_CHECKING:
     from ros2_llava_phi.assistant.answer import Answer
@@ -25,7 +25,7 @@ def ask(
     choices: Annotated[
         str | None, typer.Option(metavar='A,B,...', help='Answer with one of these.')
     ] = None,
-    max_tokens: Annotated[int, typer.Option(help='The most tokens of a free text.')] = 128,
+    max_tokens: Annotated[int, typer.Option(help='The most tokens of a free text.')] = MOST_TOKENS,
     seconds: Annotated[
         float | None,
         typer.Option(
@@ -57,8 +57,6 @@ def ask(
     sampling = Sampling(temperature, top_p, seed) if temperature else None
     asked = Question(question, kind, allowed, max_tokens, sampling)
     from ros2_llava_phi.assistant.frame import Frame
-
-    from .options import shown_progress
 
     frame = Frame(image)
     from ros2_llava_phi.assistant.load import load

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import options
+from .options import shown_progress
 
 if TYPE_CHECKING:
     from ros2_llava_phi.assistant.assistant import Assistant
@@ -94,8 +95,6 @@ def _ask(
 ) -> Path | None:
     """Ask the questions of a part; return the predictions if those of all parts are there."""
     from ros2_llava_phi.benchmark.benchmark_run import ask_all
-
-    from .options import shown_progress
 
     with shown_progress() as progress:
         task = progress.add_task(chosen.title, total=None)

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from .options import shown_progress
+
 
 class TensorrtPrecision(str, Enum):
     """What TensorRT's plans can be of."""
@@ -45,8 +47,6 @@ def build(
     from ros2_llava_phi.engine.plans import read_plan_manifest
     from ros2_llava_phi.engine.tensorrt_build import build as write
     from ros2_llava_phi.errors import ModelError
-
-    from .options import shown_progress
 
     folder = find_model(model)
     has = read_manifest(folder).precision if is_exported(folder) else None

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from .options import shown_progress
+
 
 class Engine(str, Enum):
     """The engines that run exported models."""
@@ -57,7 +59,6 @@ def export(
     from ros2_llava_phi.model.checkpoint import open_checkpoint
 
     from .calibration_folder import folder_prompts
-    from .options import shown_progress
 
     folder = find_checkpoint(model)
     checkpoint = open_checkpoint(folder)

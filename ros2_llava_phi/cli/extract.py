@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import finite
+from .options import finite, shown_progress
 
 if TYPE_CHECKING:
     from ros2_llava_phi.datasets.extraction import Extracted
@@ -63,8 +63,6 @@ def extract(
     from ros2_llava_phi.datasets.extraction import NO_QUESTION, SHEET, Extraction
     from ros2_llava_phi.datasets.extraction import extract as extract_frames
     from ros2_llava_phi.datasets.sheet import read_questions
-
-    from .options import shown_progress
 
     how = Extraction(
         topics=topic or (),

@@ -1,11 +1,16 @@
 """llava-phi inspect: say what a model folder holds, and what would go wrong with it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .convert import BASE, VISION_TOWER
+
+if TYPE_CHECKING:
+    from ros2_llava_phi.engine.exported import Manifest
+
+Facts = list[tuple[str, str]]
 
 
 def inspect(
@@ -31,42 +36,42 @@ def inspect(
     from ros2_llava_phi.engine.plans import holds_plans, read_plan_manifest
 
     found = find_model(str(folder))
-    table = Table(show_header=False, box=None, pad_edge=False)
-    console = Console()
     whole = 'whole: ' + ('all were read' if verify else 'those read before are not read again')
+    facts: Facts
+    remarks, problems = list[str](), list[str]()
     if is_exported(found):
         manifest = read_manifest(found)
         check_files(found, manifest.files, 'export again', verify)
         if manifest.engine == 'onnxruntime':
             load(str(found))  # says what else would go wrong
-        table.add_row('layout', f'exported for {manifest.engine}')
-        table.add_row('model', escape(manifest.name))
-        table.add_row('weights', manifest.weights_hash)
-        table.add_row('precision', manifest.precision)
-        table.add_row('files', whole)
-        console.print(table)
-        return
-    if holds_plans(found):
+        facts = [*_export_facts(f'exported for {manifest.engine}', manifest), ('files', whole)]
+    elif holds_plans(found):
         plans = read_plan_manifest(found)
         check_files(found, plans.files, 'build again', verify)
-        table.add_row('layout', 'plans for TensorRT')
-        table.add_row('model', escape(plans.export.name))
-        table.add_row('weights', plans.export.weights_hash)
-        table.add_row('precision', plans.export.precision)
-        table.add_row('library', plans.library)
-        table.add_row('GPU', escape(plans.gpu))
-        table.add_row('files', whole)
-        console.print(table)
-        return
-    from ros2_llava_phi.model.inspection import inspect as look
+        facts = _export_facts('plans for TensorRT', plans.export)
+        facts += [('library', plans.library), ('GPU', plans.gpu), ('files', whole)]
+    else:
+        from ros2_llava_phi.model.inspection import inspect as look
 
-    inspection = look(found, base, vision_tower)
-    for name, value in inspection.facts:
+        inspection = look(found, base, vision_tower)
+        facts, remarks, problems = inspection.facts, inspection.remarks, inspection.problems
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for name, value in facts:
         table.add_row(name, escape(value))
+    console = Console()
     console.print(table)
-    for remark in inspection.remarks:
+    for remark in remarks:
         console.print(f'[bold yellow]note[/]     {escape(remark)}')
-    for problem in inspection.problems:
+    for problem in problems:
         Console(stderr=True).print(f'[bold red]problem[/]  {escape(problem)}')
-    if inspection.problems:
+    if problems:
         raise typer.Exit(2)
+
+
+def _export_facts(layout: str, export: 'Manifest') -> Facts:
+    return [
+        ('layout', layout),
+        ('model', export.name),
+        ('weights', export.weights_hash),
+        ('precision', export.precision),
+    ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import options
-from .options import finite
+from .options import finite, shown_progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,8 +82,6 @@ def replay(
     from ros2_llava_phi.replay.questions import read_questions
     from ros2_llava_phi.replay.report import headline
     from ros2_llava_phi.replay.runs import conclude, open_recordings, run_offline
-
-    from .options import shown_progress
 
     if live and (blank or ray):
         raise typer.BadParameter('--blank and --ray are for offline runs; leave out --live.')
