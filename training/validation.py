@@ -19,6 +19,7 @@ from tokenizers import Tokenizer
 
 from ros2_llava_phi.assistant.answer import CANNOT_TELL, YES_NO
 from ros2_llava_phi.assistant.closed_answers import choose
+from ros2_llava_phi.assistant.question import KIND_NAMES, Kind
 from ros2_llava_phi.assistant.reply import read_number, write_text
 from ros2_llava_phi.assistant.responder import Form, Request, Responder
 from ros2_llava_phi.datasets.conversation import Conversation, choices_in, plain, says_yes_or_no
@@ -185,7 +186,8 @@ class _Examiner:
     def _form(self, conversation: Conversation) -> Form:
         if answers := allowed(conversation):
             return partial(choose, answers=answers)
-        if conversation.kind == 'number' and _is_number(conversation.turns[0].answer or ''):
+        is_number = conversation.kind == KIND_NAMES[Kind.NUMBER]
+        if is_number and _is_number(conversation.turns[0].answer or ''):
             return partial(read_number, numbers=self._responder.numbers)
         return partial(write_text, max_tokens=LONGEST_ANSWER, on_text=lambda piece: None)
 

@@ -8,7 +8,7 @@ A row for each frame and question, with the columns
     camera     the camera's topic
     stamp      seconds since 1970
     question   in plain words
-    kind       free_text, yes_no, choice or number; empty is free_text
+    kind       text, yes_no, choice or number; empty is text
     choices    of a choice: the allowed answers, with | between them, and no comma in them
     answer     to fill in; yes or no, one of the choices, a whole number, or any text
 
@@ -22,7 +22,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from ros2_llava_phi.assistant.answer import CANNOT_TELL, YES_NO
-from ros2_llava_phi.assistant.question import Kind, Question, request_text
+from ros2_llava_phi.assistant.question import KIND_NAMES, Kind, Question, parse_kind, request_text
 from ros2_llava_phi.errors import DataError, QuestionError
 from ros2_llava_phi.model.prompt import PICTURE_TEXT, turn
 
@@ -30,7 +30,6 @@ from .conversation import Conversation, Sample, samples
 from .records import RecordError, Records, csv_records, read_text
 
 NEEDED = ('frame', 'question', 'answer')
-KINDS = {kind.name.lower(): kind for kind in Kind}
 BETWEEN_CHOICES = '|'
 LONGEST_NUMBER = 9  # digits
 
@@ -114,9 +113,12 @@ def read_questions(path: Path) -> list[tuple[str, str, str]]:
 
 
 def _question(row: dict[str, str]) -> Question:
-    name = row.get('kind', '').strip().lower() or 'free_text'
-    if name not in KINDS:
-        raise RecordError(f'kind: it must be one of {", ".join(KINDS)}', name)
+    name = row.get('kind', '').strip() or KIND_NAMES[Kind.FREE_TEXT]
+    try:
+        kind = parse_kind(name)
+    except QuestionError:
+        known = ', '.join(KIND_NAMES.values())
+        raise RecordError(f'kind: it must be one of {known}', name) from None
     choices = [each.strip() for each in row.get('choices', '').split(BETWEEN_CHOICES)]
     for choice in choices:
         if ',' in choice:  # which stands between them when they are asked for
@@ -125,7 +127,7 @@ def _question(row: dict[str, str]) -> Question:
     if PICTURE_TEXT in text:
         raise RecordError(f'question: {PICTURE_TEXT} must not stand in it', text)
     try:
-        return Question(text, KINDS[name], tuple(filter(None, choices)))
+        return Question(text, kind, tuple(filter(None, choices)))
     except QuestionError as error:
         raise RecordError('question: it cannot be asked', str(error)) from error
 

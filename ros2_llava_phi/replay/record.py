@@ -5,7 +5,7 @@ from dataclasses import astuple
 from pydantic import BaseModel, ConfigDict
 
 from ros2_llava_phi.assistant.answer import CANNOT_TELL, Answer, Timings
-from ros2_llava_phi.assistant.question import KindName
+from ros2_llava_phi.assistant.question import KIND_NAMES, Kind, KindName
 from ros2_llava_phi.scoring.correctness import as_number, soft_score
 
 # Recording, camera, the frame's place, and the question's place in its file.
@@ -130,7 +130,7 @@ def is_scored(record: Record) -> bool:
 
 def score(record: Record) -> float:
     """Return a scored record's soft score, 0..1; numbers are compared by their value."""
-    if record.kind == 'number' and not record.abstained:
+    if record.kind == KIND_NAMES[Kind.NUMBER] and not record.abstained:
         numbers = [number for each in record.truth if (number := as_number(each)) is not None]
         return float(record.value in numbers)
     return soft_score(said(record), record.truth)

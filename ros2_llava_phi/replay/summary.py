@@ -236,7 +236,7 @@ def _yes_no(scored: Sequence[Record]) -> YesNoScores | None:
     pairs = [
         (each.value is True, each.truth[0].casefold() == yes)
         for each in scored
-        if each.kind == 'yes_no' and each.truth[0].casefold() in (yes, no)
+        if each.kind == KIND_NAMES[Kind.YES_NO] and each.truth[0].casefold() in (yes, no)
     ]
     return yes_no_scores([answer for answer, _ in pairs], [truth for _, truth in pairs])
 
@@ -245,7 +245,7 @@ def _count_error(scored: Sequence[Record]) -> float | None:
     errors = []
     for record in scored:
         truths = [number for each in record.truth if (number := as_number(each)) is not None]
-        if record.kind == 'number' and record.value is not None and truths:
+        if record.kind == KIND_NAMES[Kind.NUMBER] and record.value is not None and truths:
             errors.append(min(abs(record.value - truth) for truth in truths))
     return _mean(errors)
 
