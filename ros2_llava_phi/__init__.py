@@ -23,6 +23,7 @@ __all__ = [
     'ClientError',
     'ComputeError',
     'Conversation',
+    'CutShort',
     'DataError',
     'DeviceError',
     'FileError',
@@ -32,6 +33,7 @@ __all__ = [
     'Kind',
     'LlavaPhiError',
     'ModelError',
+    'ModelIdentity',
     'NoResponseError',
     'NumericsError',
     'OutOfTimeError',
@@ -41,6 +43,7 @@ __all__ = [
     'QuestionsFileError',
     'ResultsError',
     'Sampling',
+    'Timings',
     'TrainingError',
     'VideoError',
     'View',
@@ -49,7 +52,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from .assistant.answer import Answer
+    from .assistant.answer import Answer, CutShort, ModelIdentity, Timings
     from .assistant.assistant import Assistant
     from .assistant.frame import Frame
     from .assistant.load import load
@@ -81,10 +84,13 @@ else:
         'Answer': '.assistant.answer',
         'Assistant': '.assistant.assistant',
         'Conversation': '.assistant.view',
+        'CutShort': '.assistant.answer',
         'Frame': '.assistant.frame',
         'Kind': '.assistant.question',
+        'ModelIdentity': '.assistant.answer',
         'Question': '.assistant.question',
         'Sampling': '.assistant.question',
+        'Timings': '.assistant.answer',
         'View': '.assistant.view',
         'load': '.assistant.load',
     }
@@ -98,4 +104,4 @@ else:
         return globals()[name]
 
     def __dir__() -> list[str]:
-        return sorted({*globals(), *__all__})
+        return sorted(__all__)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -53,6 +54,7 @@ def file_bytes(form: str, picture: Image.Image | None = None, **options: Any) ->
     return file.getvalue()
 
 
+ROAD = Path(errors.__file__).parent / 'data' / 'thermal' / '000000.jpg'
 PNG, JPEG = file_bytes('PNG'), file_bytes('JPEG', quality=95)
 
 
@@ -67,7 +69,7 @@ def test_the_import_takes_nothing_that_is_heavy() -> None:
         'assert "onnxruntime" not in sys.modules and "numpy" not in sys.modules\n'
         'from ros2_llava_phi import *\n'
         'assert load is llava_phi.load and callable(load)\n'
-        'assert set(llava_phi.__all__) <= set(names), names\n'
+        'assert sorted(llava_phi.__all__) == names, names\n'
     )
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -77,6 +79,7 @@ def test_what_is_exported() -> None:
     own = {name for name, value in vars(errors).items() if isinstance(value, type)}
     wanted = {'load', 'Assistant', 'View', 'Question', 'Kind', 'Answer', 'Frame'}
     wanted |= {'Sampling', 'Conversation', '__version__', *own}
+    wanted |= {'CutShort', 'ModelIdentity', 'Timings'}  # of an answer
     assert set(llava_phi.__all__) == wanted
     for name in wanted - {'load', '__version__'}:
         assert getattr(llava_phi, name).__name__ == name
@@ -112,6 +115,45 @@ def test_a_picture_is_not_turned_and_loses_what_is_transparent() -> None:
     alpha.putalpha(7)
     np.testing.assert_array_equal(Frame(file_bytes('PNG', alpha)).image, RGB)
     np.testing.assert_array_equal(Frame(alpha).image, RGB)
+
+
+def test_who_hears_a_text_cannot_ask_meanwhile(model: Assistant) -> None:
+    view = model.look(ROAD)
+    whole = model.ask(view, 'What is on the road?')
+    conversation, refused = Conversation(view), []
+
+    def ask(*_: str) -> bool:
+        for use in (
+            lambda: model.ask(view, 'Is there a car?', kind='yes_no'),
+            lambda: model.ask(conversation, 'Is there a car?', kind='yes_no'),
+            lambda: model.ask_all(view, ['Is there a car?']),
+            lambda: model.look(ROAD),
+        ):
+            with pytest.raises(QuestionError, match='on_text and out_of_time cannot use the ass'):
+                use()
+            refused.append(use)
+        return False
+
+    answer = model.ask(conversation, 'What is on the road?', on_text=ask)
+    assert answer.text == whole.text and refused
+    refused.clear()
+    assert model.ask(view, 'What is on the road?', out_of_time=ask).text == whole.text and refused
+    assert [each.text for each in conversation.answers] == [whole.text]
+
+
+def test_threads_wait_for_each_other(model: Assistant) -> None:
+    view = model.look(ROAD)
+    questions = ['What is on the road?', 'What is the weather?'] * 6
+    alone = [model.ask(view, question).text for question in questions]
+    with ThreadPoolExecutor(4) as threads:
+        together = list(threads.map(lambda question: model.ask(view, question).text, questions))
+    assert together == alone
+
+
+def test_an_error_of_the_system_is_no_damage(model: Assistant, tmp_path: Path) -> None:
+    (tmp_path / 'loop.jpg').symlink_to('loop.jpg')
+    with pytest.raises(FrameError, match=r'loop\.jpg cannot be read: Too many levels of symbol'):
+        model.look(tmp_path / 'loop.jpg')
 
 
 @pytest.mark.parametrize('decoding', [math.nan, math.inf, -1, '1', True])

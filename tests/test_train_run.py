@@ -11,10 +11,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
@@ -44,13 +46,14 @@ from ros2_llava_phi.assistant.question import Kind, Question
 from ros2_llava_phi.datasets.conversation import Conversation
 from ros2_llava_phi.errors import DataError, ModelError, TrainingError
 from ros2_llava_phi.files import hashing
+from ros2_llava_phi.files.locks import Lock
 from ros2_llava_phi.imaging.pictures import read_picture
 from ros2_llava_phi.model.assemble import assemble
 from ros2_llava_phi.model.checkpoint import load_network, open_checkpoint
 from ros2_llava_phi.model.config import read_config
 from ros2_llava_phi.model.convert import convert
 from ros2_llava_phi.model.prompt import turn
-from ros2_llava_phi.training import saves
+from ros2_llava_phi.training import saves, trainer
 from ros2_llava_phi.training.batches import collate
 from ros2_llava_phi.training.dry_run import dry_run, mean_seconds
 from ros2_llava_phi.training.parts import merge, set_learning
@@ -259,6 +262,30 @@ def test_a_kill_while_a_run_goes_on_keeps_its_log(tmp_path: Path) -> None:
     before = log.read_bytes()
     killed(settings, 'pathlib.Path.replace', 1)
     assert log.read_bytes() == before
+
+
+def test_only_one_process_trains_a_run(tmp_path: Path) -> None:
+    settings = recipe(tmp_path)
+    killed(settings, 'ros2_llava_phi.training.trainer.set_rates', 2)
+    path = tmp_path / 'out' / 'run' / 'recipe.json'
+    with (
+        closing(Lock(path, os.O_RDWR)),
+        pytest.raises(TrainingError, match=r'another process trains .*out; wait for its end'),
+    ):
+        run(settings)
+    locked = []
+    original = trainer.set_rates
+
+    def set_rates(*given: Any) -> None:
+        with pytest.raises(BlockingIOError):
+            Lock(path, os.O_RDWR)
+        locked.append(given)
+        original(*given)
+
+    with mock.patch.object(trainer, 'set_rates', set_rates):
+        run(settings)
+    assert locked
+    Lock(path, os.O_RDWR).close()
 
 
 def of_another_network(path: Path) -> bytes:

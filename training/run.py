@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,12 +45,20 @@ def train(recipe: Recipe, console: Console) -> None:
     first = accelerator.is_main_process
     quiet = console if first else Console(quiet=True)
     warn_of_bf16(recipe, accelerator, quiet)
-    run = recipe.out / RUN
     origin = open_start(recipe.start, recipe.seed)
     samples = read_samples(recipe, origin.tokenizer, origin.config, quiet)
     # Only now: what could not begin leaves nothing behind.
-    if first:
-        begin_run(recipe.out, recipe, samples.fingerprint, origin.weights_hash)
+    begun = begin_run(recipe.out, recipe, samples.fingerprint, origin.weights_hash)
+    with begun if first else nullcontext():
+        _train(recipe, origin, samples, accelerator, console)
+    accelerator.end_training()
+
+
+def _train(
+    recipe: Recipe, origin: Origin, samples: Samples, accelerator: Accelerator, console: Console
+) -> None:
+    first, run = accelerator.is_main_process, recipe.out / RUN
+    quiet = console if first else Console(quiet=True)
     accelerator.wait_for_everyone()
     if (recipe.out / CONFIG_FILE).is_file():
         quiet.print(f'{recipe.out} is finished: there is nothing left to do')
@@ -75,7 +84,6 @@ def train(recipe: Recipe, console: Console) -> None:
     if first:
         finish(recipe, origin, samples, learned, exam)
         console.print(f'{recipe.out}: a model folder, ready to run')
-    accelerator.end_training()
 
 
 def make_trainer(

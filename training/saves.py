@@ -10,8 +10,11 @@ removed. Nothing in it can run code.
 """
 
 import json
+import os
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,6 +27,7 @@ from torch import Tensor
 
 from ros2_llava_phi.errors import FileError, TrainingError
 from ros2_llava_phi.files.atomic import remove_partial, replace_folder, write_atomically
+from ros2_llava_phi.files.locks import Lock
 from ros2_llava_phi.files.run_folder import holds_run
 from ros2_llava_phi.files.settings import StrictSettings, read_json
 from ros2_llava_phi.model.tensor_files import writing
@@ -86,14 +90,26 @@ def check_run(out: Path, recipe: Recipe, fingerprint: str, start: str) -> bool:
     return False
 
 
-def begin_run(out: Path, recipe: Recipe, fingerprint: str, start: str) -> None:
-    """Make the folder of a run, or go on with that of an interrupted one; see check_run."""
-    folder = out / RUN
-    if check_run(out, recipe, fingerprint, start):
-        remove_partial(folder)
-        return
-    run = _Run(**dict(recipe), fingerprint=fingerprint, start_weights=start)
-    write_atomically(folder / RECIPE_FILE, run.model_dump_json(indent=2) + '\n', TrainingError)
+@contextmanager
+def begin_run(out: Path, recipe: Recipe, fingerprint: str, start: str) -> Iterator[None]:
+    """
+    Make the folder of a run, or go on with that of an interrupted one; see check_run.
+
+    Within the block no other process can. Raises TrainingError if one does already.
+    """
+    path = out / RUN / RECIPE_FILE
+    if not check_run(out, recipe, fingerprint, start):
+        run = _Run(**dict(recipe), fingerprint=fingerprint, start_weights=start)
+        write_atomically(path, run.model_dump_json(indent=2) + '\n', TrainingError)
+    try:
+        lock = Lock(path, os.O_RDWR)
+    except BlockingIOError as error:
+        raise TrainingError(f'another process trains {out}; wait for its end') from error
+    except OSError as error:
+        raise TrainingError(f'{path} cannot be locked: {error.strerror}') from error
+    with closing(lock):
+        remove_partial(path.parent)
+        yield
 
 
 def _difference(field: str, there: Any, here: Any) -> str:

@@ -1,9 +1,11 @@
 """The assistant: look at a frame once, then answer any number of questions about it."""
 
 import math
+import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
@@ -30,7 +32,7 @@ def ignore(text: str) -> None:
 
 class Assistant:
     """
-    Answer questions about pictures with one engine; for one thread at a time.
+    Answer questions about pictures with one engine; of several threads, the others wait.
 
         model = llava_phi.load('llava-phi-tiny')
         view = model.look('photo.jpg')
@@ -58,6 +60,8 @@ class Assistant:
         self._before_picture = engine.embed(before_picture)
         # Views with an answer: the first one reports what looking took.
         self._answered = weakref.WeakSet[View]()
+        self._turn = threading.RLock()
+        self._at_work = False
 
     def look(self, picture: Picture | Frame, check: bool = True, decoding: float = 0.0) -> View:
         """
@@ -83,13 +87,13 @@ class Assistant:
         decoding += time.perf_counter() - start
         if check and (reason := nothing_to_see(frame)):
             return View(frame, Timings(), reason, None)
-        start = time.perf_counter()
-        embeddings = self._responder.encode(frame.image)
-        encoded = time.perf_counter()
-        prefix = self._responder.begin([self._before_picture, embeddings])
-        timings = Timings(
-            encode=decoding + encoded - start, prefill_view=time.perf_counter() - encoded
-        )
+        with self._alone():
+            start = time.perf_counter()
+            embeddings = self._responder.encode(frame.image)
+            encoded = time.perf_counter()
+            prefix = self._responder.begin([self._before_picture, embeddings])
+            looked = time.perf_counter()
+        timings = Timings(encode=decoding + encoded - start, prefill_view=looked - encoded)
         return View(frame, timings, '', prefix)
 
     def ask(
@@ -116,7 +120,8 @@ class Assistant:
         else raises OutOfTimeError.
         on_text: gets a free text's pieces as they come.
 
-        Raises QuestionError for what cannot be asked, or does not fit the model's context.
+        Raises QuestionError for what cannot be asked, or does not fit the model's context, and for
+        a call from within on_text or out_of_time.
         """
         question = to_question(question, kind, choices, max_tokens, sampling)
         for name, function in (('out_of_time', out_of_time), ('on_text', on_text)):
@@ -129,16 +134,17 @@ class Assistant:
                 f'not about {described(about)}'
             )
         view = self._own(conversation.view)
-        check_time(out_of_time)
-        if view.prefix is None:
-            answer = self._abstain(view, question)
-            conversation.remember(answer, Past())
+        with self._alone():
+            check_time(out_of_time)
+            if view.prefix is None:
+                answer = self._abstain(view, question)
+                conversation.remember(answer, Past())
+                return answer
+            request = self._request(view, question, conversation.past, out_of_time, on_text)
+            (replied,) = self._responder.reply(view.prefix, [request])
+            answer = self._answer(view, question, replied)
+            conversation.remember(answer, replied.past or Past())
             return answer
-        request = self._request(view, question, conversation.past, out_of_time, on_text)
-        (replied,) = self._responder.reply(view.prefix, [request])
-        answer = self._answer(view, question, replied)
-        conversation.remember(answer, replied.past or Past())
-        return answer
 
     def ask_all(
         self, view: View, questions: Sequence[str | Question]
@@ -176,10 +182,26 @@ class Assistant:
             except QuestionError as error:
                 answers[place] = error
         if prefix is not None:
-            replies = self._responder.reply(prefix, requests)
-            for (place, question), replied in zip(asked.items(), replies, strict=True):
-                answers[place] = self._answer(view, question, replied)
+            with self._alone():
+                replies = self._responder.reply(prefix, requests)
+                for (place, question), replied in zip(asked.items(), replies, strict=True):
+                    answers[place] = self._answer(view, question, replied)
         return [answers[place] for place in range(len(questions))]
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Have the engine to itself; raises QuestionError for a call from within another one."""
+        with self._turn:
+            if self._at_work:
+                raise QuestionError(
+                    'on_text and out_of_time cannot use the assistant, which is answering; use it '
+                    'once the answer is there'
+                )
+            self._at_work = True
+            try:
+                yield
+            finally:
+                self._at_work = False
 
     def _own(self, view: View) -> View:
         if view.prefix is not None and view.prefix.engine is not self._responder.engine:

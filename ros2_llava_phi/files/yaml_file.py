@@ -32,13 +32,24 @@ def read_yaml(path: Path) -> Any:
         mark = error.problem_mark or error.context_mark
         line = f', line {mark.line + 1}' if mark else ''
         raise FileError(f'{path}{line}: no YAML: {error.problem or error.context}') from error
-    except (YAMLError, ValueError, RecursionError) as error:
+    except (AssertionError, LookupError) as error:
+        raise FileError(f'{path}: no YAML of version 1.1 or 1.2') from error
+    except (YAMLError, ValueError, RecursionError, ArithmeticError) as error:
         # A character that may not stand there, a path that is none, or nesting without end.
         reason = str(error).replace('in "<unicode string>", ', 'at ')
         raise FileError(f'{path}: no YAML: {" ".join(reason.split())}') from error
 
 
 class _Constructor(SafeConstructor):
+    def check_mapping_key(
+        self, node: Node, key_node: Node, mapping: Any, key: Any, value: Any
+    ) -> bool:
+        if key in mapping:
+            # Which need not be spelled alike: true and 1 are one key of Python's.
+            name, line = str(key_node.value)[:60], key_node.start_mark.line + 1
+            raise FileError(f'line {line}: {name!r} stands twice')
+        return True
+
     def construct_object(self, node: Node, deep: bool = False) -> Any:
         try:
             return super().construct_object(node, deep)

@@ -18,7 +18,7 @@ FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF')
 # Beyond any camera, and small enough (192 MiB as RGB) not to exhaust the memory.
 MOST_PIXELS = 64 * 2**20
 # A path, the bytes of a picture file, a PIL picture, or RGB.
-Picture = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
+Picture = str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image | NDArray[Any]
 
 
 def to_rgb(picture: Picture) -> NDArray[np.uint8]:
@@ -113,6 +113,9 @@ def opened_picture(source: str | os.PathLike[str] | bytes) -> Iterator[Image.Ima
     except Image.DecompressionBombError as error:
         raise FrameError(f'it has more than {MOST_PIXELS} pixels') from error
     except Exception as error:
+        # Of the system's own errors only those have a number.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise FrameError(os.strerror(error.errno)) from None
         # Pillow raises OSError, SyntaxError, ValueError, TypeError and more for a damaged file.
         raise FrameError('it is damaged or cut off') from error
 
