@@ -426,7 +426,7 @@ def test_any_question_is_answered_or_refused(model: Assistant, view: View) -> No
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        ({'kind': 'maybe'}, r"no kind 'maybe' of question; kinds: 0 \(FREE_TEXT\)"),
+        ({'kind': 'maybe'}, r"no kind 'maybe' of question; kinds: text \(0\), yes_no \(1\)"),
         ({'kind': 7}, 'no kind 7'),
         ({'kind': True}, 'no kind True'),
         ({'kind': 1.0}, r'no kind 1\.0'),

@@ -16,7 +16,7 @@ from ros2_llava_phi.assistant.answer import YES_NO
 from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.bags.bag import IMAGE, Storage, Transport
 from ros2_llava_phi.bags.bag_writer import write_bag
-from ros2_llava_phi.bags.frame_choice import FrameChoice
+from ros2_llava_phi.bags.keyframes import KeyframeSelection
 from ros2_llava_phi.cli.main import main
 from ros2_llava_phi.datasets.llava import read_llava
 from ros2_llava_phi.datasets.sheet import read_questions, read_sheet
@@ -244,7 +244,7 @@ def test_the_other_recordings_are_read_all_the_same(tmp_path: Path, run: Run) ->
 
 
 def test_a_rate_that_does_not_divide_the_cameras_is_kept_on_average() -> None:
-    choice = FrameChoice(rate_hz=10.0)
+    choice = KeyframeSelection(rate_hz=10.0)
     due = [choice.is_due(START_NS + index * SECOND // 30) for index in range(300)]
     assert due[0] and sum(due) in (99, 100, 101)
     # A clock that is set back does not stop it.

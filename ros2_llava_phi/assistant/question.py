@@ -187,7 +187,7 @@ def parse_kind(given: Kind | str | int) -> Kind:
     number = _integer(given)
     if number is not None and number in list(Kind):
         return Kind(number)
-    known = ', '.join(f'{kind.value} ({kind.name})' for kind in Kind)
+    known = ', '.join(f'{name} ({kind.value})' for kind, name in KIND_NAMES.items())
     raise QuestionError(f'there is no kind {described(given)} of question; kinds: {known}')
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ros2_llava_phi.bags.frame_choice import FrameChoice
+from ros2_llava_phi.bags.keyframes import KeyframeSelection
 from ros2_llava_phi.bags.recorded_frame import RecordedFrame
 from ros2_llava_phi.bags.recording import Recording
 from ros2_llava_phi.errors import BagError, DataError, FrameError
@@ -80,7 +80,9 @@ def extract(
     result = Extracted()
     rows: list[Row] = []
     damages: list[BagError] = []
-    choices: dict[str, FrameChoice] = defaultdict(lambda: FrameChoice(how.rate_hz, how.change))
+    choices: dict[str, KeyframeSelection] = defaultdict(
+        lambda: KeyframeSelection(how.rate_hz, how.change)
+    )
     with new_folder(out) as folder:
         for bag in bags:
             try:
@@ -105,7 +107,7 @@ def extract(
 def _chosen(
     bag: Path,
     how: Extraction,
-    choices: Mapping[str, FrameChoice],
+    choices: Mapping[str, KeyframeSelection],
     result: Extracted,
     seen: Callable[[], object],
 ) -> Iterator[tuple[RecordedFrame, str]]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ros2_llava_phi.assistant.question import KIND_NAMES
-from ros2_llava_phi.bags.frame_choice import FrameChoice
+from ros2_llava_phi.bags.keyframes import KeyframeSelection
 from ros2_llava_phi.bags.recorded_frame import RecordedFrame
 from ros2_llava_phi.bags.recording import Recording
 from ros2_llava_phi.errors import FrameError, QuestionsFileError
@@ -61,7 +61,7 @@ class _Schedule:
     def __init__(self, when: When) -> None:
         self._when = when
         self._waiting = sorted(when.at_s)
-        self._choice = FrameChoice(
+        self._choice = KeyframeSelection(
             rate_hz=1 / when.every_s if when.every_s else None, change=when.on_change or 0.0
         )
 

@@ -1,4 +1,4 @@
-"""Which frames of a recording are worth keeping: at a rate, on a change, none of them twice."""
+"""Keyframes, the frames of a recording worth keeping: at a rate, on a change, each only once."""
 
 from dataclasses import dataclass, field
 
@@ -14,7 +14,7 @@ MOVED = 24
 
 
 @dataclass
-class FrameChoice:
+class KeyframeSelection:
     """
     Decides about the frames of one camera, in the order of recording.
 
