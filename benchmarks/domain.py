@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 from rich.console import Console
 from rich.table import Table
 
 from ros2_llava_phi.datasets.data_set import DataSet, read_data_set
+from ros2_llava_phi.files.yaml_file import read_yaml
 from ros2_llava_phi.model.checkpoint import load_network
 from ros2_llava_phi.training.labels import label_all
 from ros2_llava_phi.training.recipe import Start, read_recipe
@@ -53,7 +53,7 @@ def main(
     held_out: Annotated[int, typer.Option(help='Held-out scenes of each kind.')] = 100,
 ) -> None:
     """Fine-tune llava-phi-tiny on thermal pictures; print and write what came of it."""
-    content: dict[str, Any] = yaml.safe_load(RECIPE.read_text())
+    content: dict[str, Any] = read_yaml(RECIPE)
     kinds = {'new': Sort.THERMAL, 'old': Sort.KNOWN}
     for each in content['data']:
         kind = kinds[each['name']]
@@ -61,7 +61,7 @@ def main(
         each['path'] = str(made.resolve())
     content['out'] = str((work / 'run').resolve())
     recipe = work / 'recipe.yaml'
-    recipe.write_text(yaml.safe_dump(content))
+    recipe.write_text(json.dumps(content, indent=2))
     start = time.perf_counter()
     train(read_recipe(recipe), Console())
     minutes = (time.perf_counter() - start) / 60

@@ -21,7 +21,6 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
-import yaml
 from encoder_report import Marks, Measured, Scale, write_report
 from numpy.typing import NDArray
 from rich.console import Console
@@ -205,7 +204,7 @@ def compare(scale: Scale, work: Path) -> list[Measured]:
         write_clip(network, folder / 'clip')
         recipe = folder / 'recipe.yaml'
         settings = recipe_of(folder / 'clip', phi, data, scale, folder / 'model')
-        recipe.write_text(yaml.safe_dump(settings, sort_keys=False))
+        recipe.write_text(json.dumps(settings, indent=2))
         train(read_recipe(recipe), Console())
         models[name] = folder / 'model'
     return measure(models, exam)

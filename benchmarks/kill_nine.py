@@ -6,6 +6,7 @@ A training that is killed by `kill -9` at random moments ends in the same weight
 Each time the command is started again, it goes on from its last save; nothing else is done.
 """
 
+import json
 import random
 import shutil
 import signal
@@ -16,7 +17,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import yaml
 
 from ros2_llava_phi.files.hashing import files_hash
 from ros2_llava_phi.training.watch import read_log
@@ -45,7 +45,7 @@ def write_recipe(work: Path, name: str, data: Path) -> Path:
         'out': str((work / name).resolve()),
     }
     path = work / f'{name}.yaml'
-    path.write_text(yaml.safe_dump(content))
+    path.write_text(json.dumps(content, indent=2))
     return path
 
 
