@@ -122,6 +122,6 @@ def _tensorboard(run: Path, console: Console, done: int) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        console.print("no TensorBoard files: they need `pip install '.[tensorboard]'`")
+        console.print("no TensorBoard files: install the extra 'tensorboard' for them")
         return None
     return SummaryWriter(str(run / 'tensorboard'), purge_step=done + 1)

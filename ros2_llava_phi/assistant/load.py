@@ -180,8 +180,8 @@ def _load_checkpoint(folder: Path, device: str, precision: str) -> Assistant:
         from ros2_llava_phi.model.checkpoint import open_checkpoint
     except ModuleNotFoundError as error:
         raise ModelError(
-            f"{folder} is run as a checkpoint, which needs `pip install '.[train]'` "
-            f'({error.name} is missing), or export it elsewhere'
+            f'{folder} is run as a checkpoint, and {error.name} is missing: install the extra '
+            "'train', or export it elsewhere"
         ) from error
     if precision in OF_EXPORTS:
         raise ModelError(f'{folder} has no export in {precision}; write one: `llava-phi export`')

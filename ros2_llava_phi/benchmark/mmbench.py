@@ -23,7 +23,7 @@ from ros2_llava_phi.scoring.option_matching import matched_option
 from .benchmark import LONG, OPTION_LETTER, Benchmark, Item, Metric, Scores
 from .official_files import by_id, check_same_ids, find_file, read_official_lines
 
-MISSING = "openpyxl is missing: MMBench's workbooks need `pip install '.[benchmark]'`"
+MISSING = "openpyxl is missing: install the extra 'benchmark' for MMBench's workbooks"
 LETTERS = 'ABCD'
 COLUMNS = ('index', 'question', 'image', 'A', 'B')
 # What LLaVA-1.5 leaves out of a submission, and where it puts the predictions.

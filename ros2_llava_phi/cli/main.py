@@ -87,8 +87,8 @@ def main() -> None:
         if error.name not in OF_CHECKPOINTS:
             raise
         _complain(
-            f'{error.name} is missing: checkpoints, export and training need '
-            "`pip install '.[train]'`"
+            f"{error.name} is missing: install the extra 'train' for checkpoints, export and "
+            'training'
         )
     except (LlavaPhiError, OSError) as error:
         _complain(_sentence(error))

@@ -56,7 +56,9 @@ def _rows(path: Path) -> Records[Any]:
     try:
         from pyarrow import ArrowException, parquet
     except ImportError as error:
-        raise DataError(f'{path}: reading Parquet needs `pip install pyarrow`') from error
+        raise DataError(
+            f"{path}: pyarrow is missing: install the extra 'lingoqa' for Parquet"
+        ) from error
     try:
         with parquet.ParquetFile(path) as file:
             missing = [column for column in COLUMNS if column not in file.schema_arrow.names]

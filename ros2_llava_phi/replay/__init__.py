@@ -1,1 +1,1 @@
-"""Recordings in and out, without ROS."""
+"""A list of questions put to recordings: asked, scored, compared and reported."""

@@ -43,7 +43,7 @@ def run_on_ray(
     try:
         import ray
     except ModuleNotFoundError as error:
-        raise ResultsError("--ray needs Ray: `pip install 'ros2_llava_phi[ray]'`") from error
+        raise ResultsError("--ray needs Ray: install the extra 'ray'") from error
     _check_folder(askings, out, with_blank)
     ray.init(
         ignore_reinit_error=True,
