@@ -19,7 +19,7 @@ from typing import Annotated
 import typer
 
 from ros2_llava_phi.files.hashing import files_hash
-from ros2_llava_phi.training.watch import read_log
+from ros2_llava_phi.training.step_log import read_log
 from tiny.scene_files import Sort, write_scenes
 
 SCENES = 40

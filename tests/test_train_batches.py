@@ -9,7 +9,7 @@ import torch
 from small_model import CONFIG, make_model, small_network
 from train_data import write_pictures
 
-from ros2_llava_phi.datasets.conversation import Conversation
+from ros2_llava_phi.datasets.dialogue import Dialogue
 from ros2_llava_phi.errors import TrainingError
 from ros2_llava_phi.model.prompt import Turn, turn
 from ros2_llava_phi.model.tokenizer import load_tokenizer
@@ -36,7 +36,7 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> list[Labelled]:
     talks.append(((), (turn('Is there a car?', 'cannot tell'),)))
 
     def labelled(number: int, pictures: tuple[Path, ...], turns: tuple[Turn, ...]) -> Labelled:
-        talk = Conversation('set', str(number), str(pictures), pictures, turns)
+        talk = Dialogue('set', str(number), str(pictures), pictures, turns)
         return label(talk, tokenizer, CONFIG, 'v0')
 
     return [labelled(n, *talk) for n, talk in enumerate(talks)]

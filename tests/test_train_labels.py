@@ -8,7 +8,7 @@ from small_model import CONFIG, make_model
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
 from ros2_llava_phi.assistant.load import find_model
-from ros2_llava_phi.datasets.conversation import Conversation
+from ros2_llava_phi.datasets.dialogue import Dialogue
 from ros2_llava_phi.model.prompt import Mark, Turn, prompt_tokens, turn, v0_prompt
 from ros2_llava_phi.model.tokenizer import END_OF_TEXT, encode, load_tokenizer
 from ros2_llava_phi.training.labels import PICTURE, Labelled, label, label_all
@@ -34,8 +34,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
     return load_tokenizer(make_model(tmp_path_factory.mktemp('model')), CONFIG.text.vocab_size)
 
 
-def conversation(*turns: Turn, pictures: int = 1) -> Conversation:
-    return Conversation('test', '[0]', 'a', (Path('0.png'),) * pictures, turns)
+def conversation(*turns: Turn, pictures: int = 1) -> Dialogue:
+    return Dialogue('test', '[0]', 'a', (Path('0.png'),) * pictures, turns)
 
 
 def learned_text(sample: Labelled, tokenizer: Tokenizer) -> str:

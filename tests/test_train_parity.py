@@ -11,7 +11,7 @@ from small_model import CONFIG, small_network
 from torch import Tensor
 from train_data import FULL, PROJECTOR, recipe, write_pictures
 
-from ros2_llava_phi.datasets.conversation import Conversation
+from ros2_llava_phi.datasets.dialogue import Dialogue
 from ros2_llava_phi.model.checkpoint import load_network
 from ros2_llava_phi.model.config import ModelConfig
 from ros2_llava_phi.model.network import LlavaPhi
@@ -39,7 +39,7 @@ def samples(folder: Path, image_tokens: int) -> list[Labelled]:
             np.array(tokens, np.int32),
             np.isin(np.arange(len(tokens)), learned),
             image_tokens,
-            Conversation('test', '', '', () if of is None else (pictures / f'{of}.png',), ()),
+            Dialogue('test', '', '', () if of is None else (pictures / f'{of}.png',), ()),
         )
         for of, tokens, learned in talks
     ]

@@ -43,7 +43,7 @@ from ros2_llava_phi.assistant.assistant import Assistant
 from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.assistant.load import load
 from ros2_llava_phi.assistant.question import Kind, Question
-from ros2_llava_phi.datasets.conversation import Conversation
+from ros2_llava_phi.datasets.dialogue import Dialogue
 from ros2_llava_phi.errors import DataError, ModelError, TrainingError
 from ros2_llava_phi.files import hashing
 from ros2_llava_phi.files.locks import Lock
@@ -60,10 +60,10 @@ from ros2_llava_phi.training.parts import merge, set_learning
 from ros2_llava_phi.training.samples import read_samples
 from ros2_llava_phi.training.saves import State, last_save
 from ros2_llava_phi.training.start import open_start
+from ros2_llava_phi.training.step_log import read_log
 from ros2_llava_phi.training.trainee import Trainee
 from ros2_llava_phi.training.trainer import Step, Trainer
 from ros2_llava_phi.training.validation import Asked, Validation, allowed
-from ros2_llava_phi.training.watch import read_log
 
 pytestmark = pytest.mark.slow
 
@@ -536,7 +536,7 @@ def test_the_folder_is_a_model_with_card_and_report(never_stopped: Path) -> None
 
 def test_a_closed_answer_is_found_whatever_its_case() -> None:
     def asked(request: str, answer: str) -> Asked:
-        talk = Conversation('a', '1', '', (), (turn(request, answer),))
+        talk = Dialogue('a', '1', '', (), (turn(request, answer),))
         return Asked(
             source='a', record='1', kind='', question='?', pictures=(), truth=answer, said='',
             allowed=allowed(talk),

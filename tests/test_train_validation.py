@@ -12,7 +12,7 @@ from ros2_llava_phi.assistant.answer import Answer
 from ros2_llava_phi.assistant.assistant import Assistant
 from ros2_llava_phi.assistant.question import Kind, Question, request_text
 from ros2_llava_phi.assistant.reply import softmax
-from ros2_llava_phi.datasets.conversation import Conversation
+from ros2_llava_phi.datasets.dialogue import Dialogue
 from ros2_llava_phi.engine.torch_engine import TorchEngine
 from ros2_llava_phi.imaging.pictures import read_picture
 from ros2_llava_phi.model.image import preprocess
@@ -47,7 +47,7 @@ def test_validation_asks_as_the_assistant_does(
         view = assistant.look(path)
         for question, truth, kind in QUESTIONS:
             asked = (turn(f'<image>\n{request_text(question)}', truth),)
-            conversation = Conversation('test', f'[{len(samples)}]', 'a', (path,), asked, kind)
+            conversation = Dialogue('test', f'[{len(samples)}]', 'a', (path,), asked, kind)
             samples.append(label(conversation, tokenizer, CONFIG, 'v0'))
             answers.append(assistant.ask(view, question))
 
@@ -75,7 +75,7 @@ def test_a_prompt_may_have_any_number_of_pictures(tmp_path: Path, request_: str)
         pictures.append(tmp_path / f'{seed}.png')
         picture = np.random.default_rng(seed).integers(0, 255, (32, 32, 3), dtype=np.uint8)
         Image.fromarray(picture).save(pictures[-1])
-    conversation = Conversation('test', '[0]', 'a', tuple(pictures), (asked,), 'yes_no')
+    conversation = Dialogue('test', '[0]', 'a', tuple(pictures), (asked,), 'yes_no')
     sample = label(conversation, tokenizer, CONFIG, 'v0')
     (found,) = validate(small_network(), tokenizer, [sample], 1, 0, 'fp32', 'cpu').asked
 

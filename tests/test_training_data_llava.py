@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from training_records import as_text, conversations, dropped, said, write_json
 
-from ros2_llava_phi.datasets.conversation import Conversation
+from ros2_llava_phi.datasets.dialogue import Dialogue
 from ros2_llava_phi.datasets.llava import read_llava, write_llava
 from ros2_llava_phi.errors import DataError
 
@@ -90,7 +90,7 @@ def test_a_bad_record_is_dropped_by_the_name_of_its_field(
 ) -> None:
     good = {'conversations': said('a', 'b')}
     kept, bad = read(tmp_path, good, record)
-    assert isinstance(kept, Conversation)
+    assert isinstance(kept, Dialogue)
     (bad,) = dropped([bad])
     assert bad.record == '[1]' and bad.reason.startswith(f'{field}: '), bad
 

@@ -5,18 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from ros2_llava_phi.datasets.conversation import Conversation
 from ros2_llava_phi.datasets.data_set import DataSet
+from ros2_llava_phi.datasets.dialogue import Dialogue
 from ros2_llava_phi.errors import DataError
 from ros2_llava_phi.model.prompt import turn
 from ros2_llava_phi.training.plan import epoch
 from ros2_llava_phi.training.samples import divide
 
 
-def about(source: str, scenes: int, questions: int = 1) -> list[Conversation]:
+def about(source: str, scenes: int, questions: int = 1) -> list[Dialogue]:
     """Return questions about scenes, which several data sets may share."""
     return [
-        Conversation(source, f'[{i}]', f'scene {i % scenes}', (), (turn('a', 'b'),))
+        Dialogue(source, f'[{i}]', f'scene {i % scenes}', (), (turn('a', 'b'),))
         for i in range(scenes * questions)
     ]
 
@@ -26,8 +26,8 @@ def a_set(part: str) -> DataSet:
 
 
 def split_by_scene(
-    conversations: list[Conversation], share: float, seed: int
-) -> tuple[list[Conversation], list[Conversation]]:
+    conversations: list[Dialogue], share: float, seed: int
+) -> tuple[list[Dialogue], list[Dialogue]]:
     return divide([(a_set('split'), conversations)], share, seed)
 
 

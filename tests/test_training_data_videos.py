@@ -9,7 +9,7 @@ import pytest
 from training_records import as_text, conversations, dropped, picture, write_json
 
 from ros2_llava_phi.datasets.bddx import read_bddx
-from ros2_llava_phi.datasets.conversation import Conversation, Dropped
+from ros2_llava_phi.datasets.dialogue import Dialogue, Dropped
 from ros2_llava_phi.datasets.openeqa import read_openeqa
 from ros2_llava_phi.datasets.robovqa import read_robovqa
 from ros2_llava_phi.datasets.tfrecord import read_tfrecord
@@ -120,7 +120,7 @@ def test_robovqa(tmp_path: Path) -> None:
     headless, plan, success, broken, no_example = read_robovqa(
         shard.parent, tmp_path / 'out', frames=2
     )
-    assert isinstance(plan, Conversation) and isinstance(success, Conversation)
+    assert isinstance(plan, Dialogue) and isinstance(success, Dialogue)
     assert as_text(plan.turns[0]) == '<image>\n<image>\nnext step?'
     assert plan.turns[0].answer == 'pick up the cup'
     assert [plan.kind, success.kind] == ['planning:planning', 'success']
@@ -159,7 +159,7 @@ def test_the_real_openeqa_file(tmp_path: Path) -> None:
         picture(tmp_path / walk / '00000-rgb.png')
     samples = list(read_openeqa(OPENEQA, tmp_path, frames=4))
     assert len(samples) == 1636
-    found = [each for each in samples if isinstance(each, Conversation)]
+    found = [each for each in samples if isinstance(each, Dialogue)]
     assert {each.scene for each in found} == {'BFRyYbPCCPE', 'scene0709'}
     assert len({each.kind for each in found}) == 7
     missing = {each.reason.split(':')[0] for each in samples if isinstance(each, Dropped)}

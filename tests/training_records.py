@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import Image
 
-from ros2_llava_phi.datasets.conversation import Conversation, Dropped
+from ros2_llava_phi.datasets.dialogue import Dialogue, Dropped
 from ros2_llava_phi.model.prompt import Mark, Turn
 
 
@@ -29,10 +29,10 @@ def write_json(path: Path, content: Any) -> Path:
     return path
 
 
-def conversations(samples: Iterable[Any]) -> list[Conversation]:
+def conversations(samples: Iterable[Any]) -> list[Dialogue]:
     """Return samples of which none may have been dropped."""
     found = list(samples)
-    assert [each for each in found if not isinstance(each, Conversation)] == []
+    assert [each for each in found if not isinstance(each, Dialogue)] == []
     return found
 
 

@@ -15,8 +15,8 @@ from .run import make_trainer
 from .samples import read_samples
 from .saves import RUN, check_run, last_save
 from .start import open_start
+from .step_log import memory_gib
 from .trainer import Step, Trainer, start_accelerator, warn_of_bf16
-from .watch import memory_gib
 
 BATCHES = 2
 SHOWN = 4  # samples of each

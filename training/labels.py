@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from ros2_llava_phi.datasets.conversation import Conversation, Dropped
+from ros2_llava_phi.datasets.dialogue import Dialogue, Dropped
 from ros2_llava_phi.model.config import ModelConfig
 from ros2_llava_phi.model.prompt import ASSISTANT, SYSTEM, USER, Mark, Piece, answer_text
 
@@ -64,7 +64,7 @@ class LabelledTokens:
 class Labelled(LabelledTokens):
     """One conversation as the network reads it."""
 
-    conversation: Conversation
+    conversation: Dialogue
 
     @property
     def row_key(self) -> object:
@@ -85,7 +85,7 @@ class LabelledSet:
 
 
 def label_all(
-    conversations: Iterable[Conversation],
+    conversations: Iterable[Dialogue],
     tokenizer: Tokenizer,
     config: ModelConfig,
     template: str,
@@ -107,7 +107,7 @@ def label_all(
 
 
 def label(
-    conversation: Conversation, tokenizer: Tokenizer, config: ModelConfig, template: str
+    conversation: Dialogue, tokenizer: Tokenizer, config: ModelConfig, template: str
 ) -> Labelled:
     """Label one conversation by a template, 'v0' or 'plain'."""
     spoken = v0(conversation) if template == 'v0' else plain(conversation)
@@ -130,7 +130,7 @@ def label_spoken(
     )
 
 
-def v0(conversation: Conversation) -> list[Spoken]:
+def v0(conversation: Dialogue) -> list[Spoken]:
     """Return a conversation by the template v0: answers and their ends of text are learned."""
     spoken = [Spoken(f'{SYSTEM} ')]
     for turn in conversation.turns:
@@ -140,7 +140,7 @@ def v0(conversation: Conversation) -> list[Spoken]:
     return spoken
 
 
-def plain(conversation: Conversation) -> list[Spoken]:
+def plain(conversation: Dialogue) -> list[Spoken]:
     """Return LLaVA-Phi's plain template, a picture and its caption, which is learned."""
     caption = conversation.turns[0].answer or ''
     pictures = [Spoken(Mark.PICTURE) for _ in conversation.pictures]

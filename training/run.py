@@ -25,9 +25,9 @@ from .run_report import write_report
 from .samples import Samples, read_samples
 from .saves import RUN, begin_run, last_save, remove_older, save
 from .start import Origin, open_start, save_tokenizer
+from .step_log import StepLog, read_log
 from .trainer import Step, Trainer, start_accelerator, warn_of_bf16
 from .validation import Validation, validate
-from .watch import Watch, read_log
 
 ADAPTER = 'adapter'
 BEFORE_FILE = 'before.json'
@@ -74,8 +74,8 @@ def _train(
     if first:
         # Only now that the last one has turned out to be whole.
         remove_older(run)
-        with Watch(run, console, trainer.steps, trainer.done) as watch:
-            _loop(trainer, run, accelerator, watch.show)
+        with StepLog(run, console, trainer.steps, trainer.done) as log:
+            _loop(trainer, run, accelerator, log.show)
     else:
         _loop(trainer, run, accelerator, lambda step: None)
     learned = trainer.state().weights

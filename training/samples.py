@@ -17,8 +17,8 @@ from rich.text import Text
 from tokenizers import Tokenizer
 
 from ros2_llava_phi.datasets.check import dropped_table
-from ros2_llava_phi.datasets.conversation import Conversation, Dropped
 from ros2_llava_phi.datasets.data_set import DataSet, check_licences, read_data_set
+from ros2_llava_phi.datasets.dialogue import Dialogue, Dropped
 from ros2_llava_phi.errors import DataError, TrainingError
 from ros2_llava_phi.model.config import ModelConfig
 
@@ -96,8 +96,8 @@ def read_samples(
 
 
 def divide(
-    sets: Sequence[tuple[DataSet, Sequence[Conversation]]], share: float, seed: int
-) -> tuple[list[Conversation], list[Conversation]]:
+    sets: Sequence[tuple[DataSet, Sequence[Dialogue]]], share: float, seed: int
+) -> tuple[list[Dialogue], list[Dialogue]]:
     """
     Return the conversations of several sets for training, and those for validation.
 

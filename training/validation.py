@@ -22,7 +22,7 @@ from ros2_llava_phi.assistant.closed_answers import choose
 from ros2_llava_phi.assistant.question import KIND_NAMES, Kind
 from ros2_llava_phi.assistant.reply import read_number, write_text
 from ros2_llava_phi.assistant.responder import Form, Request, Responder
-from ros2_llava_phi.datasets.conversation import Conversation, choices_in, plain, says_yes_or_no
+from ros2_llava_phi.datasets.dialogue import Dialogue, choices_in, plain, says_yes_or_no
 from ros2_llava_phi.engine.engine import AnyEngine
 from ros2_llava_phi.engine.torch_engine import TorchEngine
 from ros2_llava_phi.imaging.pictures import read_picture
@@ -147,7 +147,7 @@ class _Examiner:
         self._prefix = self._responder.begin([])
         self._seen: object = None
 
-    def ask(self, conversation: Conversation) -> Asked:
+    def ask(self, conversation: Dialogue) -> Asked:
         first = conversation.turns[0]
         request = self._request(conversation)
         (replied,) = self._responder.reply(self._prefix, [request])
@@ -164,7 +164,7 @@ class _Examiner:
             probabilities=replied.reply.probabilities,
         )
 
-    def _request(self, conversation: Conversation) -> Request:
+    def _request(self, conversation: Dialogue) -> Request:
         """Read a conversation up to its last picture; return what stands behind, to be asked."""
         responder = self._responder
         pieces = v0_prompt([Turn(conversation.turns[0].request)])
@@ -183,7 +183,7 @@ class _Examiner:
         rest = [token for part in parts[behind:] if isinstance(part, list) for token in part]
         return Request(rest, self._form(conversation))
 
-    def _form(self, conversation: Conversation) -> Form:
+    def _form(self, conversation: Dialogue) -> Form:
         if answers := allowed(conversation):
             return partial(choose, answers=answers)
         is_number = conversation.kind == KIND_NAMES[Kind.NUMBER]
@@ -192,7 +192,7 @@ class _Examiner:
         return partial(write_text, max_tokens=LONGEST_ANSWER, on_text=lambda piece: None)
 
 
-def allowed(conversation: Conversation) -> tuple[str, ...]:
+def allowed(conversation: Dialogue) -> tuple[str, ...]:
     """Return the closed set that a question's answer is of; empty if none is known."""
     first = conversation.turns[0]
     choices, truth = choices_in(first), first.answer or ''

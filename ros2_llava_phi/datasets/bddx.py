@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ros2_llava_phi.model.prompt import Turn
 
 from .clips import about_frames, clip_pictures
-from .conversation import Conversation, Sample, samples
+from .dialogue import Dialogue, Sample, samples
 from .records import RecordError, Records, csv_records
 
 FIELDS = ('start', 'end', 'action', 'justification')
@@ -46,13 +46,13 @@ def read_bddx(path: Path, pictures: Path, frames: int) -> Iterator[Sample]:
     Raises DataError if the file is missing, damaged, or lacks a column.
     """
 
-    def convert(place: str, content: tuple[str, dict[str, str]]) -> Conversation:
+    def convert(place: str, content: tuple[str, dict[str, str]]) -> Dialogue:
         address, fields = content
         answer = _Answer.model_validate(fields)
         if answer.end < answer.start:
             raise RecordError('end: it is before start', f'{answer.start:g} to {answer.end:g} s')
         video = _video(pictures, address)
-        return Conversation(
+        return Dialogue(
             source=path.stem,
             record=place,
             scene=video.stem,

@@ -15,7 +15,7 @@ from ros2_llava_phi.errors import FrameError
 from ros2_llava_phi.imaging.pictures import opened_picture
 from ros2_llava_phi.model.prompt import Mark
 
-from .conversation import Conversation, Dropped, Sample
+from .dialogue import Dialogue, Dropped, Sample
 from .records import RecordError
 
 # Sixteen times what fits into 2048 positions: nothing that was meant to be one conversation.
@@ -49,7 +49,7 @@ def check(
     folder: where all pictures must lie. checked: called after each picture.
     """
     samples = list(samples)
-    used = [each for each in samples if isinstance(each, Conversation)]
+    used = [each for each in samples if isinstance(each, Dialogue)]
     faults = _picture_faults((path for each in used for path in each.pictures), folder, checked)
     return [_checked(each, faults) for each in samples]
 
@@ -91,7 +91,7 @@ def _checked(sample: Sample, faults: dict[Path, RecordError]) -> Sample:
     return sample
 
 
-def _check_text(sample: Conversation) -> None:
+def _check_text(sample: Dialogue) -> None:
     texts = [text for turn in sample.turns for text in (*turn.request, turn.answer)]
     words = [text for text in texts if isinstance(text, str)]
     characters = sum(map(len, words))

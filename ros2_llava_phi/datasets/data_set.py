@@ -14,7 +14,7 @@ from ros2_llava_phi.files.settings import Number, StrictSettings
 
 from .bddx import read_bddx
 from .check import check
-from .conversation import Conversation, Dropped, Sample, choices_in, says_yes_or_no
+from .dialogue import Dialogue, Dropped, Sample, choices_in, says_yes_or_no
 from .drivelm import read_drivelm
 from .lingoqa import read_lingoqa
 from .llava import read_llava
@@ -91,7 +91,7 @@ class DataSet(StrictSettings):
 class Records:
     """What was read of a data set: what can be used, and what was dropped."""
 
-    conversations: tuple[Conversation, ...]
+    conversations: tuple[Dialogue, ...]
     dropped: tuple[Dropped, ...]
 
 
@@ -111,7 +111,7 @@ def read_data_set(data_set: DataSet, checked: Callable[[], object] = lambda: Non
     if data_set.scenes is not None:
         samples = _only(samples, _lines(data_set.scenes))
     all_checked = check(map(_as_chosen, samples), folder, checked)
-    conversations = tuple(each for each in all_checked if isinstance(each, Conversation))
+    conversations = tuple(each for each in all_checked if isinstance(each, Dialogue))
     dropped = tuple(each for each in all_checked if isinstance(each, Dropped))
     if dropped and (data_set.on_bad == 'refuse' or not conversations):
         first = dropped[0]

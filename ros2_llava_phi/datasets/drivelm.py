@@ -17,7 +17,7 @@ from pydantic import Field
 from ros2_llava_phi.errors import DataError
 from ros2_llava_phi.model.prompt import Turn
 
-from .conversation import Conversation, Sample, samples
+from .dialogue import Dialogue, Sample, samples
 from .nuscenes import CAMERAS, about_cameras, below_nuscenes
 from .records import Record, RecordError, Records, Text, converted, kind_of, read_json
 
@@ -68,13 +68,13 @@ def read_drivelm(path: Path, pictures: Path) -> Iterator[Sample]:
     Raises DataError if the file is missing, damaged, or no object of scenes.
     """
 
-    def convert(place: str, asked: DriveLmQuestion) -> Conversation:
+    def convert(place: str, asked: DriveLmQuestion) -> Dialogue:
         paths = asked.image_paths
         cameras = [name for name in CAMERAS if name in paths]
         cameras += [name for name in paths if name not in CAMERAS]
         if not cameras:
             raise RecordError('image_paths: it names no camera')
-        return Conversation(
+        return Dialogue(
             source=path.stem,
             record=place,
             scene=asked.scene,

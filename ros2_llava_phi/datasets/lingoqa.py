@@ -13,7 +13,7 @@ from ros2_llava_phi.errors import DataError
 from ros2_llava_phi.model.prompt import Turn
 
 from .clips import about_frames, evenly
-from .conversation import Conversation, Sample, samples
+from .dialogue import Dialogue, Sample, samples
 from .records import Record, RecordError, Records
 
 COLUMNS = ('segment_id', 'images', 'question', 'answer')
@@ -36,12 +36,12 @@ def read_lingoqa(path: Path, pictures: Path, frames: int) -> Iterator[Sample]:
     Raises DataError if the file is missing or damaged, lacks a column, or pyarrow is missing.
     """
 
-    def convert(place: str, content: Any) -> Conversation:
+    def convert(place: str, content: Any) -> Dialogue:
         row = _Question.model_validate(content)
         if not row.images:
             raise RecordError('images: there is none')
         names = evenly(row.images, frames)
-        return Conversation(
+        return Dialogue(
             source=path.stem,
             record=place,
             scene=row.segment_id,

@@ -23,7 +23,7 @@ from ros2_llava_phi.errors import DataError
 from ros2_llava_phi.files.atomic import write_atomically
 from ros2_llava_phi.model.prompt import PICTURE_TEXT, Mark, Turn, turn
 
-from .conversation import Conversation, Sample, samples
+from .dialogue import Dialogue, Sample, samples
 from .records import Record, RecordError, json_records
 
 
@@ -57,9 +57,9 @@ def read_llava(path: Path, pictures: Path) -> Iterator[Sample]:
     Raises DataError if the file is missing, damaged, or holds no list.
     """
 
-    def convert(place: str, content: Any) -> Conversation:
+    def convert(place: str, content: Any) -> Dialogue:
         record = _LlavaRecord.model_validate(content)
-        return Conversation(
+        return Dialogue(
             source=path.stem,
             record=place,
             scene=record.scene or (record.image[0] if record.image else f'{path.stem} {place}'),
@@ -71,7 +71,7 @@ def read_llava(path: Path, pictures: Path) -> Iterator[Sample]:
     return samples(path.stem, json_records(path), convert)
 
 
-def write_llava(path: Path, pictures: Path, conversations: Iterable[Conversation]) -> None:
+def write_llava(path: Path, pictures: Path, conversations: Iterable[Dialogue]) -> None:
     """
     Write conversations as LLaVA JSON, with `scene` and `kind`; a file that is there is replaced.
 
@@ -82,7 +82,7 @@ def write_llava(path: Path, pictures: Path, conversations: Iterable[Conversation
     write_atomically(path, json.dumps(records, indent=1, ensure_ascii=False) + '\n', DataError)
 
 
-def _content(conversation: Conversation, pictures: Path) -> dict[str, object]:
+def _content(conversation: Dialogue, pictures: Path) -> dict[str, object]:
     names = [path.relative_to(pictures).as_posix() for path in conversation.pictures]
     messages: list[dict[str, str | None]] = []
     for said in conversation.turns:

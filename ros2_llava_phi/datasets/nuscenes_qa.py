@@ -17,7 +17,7 @@ from ros2_llava_phi.assistant.question import SHORT_ANSWER
 from ros2_llava_phi.errors import DataError
 from ros2_llava_phi.model.prompt import Turn
 
-from .conversation import Conversation, Sample, samples
+from .dialogue import Dialogue, Sample, samples
 from .nuscenes import (
     CAMERAS,
     about_cameras,
@@ -79,7 +79,7 @@ def read_nuscenes_qa(path: Path, pictures: Path) -> Iterator[Sample]:
     for table in find_tables(pictures, 'sample_data.json'):
         files |= pictures_of_samples(table, CAMERAS)
 
-    def convert(place: str, asked: NuScenesQuestion) -> Conversation:
+    def convert(place: str, asked: NuScenesQuestion) -> Dialogue:
         if asked.sample_token not in scenes:
             raise RecordError("sample_token: nuScenes' tables do not have it", asked.sample_token)
         names = files.get(asked.sample_token, {})
@@ -87,7 +87,7 @@ def read_nuscenes_qa(path: Path, pictures: Path) -> Iterator[Sample]:
         if not cameras:
             raise RecordError('sample_token: it has no pictures', asked.sample_token)
         request = about_cameras(cameras, f'{asked.question}\n{SHORT_ANSWER}')
-        return Conversation(
+        return Dialogue(
             source=path.stem,
             record=place,
             scene=scenes[asked.sample_token],

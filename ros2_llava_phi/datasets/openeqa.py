@@ -13,7 +13,7 @@ from pathlib import Path
 from ros2_llava_phi.model.prompt import Turn
 
 from .clips import about_frames, evenly
-from .conversation import Conversation, Sample, samples
+from .dialogue import Dialogue, Sample, samples
 from .records import (
     PathWithin,
     Record,
@@ -60,7 +60,7 @@ def read_openeqa(path: Path, pictures: Path, frames: int) -> Iterator[Sample]:
         folder = pictures / name
         return sorted(folder.glob('*-rgb.png')) or sorted(folder.glob('*.jpg'))
 
-    def convert(place: str, asked: OpenEqaQuestion) -> Conversation:
+    def convert(place: str, asked: OpenEqaQuestion) -> Dialogue:
         try:
             seen = evenly(history(asked.episode_history), frames)
         except (OSError, ValueError) as error:
@@ -71,7 +71,7 @@ def read_openeqa(path: Path, pictures: Path, frames: int) -> Iterator[Sample]:
                 asked.episode_history,
             )
         shown = EPISODE.fullmatch(asked.episode_history)
-        return Conversation(
+        return Dialogue(
             source=path.stem,
             record=place,
             scene=shown[1] if shown else asked.episode_history,

@@ -15,7 +15,7 @@ from ros2_llava_phi.errors import DataError
 from ros2_llava_phi.model.prompt import Turn
 
 from .clips import FOLDER, about_frames, evenly, write_once
-from .conversation import Conversation, Sample, samples
+from .dialogue import Dialogue, Sample, samples
 from .records import RecordError, Records
 from .tfrecord import feature_lists, read_tfrecord
 
@@ -37,14 +37,14 @@ def read_robovqa(path: Path, pictures: Path, frames: int) -> Iterator[Sample]:
     Raises DataError if a file is missing or damaged.
     """
 
-    def convert(place: str, content: Task) -> Conversation:
+    def convert(place: str, content: Task) -> Dialogue:
         scene, images, kind, text = content
         words = TAG.sub('', text)
         parts = ANSWER.split(words, maxsplit=1)
         if len(parts) < 2:
             raise RecordError('texts: there is no A: in the task', words[:80])
         request = parts[0].strip().removeprefix('Q:').strip()
-        return Conversation(
+        return Dialogue(
             source=path.stem,
             record=place,
             scene=scene,

@@ -26,7 +26,7 @@ from ros2_llava_phi.assistant.question import KIND_NAMES, Kind, Question, parse_
 from ros2_llava_phi.errors import DataError, QuestionError
 from ros2_llava_phi.model.prompt import PICTURE_TEXT, turn
 
-from .conversation import Conversation, Sample, samples
+from .dialogue import Dialogue, Sample, samples
 from .records import RecordError, Records, csv_records, read_text
 
 NEEDED = ('frame', 'question', 'answer')
@@ -68,12 +68,12 @@ def read_sheet(path: Path, pictures: Path) -> Iterator[Sample]:
     Raises DataError if the file is missing, damaged, or lacks a column.
     """
 
-    def convert(place: str, row: dict[str, str]) -> Conversation:
+    def convert(place: str, row: dict[str, str]) -> Dialogue:
         question = _question(row)
         answer = _answer(question, row['answer'].strip())
         if not row['frame']:
             raise RecordError('frame: it is empty')
-        return Conversation(
+        return Dialogue(
             source=path.stem,
             record=place,
             scene=row.get('scene') or row['frame'],

@@ -1,4 +1,4 @@
-"""Watching a training: a bar with loss, rate, speed, memory and time left; a log; TensorBoard."""
+"""The steps of a training: a bar with loss, rate, speed, memory, time left; log; TensorBoard."""
 
 import json
 import resource
@@ -31,7 +31,7 @@ SMOOTH = 20  # steps that the shown loss is averaged over
 EVERY = 50  # steps between lines of a log that nobody watches
 
 
-class Watch:
+class StepLog:
     """Shows each step, and writes it down; made for one run, to be used in a `with`."""
 
     def __init__(self, run: Path, console: Console, steps: int, done: int) -> None:
@@ -55,7 +55,7 @@ class Watch:
         )
         self._task = self._progress.add_task('training', total=steps, completed=done, facts='')
 
-    def __enter__(self) -> 'Watch':
+    def __enter__(self) -> 'StepLog':
         """Open the log, and start the bar."""
         self._log = JsonLines(self._log_path, TrainingError)
         self._progress.start()

@@ -14,7 +14,7 @@ CHOICES = re.compile(r'Answer with one of: (.+)\.\s*$')
 
 
 @dataclass(frozen=True)
-class Conversation:
+class Dialogue:
     """
     Pictures, and what is asked and answered about them.
 
@@ -48,11 +48,11 @@ class Dropped:
     detail: str = ''
 
 
-Sample = Conversation | Dropped
+Sample = Dialogue | Dropped
 
 
 def samples(
-    source: str, records: Records[Content], convert: Callable[[str, Content], Conversation]
+    source: str, records: Records[Content], convert: Callable[[str, Content], Dialogue]
 ) -> Iterator[Sample]:
     """
     Yield a conversation for each record, or what was wrong with it.
