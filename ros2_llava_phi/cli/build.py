@@ -1,14 +1,16 @@
 """llava-phi build: compile a model for a GPU with TensorRT."""
 
 import shutil
-from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .options import shown_progress
+
+if TYPE_CHECKING:
+    from ros2_llava_phi.engine.engine import Progress
 
 
 class TensorrtPrecision(str, Enum):
@@ -72,7 +74,7 @@ def build(
 
 
 def build_checkpoint(
-    folder: Path, out: Path, precision: str, target: str, show: Callable[[str, int, int], None]
+    folder: Path, out: Path, precision: str, target: str, show: 'Progress'
 ) -> None:
     """Export a checkpoint and build plans of it; its graphs stay for only as long as needed."""
     from ros2_llava_phi.assistant.load import model_name
