@@ -20,7 +20,7 @@ def _no_truth(value: Any) -> Any:
     return value
 
 
-# A float that `yes` is not. Text may be one: YAML reads 1e-3, which has no point, as text.
+# A float that `yes` is not. Text may be one, as in CSV.
 Number = Annotated[float, BeforeValidator(_no_truth)]
 
 

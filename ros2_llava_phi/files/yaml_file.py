@@ -1,11 +1,12 @@
-"""YAML files (1.2) as people write them: whatever is wrong with one is one sentence."""
+"""YAML files as people write them: whatever is wrong with one is one sentence."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import SafeConstructor
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MantissaNoDotYAML1_1Warning, MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import Node, ScalarNode
 
 from ros2_llava_phi.errors import FileError
@@ -15,13 +16,18 @@ def read_yaml(path: Path) -> Any:
     """
     Return what a YAML file in UTF-8 holds: plain values, lists and dicts, nothing that runs code.
 
-    By YAML 1.2, `yes`, `no`, `on` and `off` are texts. A name that stands twice in one mapping is
-    refused. Raises FileError, which names the line.
+    It is YAML 1.1, as PyYAML and so ROS 2 read it, unless the file says `%YAML 1.2`: there, `yes`
+    and `off` are texts. A name that stands twice in one mapping is refused. Raises FileError,
+    which names the line.
     """
     reader = YAML(typ='safe', pure=True)
+    reader.version = (1, 1)
     reader.Constructor = _Constructor
     try:
-        return reader.load(path.read_text(encoding='utf-8-sig'))
+        with warnings.catch_warnings():
+            # 1e-3 is a number to people, though in YAML 1.1 not without a point.
+            warnings.simplefilter('ignore', MantissaNoDotYAML1_1Warning)
+            return reader.load(path.read_text(encoding='utf-8-sig'))
     except UnicodeDecodeError as error:
         raise FileError(f'{path}: byte {error.start} is no UTF-8') from error
     except OSError as error:
@@ -59,3 +65,13 @@ class _Constructor(SafeConstructor):
             # Of a tag that does not fit, such as `!!bool maybe`.
             kind, line = str(node.tag).rsplit(':', 1)[-1], node.start_mark.line + 1
             raise FileError(f'line {line}: {node.value[:60]!r} is no {kind}') from error
+
+
+def _truth(constructor: SafeConstructor, node: ScalarNode) -> bool | str:
+    # By the letter of YAML 1.1 y and n are truths, too; to PyYAML and people they are texts.
+    return (
+        node.value if node.value in ('y', 'Y', 'n', 'N') else constructor.construct_yaml_bool(node)
+    )
+
+
+_Constructor.add_constructor('tag:yaml.org,2002:bool', _truth)
