@@ -222,7 +222,7 @@ def test_questions_that_cannot_be_asked(arguments: dict[str, object], message: s
 
 
 def test_unknown_kind() -> None:
-    with pytest.raises(QuestionError, match=r'no kind 9.*0 \(FREE_TEXT\)'):
+    with pytest.raises(QuestionError, match=r'no kind 9.*text \(0\)'):
         parse_kind(9)
 
 

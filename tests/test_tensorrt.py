@@ -432,6 +432,8 @@ def test_a_command_that_cannot_finish_leaves_nothing(
     """A limit on the size of files stands for a full disk."""
 
     def limit() -> None:
+        # Under nohup, commands outlive a hangup, as they should.
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         if limit_mib is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit_mib << 20, limit_mib << 20))
 
