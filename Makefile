@@ -10,7 +10,7 @@ CUDA = $(if $(wildcard /usr/local/cuda-12*),12,13)
 ENV = VENV=$(VENV) tools/env.sh
 # On a DDS domain of its own and on this machine only: no robot nearby, and no second run, notices.
 ALONE = ROS_DOMAIN_ID=$$($(PYTHON) tools/ros_domain.py) ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST $(ENV)
-# The tests, one process a core; a worker that has nothing left takes over half of another's rest.
+# The tests, a process on each of up to four cores; a worker that has nothing left takes over half of another's rest.
 PARALLEL = -n auto --maxprocesses 4 --dist worksteal
 
 .DEFAULT_GOAL := help
