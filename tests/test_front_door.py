@@ -486,6 +486,7 @@ def test_only_a_view_of_its_own_is_asked_about(model: Assistant, view: View) -> 
 
 
 def test_any_model_is_loaded_or_refused() -> None:
+    pytest.importorskip('torch')  # which knows the devices
     for field in ('model', 'engine', 'device', 'precision'):
         for names, given in ANYTHING.items():
             arguments = {'model': 'llava-phi-tiny', field: given}
