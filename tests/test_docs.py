@@ -154,7 +154,7 @@ def command_lines(page: Path) -> list[list[str]]:
 
 @pytest.mark.parametrize('page', PAGES, ids=NAMES)
 def test_what_the_commands_name_exists(page: Path) -> None:
-    verbs = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    verbs = typer.main.get_group(app).commands
     targets = re.findall(r'^([a-z]+):', (ROOT / 'Makefile').read_text(), re.MULTILINE)
     for words in command_lines(page):
         if words[0] == 'make':

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import IntEnum
 from numbers import Real
-from typing import Literal
+from typing import Any, Literal
 
 from ros2_llava_phi.errors import QuestionError, described
 
@@ -158,10 +158,10 @@ def to_question(
 
     Raises QuestionError where it cannot be asked, and for a Question with anything beside it.
     """
-    beside = {'kind': kind, 'choices': choices, 'max_tokens': max_tokens, 'sampling': sampling}
-    beside = {name: value for name, value in beside.items() if value is not None}
+    given = {'kind': kind, 'choices': choices, 'max_tokens': max_tokens, 'sampling': sampling}
+    beside: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if not isinstance(question, Question):
-        return Question(question, **beside)  # type: ignore[arg-type]
+        return Question(question, **beside)
     if beside:
         raise QuestionError(
             f'{" and ".join(beside)} cannot be given beside a Question, which has its own, here '
