@@ -165,6 +165,17 @@ def test_a_bit_that_rots_is_found_where_all_is_read(
         check_files(tmp_path, files, 'write it again', read_all=True)
 
 
+def test_what_was_read_on_demand_is_not_read_again(
+    tmp_path: Path, cache: Path, read: list[str]
+) -> None:
+    path = file_with(tmp_path / 'a', b'aa')
+    (right,) = remembered_hashes([[path]], read_all=True)
+    assert remembered_hashes([[path]]) == [right]
+    assert read == ['a']
+    assert remembered_hashes([[path]], read_all=True) == [right]
+    assert read == ['a', 'a']
+
+
 def test_inspect_reads_all_when_asked_to(
     tmp_path: Path,
     cache: Path,

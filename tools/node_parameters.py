@@ -127,12 +127,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or '').strip().splitlines()[0])
     parser.add_argument('--check', action='store_true', help='write nothing')
     check: bool = parser.parse_args().check
-    for name, text in stale().items():
+    found = stale()
+    for name, text in found.items():
         if check:
             print(f'{name} does not say what parameters.py says; run `make format`')
         else:
             (ROOT / name).write_text(text, encoding='utf-8')
-    return int(check and bool(stale()))
+    return int(check and bool(found))
 
 
 if __name__ == '__main__':

@@ -86,10 +86,10 @@ def write(data: Path, answers: Mapping[str, str], out: Path) -> Path:
 
 def write_judge_input(data: Path, predictions: Path, out: Path) -> None:
     """Write to judge.json the pairs of answers that GPT is to rate, and for which figure."""
-    figures = {GPT: 'chatgpt', MATCH: 'match'}
+    figures, questions = {GPT: 'chatgpt', MATCH: 'match'}, _questions(data)
     pairs = [
         {'id': each.id, 'figure': figure, 'answer': each.answer, 'correct_answer': each.truth}
-        for each in _counting(data, _answers(data, predictions))
+        for each in _counting(questions, _answers(questions, predictions))
         for tag, figure in figures.items()
         if tag in each.tags
     ]
@@ -104,10 +104,11 @@ def score(data: Path, predictions: Path) -> Scores:
     As in the official scorer, a question about points counts only if the answer to the frame's
     first question found all of them.
     """
-    answers = _answers(data, predictions)
-    if not any(asked.tags for asked in _questions(data).values()):
+    questions = _questions(data)
+    answers = _answers(questions, predictions)
+    if not any(asked.tags for asked in questions.values()):
         return Scores(notes=('the questions have no answers; upload the predictions',))
-    pairs = _counting(data, answers)
+    pairs = _counting(questions, answers)
     metrics = []
     if exact := [each.answer == each.truth for each in pairs if ACCURACY in each.tags]:
         metrics.append(Metric(name='accuracy', value=sum(map(float, exact)) / len(exact)))
@@ -131,10 +132,10 @@ def _file(data: Path) -> Path:
     return find_file(data, 'test_eval.json', '*.json')
 
 
-def _answers(data: Path, predictions: Path) -> dict[str, str]:
+def _answers(questions: Mapping[str, DriveLmQuestion], predictions: Path) -> dict[str, str]:
     records = read_official(predictions, TypeAdapter(list[_Prediction]))
     found = by_id(records, (each.id for each in records), predictions)
-    check_same_ids(found, _questions(data), predictions)
+    check_same_ids(found, questions, predictions)
     return {key: each.answer for key, each in found.items()}
 
 
@@ -152,10 +153,10 @@ def _picture(path: Path, key: str, asked: DriveLmQuestion) -> str:
         raise DataError(f'{where}: {error}') from None
 
 
-def _counting(data: Path, answers: Mapping[str, str]) -> list[_Pair]:
+def _counting(questions: Mapping[str, DriveLmQuestion], answers: Mapping[str, str]) -> list[_Pair]:
     """Return the questions that count, in their order."""
     pairs, found = [], list[Point]()
-    for key, asked in _questions(data).items():
+    for key, asked in questions.items():
         pair = _Pair(key, tuple(asked.tags or ()), answers[key], asked.answer)
         if key.endswith('_0'):
             found, _ = _match(pair.answer, pair.truth, key)

@@ -41,8 +41,10 @@ def inspect(
     remarks, problems = list[str](), list[str]()
     if is_exported(found):
         manifest = read_manifest(found)
-        check_files(found, manifest.files, 'export again', verify)
-        if manifest.engine == 'onnxruntime':
+        is_loaded = manifest.engine == 'onnxruntime'
+        if verify or not is_loaded:
+            check_files(found, manifest.files, 'export again', verify)
+        if is_loaded:
             load(str(found))  # says what else would go wrong
         facts = [*_export_facts(f'exported for {manifest.engine}', manifest), ('files', whole)]
     elif holds_plans(found):

@@ -100,7 +100,7 @@ def check_files(folder: Path, files: dict[str, str], remedy: str, read_all: bool
     for path in paths:
         if not path.is_file():
             raise ModelError(f'{path} is missing; {remedy}')
-    hashes = [''] * len(paths) if read_all else remembered_hashes([path] for path in paths)
+    hashes = remembered_hashes(([path] for path in paths), read_all)
     for path, wanted, known in zip(paths, files.values(), hashes, strict=True):
         # What is remembered may itself be damaged: only what is read condemns a file.
         if known != wanted and files_hash([path]) != wanted:

@@ -254,8 +254,9 @@ def plans_of(export: Path, on_progress: Progress | None) -> Path:
     with FileLock(user_cache() / 'building.lock'):
         if not _unfit(folder):
             return folder
+        check_machine('')
         with replace_folder(folder) as unfinished:
-            build(export, unfinished, on_progress=hear)
+            build_into(unfinished, export, '', hear)
     log.info('plans are built, and kept in %s', folder)
     return folder
 

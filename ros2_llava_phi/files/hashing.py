@@ -35,11 +35,12 @@ def files_hash(files: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-def remembered_hashes(groups: Iterable[Sequence[Path]]) -> list[str]:
+def remembered_hashes(groups: Iterable[Sequence[Path]], read_all: bool = False) -> list[str]:
     """
     Return what files_hash gives for each group of files; read only what is new here.
 
-    Where the user's cache cannot be used, or is damaged, all are read.
+    read_all: whether to read the others, too. Where the user's cache cannot be used, or is
+    damaged, all are read.
     """
     try:
         place = user_cache() / REMEMBERED
@@ -49,8 +50,8 @@ def remembered_hashes(groups: Iterable[Sequence[Path]]) -> list[str]:
     hashes = []
     for files in groups:
         marks = _marks(files)
-        found = known.get(marks) or files_hash(files)
-        if marks not in known and _are_settled(files) and _marks(files) == marks:
+        found = (not read_all and known.get(marks)) or files_hash(files)
+        if known.get(marks) != found and _are_settled(files) and _marks(files) == marks:
             new[marks] = found
         hashes.append(found)
     if new:
