@@ -252,6 +252,7 @@ def test_a_killed_training_goes_on_bit_for_bit(never_stopped: Path, moment: str)
     straight, resumed = (read_log(never_stopped / name / 'run') for name in ('out', out))
     assert [step.loss for step in straight] == [step.loss for step in resumed]
     left = {path.name for path in (never_stopped / out / 'run').iterdir()}
+    left.remove('.lock')
     assert left == {'recipe.json', 'log.jsonl', 'before.json', 'step-00000004', 'tensorboard'}
 
 
@@ -266,8 +267,16 @@ def test_a_kill_while_a_run_goes_on_keeps_its_log(tmp_path: Path) -> None:
 
 def test_only_one_process_trains_a_run(tmp_path: Path) -> None:
     settings = recipe(tmp_path)
+    path = tmp_path / 'out' / 'run' / '.lock'
+    path.parent.mkdir(parents=True)
+    # Another one has just begun, and has written nothing yet.
+    with (
+        closing(Lock(path, os.O_RDWR | os.O_CREAT)),
+        pytest.raises(TrainingError, match='another process trains'),
+    ):
+        run(settings)
+    assert list(path.parent.iterdir()) == [path]
     killed(settings, 'ros2_llava_phi.training.trainer.set_rates', 2)
-    path = tmp_path / 'out' / 'run' / 'recipe.json'
     with (
         closing(Lock(path, os.O_RDWR)),
         pytest.raises(TrainingError, match=r'another process trains .*out; wait for its end'),

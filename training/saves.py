@@ -2,6 +2,7 @@
 Saves of a training: complete or not there, whenever the process is killed.
 
     OUT/run/recipe.json     what is trained, and on what data; a run of another is refused
+    OUT/run/.lock         locked by the process that trains
     OUT/run/log.jsonl       loss, learning rate and speed of every step
     OUT/run/step-00000500/  weights that learn, optimiser and step, as safetensors and JSON
 
@@ -35,7 +36,7 @@ from ros2_llava_phi.model.tensor_files import writing
 from .recipe import Recipe
 
 RUN = 'run'
-RECIPE_FILE, LOG_FILE = 'recipe.json', 'log.jsonl'
+RECIPE_FILE, LOG_FILE, LOCK_FILE = 'recipe.json', 'log.jsonl', '.lock'
 WEIGHTS, OPTIMIZER, STATE = 'weights.safetensors', 'optimizer.safetensors', 'state.json'
 SAVE = re.compile(r'step-(\d+)')
 
@@ -97,18 +98,21 @@ def begin_run(out: Path, recipe: Recipe, fingerprint: str, start: str) -> Iterat
 
     Within the block no other process can. Raises TrainingError if one does already.
     """
-    path = out / RUN / RECIPE_FILE
-    if not check_run(out, recipe, fingerprint, start):
-        run = _Run(**dict(recipe), fingerprint=fingerprint, start_weights=start)
-        write_atomically(path, run.model_dump_json(indent=2) + '\n', TrainingError)
+    check_run(out, recipe, fingerprint, start)  # what cannot begin leaves nothing behind
+    folder = out / RUN
     try:
-        lock = Lock(path, os.O_RDWR)
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = Lock(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT)
     except BlockingIOError as error:
         raise TrainingError(f'another process trains {out}; wait for its end') from error
     except OSError as error:
-        raise TrainingError(f'{path} cannot be locked: {error.strerror}') from error
+        raise TrainingError(f'{folder} cannot be written: {error.strerror}') from error
     with closing(lock):
-        remove_partial(path.parent)
+        if not check_run(out, recipe, fingerprint, start):
+            run = _Run(**dict(recipe), fingerprint=fingerprint, start_weights=start)
+            text = run.model_dump_json(indent=2) + '\n'
+            write_atomically(folder / RECIPE_FILE, text, TrainingError)
+        remove_partial(folder)
         yield
 
 

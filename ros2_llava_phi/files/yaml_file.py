@@ -6,8 +6,9 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import SafeConstructor
-from ruamel.yaml.error import MantissaNoDotYAML1_1Warning, MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError, YAMLWarning
 from ruamel.yaml.nodes import Node, ScalarNode
+from ruamel.yaml.resolver import VersionedResolver
 
 from ros2_llava_phi.errors import FileError
 
@@ -21,12 +22,11 @@ def read_yaml(path: Path) -> Any:
     which names the line.
     """
     reader = YAML(typ='safe', pure=True)
-    reader.version = (1, 1)
-    reader.Constructor = _Constructor
+    reader.Constructor, reader.Resolver = _Constructor, _Resolver
     try:
         with warnings.catch_warnings():
-            # 1e-3 is a number to people, though in YAML 1.1 not without a point.
-            warnings.simplefilter('ignore', MantissaNoDotYAML1_1Warning)
+            # Of what PyYAML says nothing about: a number such as 1e-3, or an anchor used again.
+            warnings.simplefilter('ignore', YAMLWarning)
             return reader.load(path.read_text(encoding='utf-8-sig'))
     except UnicodeDecodeError as error:
         raise FileError(f'{path}: byte {error.start} is no UTF-8') from error
@@ -40,10 +40,16 @@ def read_yaml(path: Path) -> Any:
         raise FileError(f'{path}{line}: no YAML: {error.problem or error.context}') from error
     except (AssertionError, LookupError) as error:
         raise FileError(f'{path}: no YAML of version 1.1 or 1.2') from error
-    except (YAMLError, ValueError, RecursionError, ArithmeticError) as error:
+    except (YAMLError, ValueError, RecursionError, ArithmeticError, TypeError) as error:
         # A character that may not stand there, a path that is none, or nesting without end.
         reason = str(error).replace('in "<unicode string>", ', 'at ')
         raise FileError(f'{path}: no YAML: {" ".join(reason.split())}') from error
+
+
+class _Resolver(VersionedResolver):
+    # YAML.version would hold only up to the first `---`.
+    def __init__(self, version: Any = None, loader: Any = None, loadumper: Any = None) -> None:
+        super().__init__(version or (1, 1), loader, loadumper)
 
 
 class _Constructor(SafeConstructor):
