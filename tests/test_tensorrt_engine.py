@@ -266,11 +266,14 @@ def test_plans_are_built_when_first_needed(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def build(export: Path, out: Path, on_progress: Callable[[str, int, int], None]) -> None:
+    def build_into(
+        folder: Path, export: Path, target: str, on_progress: Callable[[str, int, int], None]
+    ) -> None:
+        assert target == ''
         on_progress('compiling', 0, 2)
-        write_plans(export, out, native=True)
+        write_plans(export, folder, native=True)
 
-    monkeypatch.setattr(tensorrt_build, 'build', build)
+    monkeypatch.setattr(tensorrt_build, 'build_into', build_into)
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
     caplog.set_level(logging.INFO)
 
