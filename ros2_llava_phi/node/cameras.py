@@ -22,6 +22,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.bags.clock import was_set_back
 from ros2_llava_phi.bags.stamps import NS, to_ns
+from ros2_llava_phi.client.distributions import destroy_subscription
 from ros2_llava_phi.errors import FrameError
 from ros2_llava_phi.imaging.image_conversion import compressed_to_rgb, image_to_rgb
 
@@ -140,7 +141,7 @@ class Camera:
     def destroy(self) -> None:
         """Unsubscribe."""
         self.close()
-        self._node.destroy_subscription(self._subscription)
+        destroy_subscription(self._node, self._subscription)
 
     def newest(self) -> CapturedFrame | None:
         """Return the newest frame, or None if there is none since the clock was last set back."""
