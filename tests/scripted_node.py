@@ -3,7 +3,8 @@ A node with the face of vqa_node and a script for a brain, as a program for test
 
 It answers every question with what it says itself: 'Is it red?' is answered by the middle of the
 newest frame, 'silence' is never answered, 'again: X' with X, and any other by its own text. What
-it is told to be slow with, it is: `wait 0.2` takes that many seconds.
+it is told to be slow with, it is: `wait 0.2` takes that many seconds. It says that 'of X' was
+answered by the camera X, whoever was asked.
 """
 
 import re
@@ -41,6 +42,7 @@ class ScriptedNode(Node):
         self.cameras: list[str] = self.declare_parameter('cameras', ['camera']).value
         for camera in self.cameras:
             topic = self.declare_parameter(f'{camera}.topic', f'/{camera}').value
+            self.declare_parameter(f'{camera}.transport', 'compressed')
             self.create_subscription(
                 CompressedImage,
                 topic,
@@ -72,6 +74,8 @@ class ScriptedNode(Node):
             response.error_text = f'there is no camera {camera!r}; there is {self.cameras}'
         elif camera in self.frames:
             self.look(camera, response.answer)
+        if match := re.fullmatch(r'of (\w+)', request.question):
+            response.answer.camera = match[1]
         return response
 
     def look(self, camera: str, answer: Answer) -> None:

@@ -4,7 +4,6 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,33 +12,22 @@ from replay_stand_in import COLOURS, IDENTITY, QUESTIONS, START_NS, write_record
 
 from ros2_llava_phi.assistant.answer import Answer, Timings
 from ros2_llava_phi.assistant.question import Question
-from ros2_llava_phi.bags.bag import RawMessage, Storage
+from ros2_llava_phi.bags.bag import COMPRESSED_IMAGE, RawMessage, Storage
 from ros2_llava_phi.bags.bag_writer import write_bag
 from ros2_llava_phi.bags.clock import Pace, was_set_back
 from ros2_llava_phi.bags.ground_truth import read_ground_truth
 from ros2_llava_phi.bags.recorded_frame import read_header
 from ros2_llava_phi.bags.recording import Recording
+from ros2_llava_phi.client.robot import PlayedCamera, Response
 from ros2_llava_phi.replay.asking import Asking
 from ros2_llava_phi.replay.live import replay_live
 from ros2_llava_phi.replay.questions import read_questions
-from ros2_llava_phi.replay.record import Record, is_right
+from ros2_llava_phi.replay.record import Record, is_right, is_scored
 from ros2_llava_phi.replay.results import read_results
 from ros2_llava_phi.replay.runs import open_recordings, run_live, run_offline
 
 DATA = Path(__file__).parents[1] / 'ros2_llava_phi' / 'data'
 RATE = 20.0
-
-
-@dataclass(frozen=True)
-class Said:
-    """A response of the scripted robot."""
-
-    answer: Answer | None
-    error: str = ''
-    error_text: str = ''
-    stamp_ns: int = 0
-    frame_age: float = 0.25
-    queue: float = 0.5
 
 
 class ScriptedRobot:
@@ -65,16 +53,17 @@ class ScriptedRobot:
         if len(self.shown) == len(COLOURS):
             self.release.set()
 
-    def ask(self, question: Question, camera: str, oldest_stamp_ns: int) -> Said:
+    def ask(self, question: Question, topic: str, oldest_stamp_ns: int) -> Response:
         self.asked.append(oldest_stamp_ns)
         if self.asked.count(oldest_stamp_ns) == 1:
-            return Said(None, 'STALE_FRAME', 'not there yet')
+            return Response(None, 'STALE_FRAME', 'not there yet')
         if question.text == 'hold':
             self.release.wait(10)
         if question.text == 'refuse':
-            return Said(None, 'QUEUE_FULL', 'too many questions')
+            return Response(None, 'QUEUE_FULL', 'too many questions')
         red = Answer(question, 'red', None, 0.9, Timings(), 10, 1, IDENTITY)
-        return Said(red, stamp_ns=self.shown[-1])
+        stamp_ns = 5 if question.text == 'of another' else self.shown[-1]
+        return Response(red, stamp_ns=stamp_ns, frame_age=0.25, queue=0.5)
 
 
 def ask(folder: Path, questions: str) -> tuple[ScriptedRobot, list[Record]]:
@@ -114,6 +103,23 @@ def test_refusals_are_recorded_by_their_code(tmp_path: Path) -> None:
     assert [(each.error, each.error_text) for each in records] == [
         ('QUEUE_FULL', 'too many questions')
     ] * 2
+
+
+def test_an_answer_about_a_frame_that_the_camera_does_not_have_is_not_scored(
+    tmp_path: Path,
+) -> None:
+    _, (record,) = ask(
+        tmp_path, '[{question: of another, truth: [{answers: red}], when: {at_s: [0]}}]'
+    )
+    assert record.error == 'OTHER_FRAME' and not is_scored(record)
+    assert record.error_text == (
+        'the frame of 5 ns that was looked at is none of /front/image in the recording'
+    )
+
+
+def played(bag: Path, *names: str) -> list[PlayedCamera]:
+    """Return the cameras of a recording, all of these names."""
+    return [PlayedCamera(*each, names) for each in Recording(bag).image_topics().items()]
 
 
 def short_drive(path: Path, seconds: float, *cameras: str) -> Path:
@@ -178,9 +184,9 @@ def test_who_is_waited_for_is_said(
 ) -> None:
     pytest.importorskip('llava_phi.srv')
     from ros2_llava_phi.cli.main import main
-    from ros2_llava_phi.client import robot
+    from ros2_llava_phi.client import node_under_test
 
-    monkeypatch.setattr(robot, 'START_PATIENCE_S', 0.1)
+    monkeypatch.setattr(node_under_test, 'START_PATIENCE_S', 0.1)
     bag = write_recording(tmp_path / 'bag', COLOURS)
     (tmp_path / 'q.yaml').write_text(QUESTIONS)
     arguments = [
@@ -205,8 +211,8 @@ def test_who_is_waited_for_is_said(
 def test_offline_and_live_agree(ros_domain: int, tmp_path: Path) -> None:
     pytest.importorskip('llava_phi.srv')
     from ros2_llava_phi.client.ask_client import AskClient
+    from ros2_llava_phi.client.node_under_test import NodeUnderTest
     from ros2_llava_phi.client.process import camera_parameters, running_node
-    from ros2_llava_phi.client.robot import NodeUnderTest
     from ros2_llava_phi.errors import ClientError
 
     bag = short_drive(tmp_path / 'drive', 2, 'front')
@@ -218,14 +224,14 @@ def test_offline_and_live_agree(ros_domain: int, tmp_path: Path) -> None:
     with (tmp_path / 'log').open('w') as log, AskClient(name='replay') as client:
         robot = NodeUnderTest(client)
         with running_node([*parameters, '-p', 'use_sim_time:=true'], log):
-            identity = robot.wait_until_ready(topics)
+            identity = robot.wait_until_ready(played(bag))
             run_live(askings, robot, identity, tmp_path / 'live', 'live')
             # Somebody else plays, and this one only asks.
             with AskClient(name='listener') as listener, ThreadPoolExecutor(1) as threads:
-                played = NodeUnderTest(listener, rate=None)
-                played.wait_until_ready(topics)
+                listening = NodeUnderTest(listener, rate=None)
+                listening.wait_until_ready(played(bag))
                 run_ = threads.submit(
-                    run_live, askings, played, identity, tmp_path / 'played', 'live'
+                    run_live, askings, listening, identity, tmp_path / 'played', 'live'
                 )
                 play(robot, bag)
                 run_.result()
@@ -233,7 +239,7 @@ def test_offline_and_live_agree(ros_domain: int, tmp_path: Path) -> None:
             running_node(parameters, log),
             pytest.raises(ClientError, match='use_sim_time:=true'),
         ):
-            robot.wait_until_ready(topics)
+            robot.wait_until_ready(played(bag))
     from ros2_llava_phi.assistant.load import load
 
     run_offline(askings, load('llava-phi-tiny'), tmp_path / 'offline')
@@ -255,48 +261,80 @@ def test_offline_and_live_agree(ros_domain: int, tmp_path: Path) -> None:
             assert live.live is not None and live.live.frame_age >= 0
 
 
-# Cameras that are asked the same, and see something else: whoever mixes them up is wrong.
+# Cameras that are asked the same, and see something else: whoever mixes them up is wrong. Each is
+# called by several names, and the node, whose default is the rear one, has others.
 TWO_CAMERAS = """
-cameras: {front: /front/image_raw/compressed, rear: /rear/image_raw/compressed}
+cameras:
+  front: /front/image_raw/compressed
+  rear: /rear/image_raw/compressed
+  behind: /rear/image_raw/compressed
 ground_truth: DRIVE
 questions:
   - {question: "Is there a red car?", kind: yes_no, camera: front}
-  - {question: "Is there a red car?", kind: yes_no, camera: rear}
-  - {question: "How many cars are there?", kind: number, camera: front}
-  - {question: "How many cars are there?", kind: number, camera: rear}
+  - {question: "Is there a red car?", kind: yes_no, camera: /rear/image_raw/compressed}
+  - {question: "How many cars are there?", kind: number, camera: /front/image_raw/compressed}
+  - {question: "How many cars are there?", kind: number, camera: behind}
 """
+OF_ENTRY = {1: 'front', 2: 'rear', 3: 'front', 4: 'rear'}
 
 
 def test_each_of_two_cameras_is_answered_about(ros_domain: int, tmp_path: Path) -> None:
     pytest.importorskip('llava_phi.srv')
     from ros2_llava_phi.client.ask_client import AskClient
+    from ros2_llava_phi.client.node_under_test import NodeUnderTest
     from ros2_llava_phi.client.process import camera_parameters, running_node
-    from ros2_llava_phi.client.robot import NodeUnderTest
+    from ros2_llava_phi.errors import ClientError
 
     bag = short_drive(tmp_path / 'drive', 1.6, 'front', 'rear')
     truth = DATA / 'drive_ground_truth.json'
     (tmp_path / 'q.yaml').write_text(TWO_CAMERAS.replace('DRIVE', str(truth)))
-    questions = read_questions(tmp_path / 'q.yaml')
-    parameters = camera_parameters(questions.cameras, 'compressed')
+    askings = open_recordings([bag], read_questions(tmp_path / 'q.yaml'))
+    topics = Recording(bag).image_topics()
+    on_node = {'hinten': '/rear/image_raw/compressed', 'rear': '/front/image_raw/compressed'}
+    parameters = [*camera_parameters(on_node, 'compressed'), '-p', 'use_sim_time:=true']
     out = tmp_path / 'live'
     with (
         (tmp_path / 'log').open('w') as log,
         AskClient(name='replay') as client,
-        running_node([*parameters, '-p', 'use_sim_time:=true'], log),
+        running_node(parameters, log),
     ):
         robot = NodeUnderTest(client, rate=0.25)
-        identity = robot.wait_until_ready(Recording(bag).image_topics())
-        run_live(open_recordings([bag], questions), robot, identity, out, 'live')
+        with pytest.raises(ClientError, match='no camera on /left, but hinten on /rear/image_raw'):
+            robot.wait_until_ready([PlayedCamera('/left', next(iter(topics.values())), ('rear',))])
+        identity = robot.wait_until_ready(played(bag, 'front', 'rear'))
+        run_live(askings, robot, identity, out, 'live')
     answers = read_ground_truth(truth).answer
-    right: dict[int, list[bool]] = {entry: [] for entry in range(1, 5)}
+    right: dict[int, list[bool]] = {entry: [] for entry in OF_ENTRY}
     for record in read_results(out / 'results.jsonl'):
         # On a busy machine, the answer before may still be awaited, or a frame be lost or late.
         assert record.error in ('', 'SKIPPED', 'STALE_FRAME'), record.error_text
+        assert record.camera == OF_ENTRY[record.entry]
         if not record.error:
             front, rear = (
                 answers(camera, record.stamp_ns, record.question) for camera in ('front', 'rear')
             )
             assert front and rear and front != rear
+            assert record.truth == ((front if record.camera == 'front' else rear),)
             right[record.entry].append(is_right(record))
     for entry, each in right.items():
         assert sum(each) > 0.75 * len(each) > 0, (entry, each)
+
+
+def test_an_answer_about_another_camera_is_an_error(ros_domain: int, tmp_path: Path) -> None:
+    pytest.importorskip('llava_phi.srv')
+    from ros2_llava_phi.client.ask_client import AskClient
+    from ros2_llava_phi.client.node_under_test import NodeUnderTest
+    from ros2_llava_phi.client.process import running_node
+
+    parameters = ['-p', 'cameras:=[left, right]', '-p', 'left.topic:=/l', '-p', 'right.topic:=/r']
+    command = [sys.executable, str(Path(__file__).with_name('scripted_node.py'))]
+    with (
+        (tmp_path / 'log').open('w') as log,
+        AskClient(name='replay') as client,
+        running_node([*parameters, '-p', 'use_sim_time:=true'], log, command),
+    ):
+        robot = NodeUnderTest(client)
+        robot.wait_until_ready([PlayedCamera('/r', COMPRESSED_IMAGE, ('front',))])
+        response = robot.ask(Question('of left'), '/r', 0)
+    assert (response.answer, response.error) == (None, 'OTHER_CAMERA')
+    assert response.error_text == 'asked about the camera right, the node answered about left'

@@ -21,6 +21,11 @@ class Transport(str, Enum):
     COMPRESSED = 'compressed'
 
 
+def camera_topic(camera: str, transport: str) -> str:
+    """Return the topic on which a camera of that name publishes where nobody says otherwise."""
+    return f'{camera}/image_raw' + ('/compressed' if transport == Transport.COMPRESSED else '')
+
+
 @dataclass(frozen=True)
 class RawMessage:
     """

@@ -119,15 +119,16 @@ def _live(
 ) -> 'list[RecordingNotes]':
     try:
         from ros2_llava_phi.client.ask_client import AskClient
-        from ros2_llava_phi.client.robot import START_PATIENCE_S, NodeUnderTest
+        from ros2_llava_phi.client.node_under_test import START_PATIENCE_S, NodeUnderTest
+        from ros2_llava_phi.client.robot import PlayedCamera
     except ModuleNotFoundError as error:
         raise typer.BadParameter(
             f'--live needs ROS 2 and this package built and sourced ({error.name} is missing).'
         ) from error
     from ros2_llava_phi.replay.runs import run_live
 
-    topics = {
-        topic: each.recording.topics[topic].type
+    cameras = {
+        topic: PlayedCamera(topic, each.recording.topics[topic].type, each.names.names_of(topic))
         for each in askings
         for topic in each.cameras.values()
     }
@@ -137,4 +138,6 @@ def _live(
         typer.echo(
             f'Waiting for {node} to be active, for {START_PATIENCE_S:g} s at most', err=True
         )
-        return run_live(askings, robot, robot.wait_until_ready(topics), out, way, on_frame)
+        return run_live(
+            askings, robot, robot.wait_until_ready(cameras.values()), out, way, on_frame
+        )

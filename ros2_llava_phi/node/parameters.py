@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic.types import StringConstraints
 
+from ros2_llava_phi.bags.bag import camera_topic
 from ros2_llava_phi.engine.engine import EngineName, Precision
 from ros2_llava_phi.errors import ParameterError
 from ros2_llava_phi.files.settings import problems
@@ -109,8 +110,7 @@ class Settings(BaseModel):
     def topic(self, camera: str) -> str:
         """Return the topic of a camera."""
         own = self.cameras[camera]
-        compressed = '/compressed' if own.transport == 'compressed' else ''
-        return own.topic or f'{camera}/image_raw{compressed}'
+        return own.topic or camera_topic(camera, own.transport)
 
 
 def validate(values: Mapping[str, Any]) -> Settings:

@@ -1,14 +1,14 @@
 """What each frame of a recording is asked, with what is true: offline and live alike."""
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator
 
 from ros2_llava_phi.assistant.question import KIND_NAMES
 from ros2_llava_phi.bags.keyframes import KeyframeSelection
 from ros2_llava_phi.bags.recorded_frame import RecordedFrame
 from ros2_llava_phi.bags.recording import Recording
-from ros2_llava_phi.errors import FrameError, QuestionsFileError
+from ros2_llava_phi.errors import FrameError
 
+from .cameras import Cameras
 from .questions import QuestionsFile, When
 from .record import Record
 from .truth import Truths
@@ -19,10 +19,10 @@ class Asking:
 
     def __init__(self, recording: Recording, questions: QuestionsFile) -> None:
         """Find the cameras and labels; raises errors with a sentence where there are none."""
-        topics = recording.image_topics()
-        self.cameras, self._camera_of = find_cameras(questions, topics, recording.path)
+        self.names = Cameras(questions, recording.image_topics(), recording.path)
+        self.cameras = self.names.topics
         self.recording, self.file, self.questions = recording, questions, questions.questions
-        self._truths = Truths(questions, recording)
+        self._truths = Truths(questions, recording, self.names)
 
     def frames(self) -> Iterator[tuple[RecordedFrame, list[int]]]:
         """Yield every frame of the cameras, with the indices of the questions due for it."""
@@ -31,7 +31,7 @@ class Asking:
             due = [
                 index
                 for index, (camera, schedule) in enumerate(
-                    zip(self._camera_of, schedules, strict=True)
+                    zip(self.names.of_question, schedules, strict=True)
                 )
                 if camera == frame.camera and schedule.is_due(frame)
             ]
@@ -81,42 +81,3 @@ class _Schedule:
             except FrameError:
                 return False
         return self._choice.is_due(frame.message.recorded_ns)
-
-
-def find_cameras(
-    questions: QuestionsFile, topics: Mapping[str, str], path: Path
-) -> tuple[dict[str, str], list[str]]:
-    """
-    Return the topic of each camera that is asked about, and the camera of each question.
-
-    topics: those of the recording that carry pictures.
-
-    Raises QuestionsFileError for a camera that the recording does not have.
-    """
-    asked_of: list[str] = []
-    cameras: dict[str, str] = {}
-    for number, question in enumerate(questions.questions, 1):
-        name = question.camera or next(iter(questions.cameras), '')
-        topic = _find_topic(name, questions.cameras, topics)
-        if topic is None:
-            wanted = f'no camera {name!r}' if name else 'more than one camera'
-            if name in questions.cameras:
-                wanted += f' (topic {questions.cameras[name]})'
-            raise QuestionsFileError(
-                f'{path} has {wanted} for question {number}; it has pictures on '
-                f'{", ".join(topics)}'
-            )
-        name = name or topic
-        cameras[name] = topic
-        asked_of.append(name)
-    return cameras, asked_of
-
-
-def _find_topic(name: str, cameras: Mapping[str, str], topics: Mapping[str, str]) -> str | None:
-    if not name:
-        return next(iter(topics)) if len(topics) == 1 else None
-    name = cameras.get(name, name)
-    if name in topics:
-        return name
-    beginning = [topic for topic in topics if topic.strip('/').split('/')[0] == name]
-    return beginning[0] if len(beginning) == 1 else None

@@ -4,68 +4,19 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Protocol
 
-from ros2_llava_phi.assistant.answer import Answer
-from ros2_llava_phi.assistant.question import Question
-from ros2_llava_phi.bags.bag import RawMessage
 from ros2_llava_phi.bags.recorded_frame import RecordedFrame
+from ros2_llava_phi.client.robot import Response, Robot
 
 from .asking import Asking
 from .record import Key, Live, Record, answered, refused
 
-# A frame needs a moment to arrive; for so long, a node that does not have it is asked again.
+# A frame needs a moment to arrive; for so long, a node that does not have it is asked again, and
+# an answer about one waits for it that somebody else plays to the node first.
 ARRIVAL_S = 1.0
 ASK_AGAIN_S = 0.005
 # What the node says while a frame is on its way.
 NOT_THERE_YET = ('STALE_FRAME', 'NO_FRAME')
-
-
-class Response(Protocol):
-    """A node's response to a question."""
-
-    @property
-    def answer(self) -> Answer | None:
-        """Return the answer, or None where there is none."""
-
-    @property
-    def error(self) -> str:
-        """Return the name of the code that says why there is none; empty if there is."""
-
-    @property
-    def error_text(self) -> str:
-        """Return the sentence with it."""
-
-    @property
-    def stamp_ns(self) -> int:
-        """Return the stamp of the frame that was looked at."""
-
-    @property
-    def frame_age(self) -> float:
-        """Return its age in seconds when it was picked, by the recording's clock."""
-
-    @property
-    def queue(self) -> float:
-        """Return the seconds spent waiting for the model."""
-
-
-class Robot(Protocol):
-    """A node, its cameras and its clock, to which a recording is played."""
-
-    def begin(self) -> None:
-        """Begin another recording."""
-
-    def wait_for(self, time_ns: int) -> None:
-        """Return when the recording's time has come."""
-
-    def show(self, message: RawMessage) -> None:
-        """Publish a camera's message, with its own stamp."""
-
-    def idle(self) -> None:
-        """Let a moment pass."""
-
-    def ask(self, question: Question, camera: str, oldest_stamp_ns: int) -> Response:
-        """Ask about a frame at least as new as that stamp; any number of threads may."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +37,8 @@ def replay_live(
     """
     Play one recording to a node, ask what is due, and yield records of the responses that came.
 
-    A question is not asked while its last answer is still awaited: that frame is SKIPPED.
+    A question is not asked while its last answer is still awaited: that frame is SKIPPED. An
+    answer about a frame that is none of the recording's camera is refused as OTHER_FRAME.
     """
     shown: dict[tuple[str, int], RecordedFrame] = {}
     under_way: dict[int, Asked] = {}
@@ -118,10 +70,10 @@ def replay_live(
 
 def _ask(robot: Robot, asking: Asking, index: int, frame: RecordedFrame) -> tuple[Response, float]:
     """Return the response, and when it came."""
-    question = asking.questions[index]
+    question = asking.questions[index].to_question()
     give_up = time.monotonic() + ARRIVAL_S
     while True:
-        response = robot.ask(question.to_question(), question.camera, frame.stamp_ns)
+        response = robot.ask(question, frame.message.topic, frame.stamp_ns)
         now = time.monotonic()
         if response.error not in NOT_THERE_YET or now > give_up:
             return response, now
@@ -136,21 +88,28 @@ def _ended(
     """Return records of the responses that have come; their questions are no longer under way."""
     records = []
     for index in [index for index, asked in under_way.items() if asked.response.done()]:
-        asked = under_way.pop(index)
+        asked = under_way[index]
         response, ended = asked.response.result()
+        seen = shown.get((asked.record.camera, response.stamp_ns))
+        if response.answer and not seen and time.monotonic() < ended + ARRIVAL_S:
+            continue
+        del under_way[index]
         live = Live(
             due=asked.record.frame,
             latency=ended - asked.started,
             frame_age=response.frame_age,
             queue=response.queue,
         )
-        record = asked.record
-        if response.answer is not None:
-            # What is true is true of the frame that was looked at.
-            if seen := shown.get((record.camera, response.stamp_ns)):
-                record = asking.record(index, seen)
-            record = answered(record, response.answer)
+        if response.answer is None:
+            record = refused(asked.record, response.error, response.error_text)
+        elif seen is None:
+            sentence = (
+                f'the frame of {response.stamp_ns} ns that was looked at is none of '
+                f'{asked.record.camera} in the recording'
+            )
+            record = refused(asked.record, 'OTHER_FRAME', sentence)
         else:
-            record = refused(record, response.error, response.error_text)
+            # What is true is true of the frame that was looked at.
+            record = answered(asking.record(index, seen), response.answer)
         records.append(record.model_copy(update={'live': live}))
     return records

@@ -177,7 +177,7 @@ class AskedQuestion(StrictSettings):
     camera: str = Field(
         default='',
         description='A name out of `cameras`, a topic, or the first part of one; needed where '
-        'there are several.',
+        'the recording has several.',
     )
     when: When = When()
     truth: tuple[Truth, ...] = ()

@@ -43,8 +43,8 @@ class Record(_Frozen):
     probabilities: of `allowed`; what is missing to 1 is that the picture does not tell.
     truth: the acceptable answers; empty where nobody knows.
     when_blank: the answer to the same question about a grey picture, if it was asked.
-    error, error_text: why there is no answer: a code's name as in Ask.srv, or NO_RESPONSE or
-    SKIPPED in a live run; and a sentence.
+    error, error_text: why there is no answer: a code's name as in Ask.srv, or in a live run
+    NO_RESPONSE, SKIPPED, OTHER_CAMERA or OTHER_FRAME; and a sentence.
     live: None in an offline run.
     """
 

@@ -8,13 +8,14 @@ from ros2_llava_phi.assistant.answer import ModelIdentity
 from ros2_llava_phi.assistant.assistant import Assistant
 from ros2_llava_phi.bags.recorded_frame import RecordedFrame
 from ros2_llava_phi.bags.recording import Recording
+from ros2_llava_phi.client.robot import Robot
 from ros2_llava_phi.errors import ResultsError
 from ros2_llava_phi.files.atomic import write_atomically
 from ros2_llava_phi.files.json_lines import JsonLines
 
 from .asking import Asking
 from .comparison import compare
-from .live import Robot, replay_live
+from .live import replay_live
 from .notes import NoteTaker, RecordingNotes
 from .offline import BlankPicture, replay_offline
 from .questions import QuestionsFile
@@ -127,9 +128,22 @@ def conclude(
         raise ResultsError(f'no question fits any frame. {reasons}')
     comparison = None
     if baseline is not None:
-        comparison = compare(str(baseline), read_results(baseline), records)
+        comparison = compare(
+            str(baseline), _as_named_now(read_results(baseline), askings), records
+        )
     summary = summarise(read_run(out), environment(), notes, records, comparison)
     write_atomically(out / SUMMARY_FILE, summary.model_dump_json(indent=2) + '\n', ResultsError)
     page = report(summary, records, gallery(records, askings))
     write_atomically(out / REPORT_FILE, page, ResultsError)
     return summary
+
+
+def _as_named_now(records: Sequence[Record], askings: Sequence[Asking]) -> list[Record]:
+    """Return the records of another run, in which a camera may have had another of its names."""
+    names = {each.recording.name: each.names for each in askings}
+    return [
+        each.model_copy(update={'camera': names[each.recording].own_name(each.camera)})
+        if each.recording in names
+        else each
+        for each in records
+    ]

@@ -12,6 +12,7 @@ from ros2_llava_phi.bags.recording import Recording
 from ros2_llava_phi.bags.stamps import to_ns
 from ros2_llava_phi.errors import BagError
 
+from .cameras import Cameras
 from .questions import Labels, QuestionsFile, as_answer
 
 # Where the header of a message stands, if it has one.
@@ -21,9 +22,9 @@ HEADER = 'header'
 class Truths:
     """The right answers to the questions of a file about the frames of one recording."""
 
-    def __init__(self, questions: QuestionsFile, recording: Recording) -> None:
+    def __init__(self, questions: QuestionsFile, recording: Recording, cameras: Cameras) -> None:
         """Read whatever labels there are; raises an error with a sentence if they cannot be."""
-        self._questions = questions.questions
+        self._questions, self._cameras = questions.questions, cameras
         path = questions.ground_truth
         self._beside = read_ground_truth(path) if path else GroundTruth({})
         self._tracks = {
@@ -41,8 +42,10 @@ class Truths:
                 return truth.answers
         if index in self._tracks:
             return self._tracks[index].answers(frame)
-        beside = self._beside.answer(frame.camera, stamp_ns, question.question)
-        return (beside,) if beside else ()
+        for camera in self._cameras.names_of(frame.message.topic):
+            if beside := self._beside.answer(camera, stamp_ns, question.question):
+                return (beside,)
+        return ()
 
 
 class LabelTrack:
