@@ -1,12 +1,13 @@
 """Scores against figures worked out by hand."""
 
+import random
 import re
 
 import pytest
 
 from ros2_llava_phi.replay.comparison import compare
 from ros2_llava_phi.replay.record import Record, is_right, score
-from ros2_llava_phi.replay.summary import count_flips, score_records
+from ros2_llava_phi.replay.summary import Scores, confusion_of, count_flips, score_records
 from ros2_llava_phi.replay.timeline import lanes, timeline_chart
 from ros2_llava_phi.scoring.calibration import (
     area_under_risk_coverage,
@@ -182,3 +183,74 @@ def test_all_scores_of_some_records() -> None:
     # The truths differ only in case.
     assert scores.true_flips.flips == 0
     assert scores.blank is not None and (scores.blank.count, scores.blank.total) == (1, 1)
+
+
+def answered_yes_or_no(text: str, truth: tuple[str, ...], at_s: float) -> Record:
+    """Return a record of a yes/no question; 'cannot tell' is an abstention."""
+    rest = {'abstain_reason': 'dark'} if text == 'cannot tell' else {'value': text == 'Yes'}
+    return record(kind='yes_no', allowed=('Yes', 'No'), text=text, truth=truth, at_s=at_s, **rest)
+
+
+def test_any_acceptable_answer_counts_in_every_score() -> None:
+    both = [answered_yes_or_no(text, ('No', 'yes'), at) for at, text in enumerate(('Yes', 'No'))]
+    scores = score_records(both)
+    assert scores.accuracy is not None and scores.accuracy.share == 1
+    assert scores.yes_no is not None
+    assert (scores.yes_no.precision, scores.yes_no.recall, scores.yes_no.f1) == (1, 1, 1)
+    assert (scores.yes_no.yes_ratio, scores.yes_no.true_yes_ratio) == (0.5, 0.5)
+    # The answers change, which nothing that is true asked of them.
+    assert (scores.flips.flips, scores.true_flips.flips) == (1, 0)
+    matrix = confusion_of(both)
+    assert matrix is not None and matrix.counts == ((1, 0), (0, 1))
+    either, yes, no = ('No', 'Yes'), ('Yes',), ('No',)
+    changing = [answered_yes_or_no('Yes', each, at) for at, each in enumerate((either, yes, no))]
+    assert score_records(changing).true_flips.flips == 1
+
+
+def test_who_may_abstain_and_is_wrong_missed_what_is_true() -> None:
+    truth = ('cannot tell', 'Yes')
+    wrong = score_records([answered_yes_or_no('No', truth, 0)])
+    assert wrong.yes_no is not None and wrong.yes_no.recall == 0
+    assert score_records([answered_yes_or_no('cannot tell', truth, 0)]).yes_no is None
+
+
+@pytest.mark.parametrize('seed', range(20))
+def test_the_order_of_acceptable_answers_does_not_matter(seed: int) -> None:
+    """As long as something was answered: of two wrong truths, an abstention has the first."""
+    chance = random.Random(seed)
+    truths = [
+        tuple(chance.sample(['yes', 'No', 'no.', 'Cannot tell'], chance.randint(1, 4)))
+        for _ in range(12)
+    ]
+    said = [
+        chance.choice(['Yes', 'No', *(['cannot tell'] if 'Cannot tell' in truth else [])])
+        for truth in truths
+    ]
+
+    def scores(*, shuffled: bool) -> Scores:
+        return score_records(
+            [
+                answered_yes_or_no(
+                    text, tuple(chance.sample(truth, len(truth))) if shuffled else truth, at_s
+                )
+                for at_s, (text, truth) in enumerate(zip(said, truths, strict=True))
+            ]
+        )
+
+    found = scores(shuffled=False)
+    assert scores(shuffled=True) == found
+    if found.accuracy is not None and found.accuracy.share == 1 and found.yes_no is not None:
+        assert found.yes_no.f1 in (1, None)
+        assert found.yes_no.yes_ratio == found.yes_no.true_yes_ratio
+
+
+def test_of_ten_people_the_most_frequent_answer_is_true() -> None:
+    people = ('no',) + ('yes',) * 9
+    scores = score_records([answered_yes_or_no('No', people, 0)])
+    assert scores.yes_no is not None and scores.yes_no.true_yes_ratio == 1
+
+
+def test_abstentions_are_left_out_of_the_area_under_risk_and_coverage() -> None:
+    right = record(text='a', confidence=0.6, truth=('a',))
+    abstained = record(text='cannot tell', abstain_reason='dark', confidence=0.9, truth=('a',))
+    assert score_records([right, abstained]).risk_coverage_area == 0

@@ -12,7 +12,7 @@ from ros2_llava_phi.datasets.records import csv_records
 from ros2_llava_phi.errors import DataError, FileError, QuestionsFileError
 from ros2_llava_phi.files.settings import Number, StrictSettings, problems, shown
 from ros2_llava_phi.files.yaml_file import read_yaml
-from ros2_llava_phi.scoring.correctness import is_possible, spelled
+from ros2_llava_phi.scoring.correctness import closed_answers, is_possible, spelled
 
 EXPECTED = {
     Kind.YES_NO: 'use yes or no, or `cannot tell`',
@@ -199,7 +199,7 @@ class AskedQuestion(StrictSettings):
         """Return the question with truths in the very words of the answers that it allows."""
 
         def spell(answer: str) -> str:
-            return spelled(answer, self.kind, self.choices)
+            return spelled(answer, closed_answers(self.kind, self.choices))
 
         changes: dict[str, Any] = {
             'truth': tuple(

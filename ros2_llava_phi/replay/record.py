@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ros2_llava_phi.assistant.answer import CANNOT_TELL, Answer, Timings
 from ros2_llava_phi.assistant.question import KIND_NAMES, Kind, KindName
-from ros2_llava_phi.scoring.correctness import as_number, soft_score
+from ros2_llava_phi.scoring.correctness import acceptable, as_number, soft_score
 
 # Recording, camera, the frame's place, and the question's place in its file.
 Key = tuple[str, str, int, int]
@@ -139,6 +139,15 @@ def score(record: Record) -> float:
 def is_right(record: Record) -> bool:
     """Return whether a scored record is right: as right as it can be to more than a half."""
     return score(record) > 0.5
+
+
+def true_answer(record: Record) -> str:
+    """
+    Return the one answer that a scored record's is held against, of all that are acceptable.
+
+    It is the one given where that is right; else the most frequent, of equals the first.
+    """
+    return said(record) if is_right(record) else acceptable(record.truth)[0]
 
 
 def right_when_blank(record: Record) -> bool:

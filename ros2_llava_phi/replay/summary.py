@@ -18,12 +18,18 @@ from ros2_llava_phi.scoring.calibration import (
     risk_coverage,
 )
 from ros2_llava_phi.scoring.classification import Confusion, YesNoScores, confusion, yes_no_scores
-from ros2_llava_phi.scoring.correctness import as_number, exact_match
+from ros2_llava_phi.scoring.correctness import (
+    acceptable,
+    as_number,
+    exact_match,
+    normalise,
+    spelled,
+)
 from ros2_llava_phi.scoring.significance import Proportion, proportion
 
 from .comparison import Comparison
 from .notes import RecordingNotes
-from .record import Record, is_right, is_scored, right_when_blank, said, score
+from .record import Record, is_right, is_scored, right_when_blank, said, score, true_answer
 from .results import Environment, Run
 
 SUMMARY_FILE = 'summary.json'
@@ -58,11 +64,13 @@ class Scores(BaseModel):
 
     asked: all of them; refused: by error code; abstained: by reason.
     accuracy: of those that have a truth.
+    yes_no: of several acceptable answers, the one given is the truth, else the most frequent.
     soft_accuracy, exact_match: 0..1, see scoring.correctness.
     count_error: mean distance of a number from the nearest acceptable one.
     reliability, calibration_error, brier: of yes_no and choice, whose confidence is calibrated.
-    risk_coverage_area: of all answers but abstentions.
-    flips, true_flips: of answers and of truths over time.
+    risk_coverage_area: AURC of the answers that have a truth, abstentions left out: who abstains
+    from all that is hard has a small one.
+    flips, true_flips: of answers over time, and the fewest that acceptable answers allow.
     latency: of responses; frame_age: when the frame was picked, in a live run.
     blank: of the right answers, those that stay right when the picture is plain grey.
     """
@@ -93,7 +101,7 @@ class QuestionScores(BaseModel):
     """
     The scores of one question of the file, all recordings taken together.
 
-    confusion: of yes_no and choice, where one answer alone is acceptable.
+    confusion: of yes_no and choice; of several acceptable answers, the one given is the truth.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -178,7 +186,7 @@ def score_records(records: Sequence[Record]) -> Scores:
         ),
         risk_coverage_area=area_under_risk_coverage(risks_of(records)),
         flips=count_flips(_sequences(responses)),
-        true_flips=count_flips(_sequences(scored, truth=True)),
+        true_flips=count_flips(_true_sequences(scored)),
         blank=_blank(scored),
         latency=latency([each.total_s for each in responses]),
         frame_age=latency([each.live.frame_age for each in responses if each.live]),
@@ -213,16 +221,10 @@ def latency(seconds: Sequence[float]) -> Latency | None:
 
 
 def confusion_of(records: Sequence[Record]) -> Confusion | None:
-    """Return the matrix of records of one closed question, where one answer alone is right."""
-    # Whose words differ only in case are the same, as they are when marked.
+    """Return the matrix of the scored records of one closed question."""
     closed = [each for each in records if is_scored(each) and each.allowed]
     names = [name for each in closed for name in (*each.allowed, CANNOT_TELL)]
-    spelling = {name.casefold(): name for name in reversed(names)}
-    pairs = [
-        (spelling.get(each.truth[0].casefold(), each.truth[0]), said(each))
-        for each in closed
-        if len(each.truth) == 1
-    ]
+    pairs = [(spelled(true_answer(each), each.allowed), said(each)) for each in closed]
     order = [name for name in dict.fromkeys(names) if name != CANNOT_TELL]
     return confusion(pairs, [*order, CANNOT_TELL])
 
@@ -232,12 +234,17 @@ def _mean(values: Sequence[float]) -> float | None:
 
 
 def _yes_no(scored: Sequence[Record]) -> YesNoScores | None:
-    yes, no = (each.casefold() for each in YES_NO)
-    pairs = [
-        (each.value is True, each.truth[0].casefold() == yes)
-        for each in scored
-        if each.kind == KIND_NAMES[Kind.YES_NO] and each.truth[0].casefold() in (yes, no)
-    ]
+    pairs = []
+    for record in scored:
+        if record.kind != KIND_NAMES[Kind.YES_NO]:
+            continue
+        truth = spelled(true_answer(record), YES_NO)
+        if not is_right(record):
+            # Where it may be told or not, and was told wrong, what it is counts.
+            known = [spelled(each, YES_NO) for each in acceptable(record.truth)]
+            truth = next((each for each in known if each in YES_NO), truth)
+        if truth in YES_NO:
+            pairs.append((record.value is True, truth == YES_NO[0]))
     return yes_no_scores([answer for answer, _ in pairs], [truth for _, truth in pairs])
 
 
@@ -250,14 +257,39 @@ def _count_error(scored: Sequence[Record]) -> float | None:
     return _mean(errors)
 
 
-def _sequences(records: Sequence[Record], truth: bool = False) -> list[list[tuple[float, str]]]:
-    """Return for each question about each recording what was answered, or true, and when."""
-    sequences: dict[tuple[str, int], list[tuple[float, str]]] = {}
+def _sequences(records: Sequence[Record]) -> list[list[tuple[float, str]]]:
+    """Return for each question about each recording what was answered, and when."""
+    return [
+        [(each.at_s, said(each).strip().casefold()) for each in asked]
+        for asked in _by_question(records)
+    ]
+
+
+def _true_sequences(records: Sequence[Record]) -> list[list[tuple[float, str]]]:
+    """
+    Return for each question about each recording what was true, and when.
+
+    As long as one answer is acceptable throughout, the truth is taken to stay the same.
+    """
+    sequences = []
+    for asked in _by_question(records):
+        stretch, common = 0, set[str]()
+        sequence = []
+        for record in asked:
+            now = set(map(normalise, acceptable(record.truth)))
+            common, before = common & now, common
+            if not common:
+                stretch, common = stretch + bool(before), now
+            sequence.append((record.at_s, str(stretch)))
+        sequences.append(sequence)
+    return sequences
+
+
+def _by_question(records: Sequence[Record]) -> list[list[Record]]:
+    found: dict[tuple[str, int], list[Record]] = {}
     for record in records:
-        words = record.truth[0] if truth else said(record)
-        words = words.strip().casefold()
-        sequences.setdefault((record.recording, record.entry), []).append((record.at_s, words))
-    return list(sequences.values())
+        found.setdefault((record.recording, record.entry), []).append(record)
+    return list(found.values())
 
 
 def _blank(scored: Sequence[Record]) -> Proportion | None:

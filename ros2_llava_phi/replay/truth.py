@@ -67,10 +67,10 @@ class LabelTrack:
             stamp_ns = _stamp_ns(message)
             self._by_stamp |= stamp_ns != 0
             values = read_field(message, labels.field)
-            answers = tuple(
-                answer for value in values if (answer := _answer(value, kind, labels.values))
-            )
-            found.append((stamp_ns or raw.recorded_ns, answers))
+            answers = [_answer(value, kind, labels.values) for value in values]
+            # Ten objects of one label are not ten people.
+            different = tuple(dict.fromkeys(answer for answer in answers if answer))
+            found.append((stamp_ns or raw.recorded_ns, different))
         found.sort(key=lambda each: each[0])
         self._times = [time_ns for time_ns, _ in found]
         self._answers = [answers for _, answers in found]

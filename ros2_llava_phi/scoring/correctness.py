@@ -7,6 +7,7 @@ every short answer before that.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from ros2_llava_phi.assistant.answer import CANNOT_TELL, YES_NO
@@ -108,6 +109,15 @@ def soft_score(text: str, truth: Sequence[str]) -> float:
     return float(answer in accepted)
 
 
+def acceptable(truth: Sequence[str]) -> list[str]:
+    """Return the different answers that count as right, the most frequent ones first."""
+    counted = Counter(normalise(each) for each in truth)
+    first_of = {normalise(each): each for each in reversed(truth)}
+    ranked = [first_of[each] for each, _ in counted.most_common()]
+    # Where ten people agree on nothing, none is.
+    return [each for each in ranked if soft_score(each, truth) > 0.5] or ranked[:1]
+
+
 def exact_match(text: str, truth: Sequence[str]) -> bool:
     """Return whether a text is one of the acceptable answers to the letter, but for case."""
     return text.strip().casefold() in {each.strip().casefold() for each in truth}
@@ -119,19 +129,21 @@ def is_possible(truth: str, kind: Kind, choices: Sequence[str]) -> bool:
         return True
     if kind == Kind.NUMBER:
         return as_number(truth) is not None
-    return normalise(truth) in map(normalise, _closed(kind, choices))
+    return normalise(truth) in map(normalise, closed_answers(kind, choices))
 
 
-def spelled(truth: str, kind: Kind, choices: Sequence[str]) -> str:
-    """Return a truth in the words of the allowed answer that it is, but for case and blanks."""
-    for each in _closed(kind, choices):
-        if each.strip().casefold() == truth.strip().casefold():
-            return each
-    return truth
-
-
-def _closed(kind: Kind, choices: Sequence[str]) -> Sequence[str]:
+def closed_answers(kind: Kind, choices: Sequence[str]) -> Sequence[str]:
+    """Return the allowed answers of a closed question; none of an open one."""
     return YES_NO if kind == Kind.YES_NO else choices
+
+
+def spelled(truth: str, allowed: Sequence[str]) -> str:
+    """Return a truth in the words of the allowed answer that it is, or as it stands."""
+    words = (*allowed, CANNOT_TELL)
+    # Choices may differ in what VQA's normalisation removes.
+    alike = [each for each in words if each.strip().casefold() == truth.strip().casefold()]
+    alike += [each for each in words if normalise(each) == normalise(truth)]
+    return alike[0] if alike else truth
 
 
 def as_number(text: str) -> float | None:
