@@ -6,6 +6,7 @@ Everything that this package raises on purpose; each says in a sentence what was
     │   ├── ModelError          a checkpoint, an export, plans, or what is to run them
     │   ├── QuestionError       a question
     │   ├── FrameError          a picture, or a camera's message
+    │   │   └── DamagedFrameError   it lost data
     │   ├── BagError            a recording
     │   │   └── VideoError      a video file
     │   ├── QuestionsFileError  a file of questions about recordings
@@ -14,6 +15,7 @@ Everything that this package raises on purpose; each says in a sentence what was
     │   ├── ResultsError        the results of a replay
     │   ├── ParameterError      a parameter of the node, or an argument of its launch file
     │   └── FileError           a file that cannot be read or written, whatever it holds
+    ├── InstallationError       a package that the installation lacks
     ├── OutOfTimeError          the time was up before there was an answer
     ├── ClientError             a node, or what plays to it, is not there or does not listen
     │   └── NoResponseError     it did not respond in time
@@ -49,6 +51,10 @@ class FrameError(InputError):
     """What cannot be made a picture; the text says why, and what would be right."""
 
 
+class DamagedFrameError(FrameError):
+    """A picture, or a camera's message, that lost data; the text says how that shows."""
+
+
 class BagError(InputError):
     """A recording that cannot be read or written; the text says why, and what would be right."""
 
@@ -79,6 +85,10 @@ class ParameterError(InputError):
 
 class FileError(InputError):
     """A file or folder that cannot be read or written; one line that says where and why."""
+
+
+class InstallationError(LlavaPhiError):
+    """A package that the installation lacks; the text says which, what for, and how to get it."""
 
 
 class OutOfTimeError(LlavaPhiError):

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from ros2_llava_phi.errors import FrameError
 from ros2_llava_phi.imaging import ros_cv_bridge
 from ros2_llava_phi.imaging.image_conversion import compressed_to_rgb, image_to_rgb
-from ros2_llava_phi.imaging.pictures import MOST_PIXELS, jpeg_uri, read_picture
-from ros2_llava_phi.imaging.pixels import PACKED, SEMI_PLANAR
+from ros2_llava_phi.imaging.pictures import jpeg_uri, read_picture
+from ros2_llava_phi.imaging.pixels import MOST_PIXELS, PACKED, SEMI_PLANAR
 
 WIDTH, HEIGHT = 8, 6
 COLOURS = {

@@ -7,7 +7,7 @@ from typing import Any
 from rosbags.typesys import Stores, get_typestore
 
 from ros2_llava_phi.assistant.frame import Frame
-from ros2_llava_phi.errors import FrameError
+from ros2_llava_phi.errors import DamagedFrameError, FrameError, InstallationError
 from ros2_llava_phi.imaging.image_conversion import compressed_to_rgb, image_to_rgb
 
 from .bag import IMAGE, RawMessage
@@ -45,9 +45,12 @@ class RecordedFrame:
         convert = image_to_rgb if self.message.type == IMAGE else compressed_to_rgb
         try:
             image = convert(_deserialise(self.message))
+        except InstallationError:
+            raise
         except Exception as error:
             # Beside FrameError, whatever damaged bytes lead to.
-            return FrameError(
+            kind = type(error) if isinstance(error, FrameError) else DamagedFrameError
+            return kind(
                 f'the picture at {self.stamp_ns} ns on {self.message.topic} cannot be decoded: '
                 f'{error}'
             )

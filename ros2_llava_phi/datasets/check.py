@@ -11,13 +11,14 @@ from rich.table import Table
 from rich.text import Text
 
 from ros2_llava_phi.assistant.question import is_unicode
-from ros2_llava_phi.errors import FrameError
-from ros2_llava_phi.imaging.pictures import opened_picture
+from ros2_llava_phi.errors import DamagedFrameError, FrameError
+from ros2_llava_phi.imaging.pictures import check_picture_file
 from ros2_llava_phi.model.prompt import Mark
 
 from .dialogue import Dialogue, Dropped, Sample
 from .records import RecordError
 
+DAMAGED = 'image: it is damaged or cut off'
 # Sixteen times what fits into 2048 positions: nothing that was meant to be one conversation.
 MOST_CHARACTERS = 131_072
 # Pictures that are checked at once: a million tasks that wait would take a gigabyte.
@@ -126,11 +127,11 @@ def _picture_faults(
     def fault(path: Path) -> RecordError | None:
         try:
             _check_inside(path, inside)
-            with opened_picture(path) as picture:
-                picture.draft('RGB', (picture.width // 8, picture.height // 8))
-                picture.load()
+            check_picture_file(path)
         except RecordError as error:
             return error
+        except DamagedFrameError as error:
+            return RecordError(DAMAGED, f'{path}: {error}')
         except FrameError as error:
             return RecordError(f'image: {error}', f'{path}: {error.__cause__ or error}')
         finally:

@@ -1,22 +1,31 @@
 """Camera messages to RGB pictures, and a sentence where a message is no picture."""
 
-import io
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as PillowImage
-from PIL import UnidentifiedImageError
 
-from ros2_llava_phi.errors import FrameError
+from ros2_llava_phi.errors import DamagedFrameError, FrameError
 
 from . import ros_cv_bridge
-from .pictures import MOST_PIXELS
-from .pixels import PACKED, SEMI_PLANAR, PackedEncoding, SemiPlanarEncoding, packed_to_rgb
+from .formats import MATRIX, format_of, is_depth, is_video, sent_as
+from .jpeg import decode_jpeg
+from .pictures import check_png, extraneous_bytes, ignore
+from .pixels import (
+    MOST_BITS,
+    PACKED,
+    SEMI_PLANAR,
+    PackedEncoding,
+    SemiPlanarEncoding,
+    check_size,
+    packed_to_rgb,
+)
 
-JPEG_START, JPEG_SCAN, JPEG_END = b'\xff\xd8\xff', b'\xff\xda', b'\xff\xd9'
-PNG_START = b'\x89PNG\r\n\x1a\n'
+# A 16-bit picture whose brightest value has no more bits than this comes out black.
+BLACK_BITS = 12
+NO_PICTURE = 'it is depth or another measurement more often than a picture'
 
 
 class ImageMessage(Protocol):
@@ -37,17 +46,20 @@ class CompressedImageMessage(Protocol):
     data: Any
 
 
-def image_to_rgb(message: ImageMessage) -> NDArray[np.uint8]:
+def image_to_rgb(message: ImageMessage, significant_bits: int = MOST_BITS) -> NDArray[np.uint8]:
     """
     Convert a `sensor_msgs/Image` to RGB, by cv_bridge where it works, else to the same bytes.
 
     `step` and `is_bigendian` are honoured; the padding of the last row may be missing.
 
+    significant_bits: of the values of 16-bit encodings, 8..16: 12 where white is 4095.
+
     Returns uint8 [height, width, 3], sharing no memory with the message. Raises FrameError for an
-    unknown encoding, sizes that do not fit together, and too few data.
+    unknown encoding, sizes that do not fit together, and 16-bit values that have other bits than
+    these; DamagedFrameError for too few or too many data.
     """
     encoding = _encoding_of(message)
-    _check_size(message.width, message.height)
+    check_size(message.width, message.height)
     _check_multiple(message, encoding.multiple)
     rows, row_bytes = _rows_and_row_bytes(message, encoding)
     if message.step < row_bytes:
@@ -57,60 +69,80 @@ def image_to_rgb(message: ImageMessage) -> NDArray[np.uint8]:
         )
     data = np.frombuffer(message.data, np.uint8)
     needed = message.step * (rows - 1) + row_bytes
-    if data.size < needed:
-        raise FrameError(
+    if not needed <= data.size <= message.step * rows:
+        raise DamagedFrameError(
             f'the message has {data.size} bytes of data, but {message.width} x {message.height} '
-            f'pixels as {message.encoding} with a step of {message.step} bytes take {needed}'
+            f'pixels as {message.encoding} with a step of {message.step} bytes take '
+            f'{message.step * rows}'
         )
     try:
         if isinstance(encoding, SemiPlanarEncoding):
             return encoding.convert(data, message.height, message.width, message.step)
-        rgb = ros_cv_bridge.to_rgb(message, encoding.channels * encoding.bits // 8)
-        if rgb is not None:
-            return rgb
-        return packed_to_rgb(_packed_pixels(data, message, encoding), message.encoding)
+        pixels = _packed_pixels(data, message, encoding)
+        if encoding.bits == MOST_BITS:
+            _check_range(pixels, message.encoding, significant_bits)
+        if encoding.bits < MOST_BITS or significant_bits == MOST_BITS:
+            rgb = ros_cv_bridge.to_rgb(message, encoding.channels * encoding.bits // 8)
+            if rgb is not None:
+                return rgb
+        return packed_to_rgb(pixels, message.encoding, significant_bits)
     except cv2.error as error:
         raise FrameError(f'OpenCV cannot convert {message.encoding}: {error.err}') from error
 
 
-def compressed_to_rgb(message: CompressedImageMessage) -> NDArray[np.uint8]:
+def compressed_to_rgb(
+    message: CompressedImageMessage,
+    significant_bits: int = MOST_BITS,
+    on_flaw: Callable[[str], object] = ignore,
+) -> NDArray[np.uint8]:
     """
     Decode a `sensor_msgs/CompressedImage`, JPEG or PNG by its content, to RGB.
 
     The picture stays as the sensor delivered it: an EXIF orientation is not applied. `format` is
-    used for one thing only: a one-channel picture of which it says that it is a Bayer pattern
-    (compressed_image_transport sends those as they are).
+    used for what the content does not say: that it was depth, which is refused as raw depth is,
+    and that a one-channel picture is a Bayer pattern (compressed_image_transport sends those as
+    they are).
 
-    Returns uint8 [height, width, 3]. Raises FrameError for other formats and damaged data.
+    significant_bits: as of `image_to_rgb`, of a PNG with 16 bits a channel.
+    on_flaw: hears in a sentence of what is amiss with the data, but lost nothing.
+
+    Returns uint8 [height, width, 3]. Raises FrameError for depth and other formats, video among
+    them; DamagedFrameError for what lost data.
     """
     data = bytes(message.data)
-    _check_compressed(data)
+    _check_format(message.format, data)
+    if format_of(data) == 'JPEG':
+        picture = decode_jpeg(data)
+        if picture.extraneous:
+            on_flaw(extraneous_bytes(picture.extraneous))
+        if picture.pixels.ndim == 3:
+            return picture.pixels
+        return packed_to_rgb(picture.pixels, _one_channel(message.format, 8))
+    check_png(data)
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.dtype not in (np.uint8, np.uint16):
-        raise FrameError('the compressed picture is damaged: it cannot be decoded')
+        raise DamagedFrameError('the PNG is damaged: it cannot be decoded')
     bits = 8 * pixels.dtype.itemsize
     if pixels.ndim == 3:
-        return packed_to_rgb(pixels, f'bgra{bits}' if pixels.shape[2] == 4 else f'bgr{bits}')
-    sent_as = message.format.split(';')[0].strip()
-    bayer = sent_as.startswith('bayer_') and sent_as in PACKED and PACKED[sent_as].bits == bits
-    return packed_to_rgb(pixels, sent_as if bayer else f'mono{bits}')
+        encoding = f'bgra{bits}' if pixels.shape[2] == 4 else f'bgr{bits}'
+    else:
+        encoding = _one_channel(message.format, bits)
+    if bits == MOST_BITS:
+        _check_range(pixels[..., :3], encoding, significant_bits)
+    return packed_to_rgb(pixels, encoding, significant_bits)
 
 
 def _encoding_of(message: ImageMessage) -> PackedEncoding | SemiPlanarEncoding:
     encoding = PACKED.get(message.encoding) or SEMI_PLANAR.get(message.encoding)
     if encoding is None:
-        known = ', '.join([*PACKED, *SEMI_PLANAR])
-        raise FrameError(f'the encoding {message.encoding!r} is not one of {known}')
+        raise _unknown(message.encoding)
     return encoding
 
 
-def _check_size(width: int, height: int) -> None:
-    if width < 1 or height < 1:
-        raise FrameError(f'the picture has {width} x {height} pixels; it needs at least one')
-    if width * height > MOST_PIXELS:
-        raise FrameError(
-            f'the picture has {width} x {height} pixels; more than {MOST_PIXELS} are not accepted'
-        )
+def _unknown(encoding: str) -> FrameError:
+    known = ', '.join([*PACKED, *SEMI_PLANAR])
+    why = f'; {NO_PICTURE}' if MATRIX.fullmatch(encoding) else ''
+    return FrameError(f'the encoding {encoding!r} is not one of {known}{why}')
 
 
 def _check_multiple(message: ImageMessage, multiple: tuple[int, int]) -> None:
@@ -142,19 +174,44 @@ def _packed_pixels(
     return pixels[..., 0] if encoding.channels == 1 else pixels
 
 
-def _check_compressed(data: bytes) -> None:
-    if not data.startswith((JPEG_START, PNG_START)):
-        raise FrameError('the compressed picture is neither JPEG nor PNG')
-    # Older OpenCV decodes half a JPEG to a half grey picture without a word.
-    if data.startswith(JPEG_START) and data.rfind(JPEG_END) < data.rfind(JPEG_SCAN):
-        raise FrameError('the JPEG picture ends too early: it was cut off on the way')
-    try:
-        with PillowImage.open(io.BytesIO(data), formats=['JPEG', 'PNG']) as header:
-            width, height = header.size
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise FrameError('the compressed picture is damaged: its header cannot be read') from error
-    except PillowImage.DecompressionBombError as error:
+def _check_format(named: str, data: bytes) -> None:
+    """Raise FrameError for data that are no picture, or one that nobody would ask about."""
+    encoding, found = sent_as(named), format_of(data)
+    if not data:
+        raise DamagedFrameError('the message holds no data')
+    if MATRIX.fullmatch(encoding) and encoding not in PACKED:
+        raise _unknown(encoding)
+    if is_depth(named):
+        raise FrameError(f'the format {named!r} is not a picture: {NO_PICTURE}')
+    if found in ('JPEG', 'PNG'):
+        return
+    if is_video(named) or found.startswith('H.26'):
         raise FrameError(
-            'the compressed picture is far larger than any camera delivers'
-        ) from error
-    _check_size(width, height)
+            f'the format {named!r} is video, whose pictures cannot be decoded one by one; publish '
+            'the camera as JPEG, or raw'
+        )
+    what = f'it is {found}' if found else f'its format is {named!r}'
+    raise FrameError(f'the compressed picture is neither JPEG nor PNG: {what}')
+
+
+def _one_channel(named: str, bits: int) -> str:
+    """Return the encoding of a one-channel picture: grey, or the Bayer pattern it was made of."""
+    encoding = sent_as(named)
+    bayer = encoding.startswith('bayer_') and encoding in PACKED and PACKED[encoding].bits == bits
+    return encoding if bayer else f'mono{bits}'
+
+
+def _check_range(pixels: NDArray[Any], encoding: str, significant_bits: int) -> None:
+    """Raise FrameError for 16-bit values that make sense with other significant bits only."""
+    peak = int(pixels.max())
+    if peak >> significant_bits:
+        raise FrameError(
+            f'the {encoding} values go up to {peak}, beyond the {2**significant_bits - 1} of '
+            f'{significant_bits} significant bits; set significant_bits as the sensor has them'
+        )
+    if significant_bits == MOST_BITS and 0 < peak < 1 << BLACK_BITS:
+        raise FrameError(
+            f'the {encoding} values end at {peak} of {2**MOST_BITS - 1}, and would come out '
+            f'black; where the sensor has {max(8, peak.bit_length())} bits or a few more, set '
+            'significant_bits to that'
+        )

@@ -3,20 +3,23 @@
 import base64
 import io
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
-from ros2_llava_phi.errors import FrameError, described
+from ros2_llava_phi.errors import DamagedFrameError, FrameError, InstallationError, described
+
+from .formats import format_of
+from .jpeg import decode_jpeg
+from .pixels import MOST_PIXELS, check_size, packed_to_rgb
 
 FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF')
-# Beyond any camera, and small enough (192 MiB as RGB) not to exhaust the memory.
-MOST_PIXELS = 64 * 2**20
+MOST_BYTES = 4 * MOST_PIXELS  # of a file: that many pixels, uncompressed
 # A path, the bytes of a picture file, a PIL picture, or RGB.
 Picture = str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image | NDArray[Any]
 
@@ -55,9 +58,18 @@ def to_rgb(picture: Picture) -> NDArray[np.uint8]:
 def _converted(picture: Image.Image) -> NDArray[np.uint8]:
     try:
         check_picture(picture)
+        if isinstance(picture, JpegImageFile) and picture.tile:
+            # Not decoded yet: so that Pillow makes no picture of what lost data.
+            file: Any = picture.fp
+            file.seek(0)
+            whole = _rgb(file.read(), ignore)
+            if whole.shape[:2] == (picture.height, picture.width):
+                return whole
         return np.asarray(picture.convert('RGB'))
+    except InstallationError:
+        raise
     except FrameError as error:
-        raise FrameError(f'{described(picture)} cannot be used: {error}') from error
+        raise type(error)(f'{described(picture)} cannot be used: {error}') from error
     except Exception as error:
         # Pillow raises whatever comes up in a damaged file, or in one that was closed.
         raise FrameError(f'{described(picture)} cannot be read: {error}') from error
@@ -71,53 +83,129 @@ def _remedy(array: NDArray[Any]) -> str:
     return ''
 
 
-def read_picture(source: str | os.PathLike[str] | bytes) -> NDArray[np.uint8]:
+def ignore(flaw: str) -> None:
+    """Do nothing about a flaw."""
+
+
+def read_picture(
+    source: str | os.PathLike[str] | bytes,
+    on_flaw: Callable[[str], object] = ignore,
+) -> NDArray[np.uint8]:
     """
     Return a picture file, or the bytes of one, as RGB: uint8 [height, width, 3].
 
-    It is not turned as EXIF may say. Raises FrameError, naming the file, if it is missing, cut
-    off, damaged, of another format, far too large, or has more than 8 bits a channel.
+    It is not turned as EXIF may say.
+
+    on_flaw: hears in a sentence of what is amiss with the data, but lost nothing.
+
+    Raises FrameError, naming the file, if it is missing, of another format, far too large, or has
+    more than 8 bits a channel; DamagedFrameError if it lost data.
     """
     if isinstance(source, bytes):
         name = f'the picture of {len(source)} bytes'
     else:
         name = os.fsdecode(source) or "''"
     try:
-        with opened_picture(source) as picture:
-            return np.asarray(picture.convert('RGB'))
+        return _rgb(_content(source), on_flaw=on_flaw)
     except FrameError as error:
         detail = f' ({error.__cause__})' if error.__cause__ else ''
-        raise FrameError(f'{name} cannot be read: {error}{detail}') from error
+        raise type(error)(f'{name} cannot be read: {error}{detail}') from error
 
 
-@contextmanager
-def opened_picture(source: str | os.PathLike[str] | bytes) -> Iterator[Image.Image]:
+def check_picture_file(
+    path: str | os.PathLike[str], on_flaw: Callable[[str], object] = ignore
+) -> None:
     """
-    Open a picture file, or the bytes of one; the pixels are decoded when they are used.
+    Raise FrameError where `read_picture` would, in less time; what is wrong, without the name.
 
-    Raises FrameError, also for what comes up within the block: what is wrong, without the name.
+    on_flaw: as of `read_picture`.
     """
-    file = io.BytesIO(source) if isinstance(source, bytes) else source
+    _rgb(_content(path), eighth=True, on_flaw=on_flaw)
+
+
+def extraneous_bytes(count: int) -> str:
+    """Return the sentence about a JPEG with extraneous bytes."""
+    return f'{count} extraneous bytes before markers of the JPEG, which lost nothing'
+
+
+def check_png(data: bytes) -> None:
+    """
+    Raise FrameError for a PNG that is cut off, or of which a chunk has not the CRC it says.
+
+    Decoders, Pillow and OpenCV among them, do not look at the CRC of a picture's data.
+    """
     try:
-        with Image.open(file, formats=FORMATS) as picture:
-            check_picture(picture)
-            yield picture
+        with Image.open(io.BytesIO(data), formats=['PNG']) as picture:
+            check_size(*picture.size)
+            picture.verify()
     except FrameError:
         raise
+    except Image.DecompressionBombError as error:
+        raise FrameError(f'the picture has more than {MOST_PIXELS} pixels') from error
+    except Exception as error:  # of all kinds, for a damaged file
+        raise DamagedFrameError('the PNG is damaged or cut off') from error
+
+
+def _content(source: str | os.PathLike[str] | bytes) -> bytes:
+    """Return the bytes of a picture file; raises FrameError without its name."""
+    if isinstance(source, bytes):
+        return source
+    try:
+        with open(source, 'rb') as file:  # noqa: PTH123
+            content = file.read(MOST_BYTES + 1)
     except FileNotFoundError:
         raise FrameError('there is no such file') from None
     except IsADirectoryError:
         raise FrameError('it is a folder') from None
+    except OSError as error:
+        raise FrameError(os.strerror(error.errno or 0)) from None
+    except ValueError as error:  # a NUL in the name
+        raise FrameError('it is no path') from error
+    if len(content) > MOST_BYTES:
+        raise FrameError(f'it has more than {MOST_BYTES} bytes')
+    return content
+
+
+def _rgb(
+    content: bytes, on_flaw: Callable[[str], object], eighth: bool = False
+) -> NDArray[np.uint8]:
+    """Decode the bytes of a picture file; JPEG at an eighth of its size if that is enough."""
+    found = format_of(content)
+    if found == 'JPEG':
+        jpeg = decode_jpeg(content, eighth)
+        if jpeg.extraneous:
+            on_flaw(extraneous_bytes(jpeg.extraneous))
+        grey = jpeg.pixels.ndim == 2
+        return packed_to_rgb(jpeg.pixels, 'mono8') if grey else jpeg.pixels
+    if found == 'PNG':
+        check_png(content)
+    return _by_pillow(content, found)
+
+
+def _by_pillow(content: bytes, found: str) -> NDArray[np.uint8]:
+    if not content:
+        raise DamagedFrameError('it is empty')
+    if ImageFile.LOAD_TRUNCATED_IMAGES:
+        raise FrameError(
+            'Pillow is set to fill up what is cut off; PIL.ImageFile.LOAD_TRUNCATED_IMAGES must '
+            'be False'
+        )
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
+            check_picture(picture)
+            return np.asarray(picture.convert('RGB'))
+    except FrameError:
+        raise
     except UnidentifiedImageError:
-        raise FrameError(f'it is none of {", ".join(FORMATS)}') from None
+        if found in FORMATS:
+            raise DamagedFrameError('it is damaged or cut off') from None
+        also = f', but {found}' if found else ''
+        raise FrameError(f'it is none of {", ".join(FORMATS)}{also}') from None
     except Image.DecompressionBombError as error:
         raise FrameError(f'it has more than {MOST_PIXELS} pixels') from error
     except Exception as error:
-        # Of the system's own errors only those have a number.
-        if isinstance(error, OSError) and error.errno is not None:
-            raise FrameError(os.strerror(error.errno)) from None
         # Pillow raises OSError, SyntaxError, ValueError, TypeError and more for a damaged file.
-        raise FrameError('it is damaged or cut off') from error
+        raise DamagedFrameError('it is damaged or cut off') from error
 
 
 def check_picture(picture: Image.Image) -> None:
@@ -126,6 +214,8 @@ def check_picture(picture: Image.Image) -> None:
         raise FrameError(f'it has more than {MOST_PIXELS} pixels')
     if picture.mode[0] in 'IF':  # which Pillow would cut off at white
         raise FrameError('it has more than 8 bits a channel')
+    if picture.info.get('compression') in ('jpeg', 'tiff_jpeg'):
+        raise FrameError('it is a TIFF with JPEG inside; what such a one lost, nobody would see')
 
 
 def jpeg_uri(image: NDArray[np.uint8], quality: int = 90, most_width: int | None = None) -> str:

@@ -8,6 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ros2_llava_phi.errors import FrameError
+
+# Beyond any camera, and small enough (192 MiB as RGB) not to exhaust the memory.
+MOST_PIXELS = 64 * 2**20
+MOST_BITS = 16  # bits a channel, the most that an encoding has
 Pixels = NDArray[Any]
 Bytes = NDArray[np.uint8]
 RGB = NDArray[np.uint8]
@@ -106,12 +111,23 @@ SEMI_PLANAR = {
 }
 
 
-def packed_to_rgb(pixels: Pixels, encoding: str) -> RGB:
+def check_size(width: int, height: int) -> None:
+    """Raise FrameError for a picture without pixels, and one larger than any camera's."""
+    if width < 1 or height < 1:
+        raise FrameError(f'the picture has {width} x {height} pixels; it needs at least one')
+    if width * height > MOST_PIXELS:
+        raise FrameError(
+            f'the picture has {width} x {height} pixels; more than {MOST_PIXELS} are not accepted'
+        )
+
+
+def packed_to_rgb(pixels: Pixels, encoding: str, significant_bits: int = MOST_BITS) -> RGB:
     """
     Convert pixels of a packed encoding to RGB.
 
     pixels: [height, width] or [height, width, channels] as `PACKED[encoding]` says, uint8 or
     uint16 of either byte order, rows of any stride.
+    significant_bits: of 16-bit values, 8..16; the largest that they have is white.
 
     Returns a uint8 array [height, width, 3] of its own. 16 bits become 8 by scaling and rounding,
     after any colour conversion, as in cv_bridge's toCvCopy(message, 'rgb8').
@@ -120,5 +136,7 @@ def packed_to_rgb(pixels: Pixels, encoding: str) -> RGB:
     native = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder('='))
     coloured = native if code is None else cv2.cvtColor(native, code)
     if coloured.dtype == np.uint16:
-        return np.asarray(cv2.convertScaleAbs(coloured, alpha=255 / 65535), np.uint8)
+        return np.asarray(
+            cv2.convertScaleAbs(coloured, alpha=255 / (2**significant_bits - 1)), np.uint8
+        )
     return np.array(coloured, np.uint8) if coloured is native else np.asarray(coloured, np.uint8)

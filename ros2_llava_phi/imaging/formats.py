@@ -1,0 +1,58 @@
+"""What a compressed picture is: by its first bytes, and by what its message says."""
+
+import re
+
+JPEG_START, PNG_START = b'\xff\xd8\xff', b'\x89PNG\r\n\x1a\n'
+# Where the bytes stand, the bytes, and the format that begins with them.
+STARTS = (
+    (0, JPEG_START, 'JPEG'),
+    (0, PNG_START, 'PNG'),
+    (8, b'WEBP', 'WebP'),
+    (0, b'BM', 'BMP'),
+    (0, b'GIF8', 'GIF'),
+    (0, b'II*\0', 'TIFF'),
+    (0, b'MM\0*', 'TIFF'),
+    (4, b'jP  \r\n', 'JPEG 2000'),
+    (0, b'\xff\x4f\xff\x51', 'JPEG 2000'),
+    (4, b'JXL \r\n', 'JPEG XL'),
+    (0, b'\xff\x0a', 'JPEG XL'),
+    (4, b'ftypavif', 'AVIF'),
+    (4, b'ftyphei', 'HEIF'),
+    (4, b'ftypmif1', 'HEIF'),
+    (0, b'v/1\x01', 'OpenEXR'),
+    (0, b'qoif', 'QOI'),
+    (0, b'%PDF', 'PDF'),
+    (0, b'\0\0\0\x01', 'H.264 or H.265'),
+    (0, b'\0\0\x01', 'H.264 or H.265'),
+)
+# As CompressedImage.format, FFMPEGPacket.encoding and CompressedVideo.format name video.
+VIDEO = re.compile(r'h\.?26[3-6]|hevc|\bavc|av1|vp[89]|x26[45]|mpeg-?[124]|theora|ffmpeg|nvenc')
+# What OpenCV calls a matrix, as depth is sent.
+MATRIX = re.compile(r'(TYPE_)?(8|16|32|64)[USF]C\d+')
+
+
+def format_of(data: bytes) -> str:
+    """Return what a file, or the data of a CompressedImage, begins like; '' if nothing known."""
+    found = (name for at, start, name in STARTS if data[at : at + len(start)] == start)
+    return next(found, '')
+
+
+def is_video(named: str) -> bool:
+    """Return whether the `format` of a CompressedImage names a video codec, as fleets record."""
+    return VIDEO.search(named) is not None
+
+
+def sent_as(named: str) -> str:
+    """
+    Return the encoding that the `format` of a CompressedImage says was compressed, or ''.
+
+    compressed_image_transport and compressed_depth_image_transport write `rgb8; jpeg compressed
+    bgr8`, `16UC1; png compressed `, `32FC1; compressedDepth png`; drivers write just `jpeg`.
+    """
+    first, separator, _ = named.partition(';')
+    return first.strip() if separator or MATRIX.fullmatch(first.strip()) else ''
+
+
+def is_depth(named: str) -> bool:
+    """Return whether the `format` of a CompressedImage says that it holds depth."""
+    return 'compresseddepth' in named.lower()
