@@ -42,12 +42,13 @@ gpu:  ## on a machine with an NVIDIA GPU: build plans for it, and run the tests 
 	$(GPU_VENV)/bin/pip install '.[train]' 'cuda-python==$(CUDA).*' pytest==9.2.0; }
 	@$(GPU_VENV)/bin/python -m pytest -m gpu tests/test_gpu.py $(ARGS)
 
-lint: dev  ## check style, format, types, and who imports whom
+lint: dev  ## check style, format, types, who imports whom, and what is used of ROS 2
 	@$(ENV) ruff check
 	@$(ENV) ruff format --check
 	@$(ENV) mypy
 	@$(ENV) lint-imports --no-cache
 	@$(ENV) python tools/node_parameters.py --check
+	@$(ENV) python tools/ros_api.py
 
 format: dev  ## write what says the node's parameters, and put the code into the project's format
 	@$(ENV) python tools/node_parameters.py
