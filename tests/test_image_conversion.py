@@ -349,8 +349,8 @@ def test_a_working_cv_bridge_is_used() -> None:
 def test_a_picture_in_a_page_is_the_picture_made_small() -> None:
     left_red = np.zeros((40, 80, 3), np.uint8)
     left_red[:, :40] = (220, 0, 0)
-    for most_width, size in ((None, (40, 80)), (20, (10, 20)), (800, (40, 80))):
-        head, _, data = jpeg_uri(left_red, most_width=most_width).partition(',')
+    for most_side, size in ((None, (40, 80)), (20, (10, 20)), (800, (40, 80))):
+        head, _, data = jpeg_uri(left_red, most_side=most_side).partition(',')
         assert head == 'data:image/jpeg;base64'
         shown = read_picture(base64.b64decode(data)).astype(int)
         assert shown.shape == (*size, 3)

@@ -222,11 +222,14 @@ def test_the_report_is_complete(folder: Path) -> None:
         *('How it was made', 'scripted', 'Is it red?', '<script>x</script>', '58.3 %'),
     ):
         assert words in page.words, words
-    # Of five wrong answers, those that are not of the same moment as a surer one.
-    assert page.tags.count('img') == 3
-    assert all(each.startswith('data:image/jpeg;base64,') for each in page.sources)
-    assert page.tags.count('svg') == 4
-    assert not {'script', 'link', 'iframe'} & set(page.tags)
+    # Of five wrong answers, those that are not of the same moment as a surer one; a right one of
+    # each question; and the frames with which the stretches of answers begin.
+    assert page.tags.count('figure') == 3 + 2
+    assert page.tags.count('img') == 3 + 2 + page.tags.count('section')
+    links = [each for each in page.sources if not each.startswith('data:image/jpeg;base64,')]
+    assert links and all(each.startswith('#') for each in links)
+    assert page.tags.count('svg') == 3
+    assert not {'link', 'iframe'} & set(page.tags) and page.tags.count('script') == 1
     text = (folder / 'out' / 'report.html').read_text()
     assert not re.search(r'https?://|url\(|@import', text)
     assert 'prefers-color-scheme: dark' in text

@@ -1,14 +1,12 @@
 """Scores against figures worked out by hand."""
 
 import random
-import re
 
 import pytest
 
 from ros2_llava_phi.replay.comparison import compare
 from ros2_llava_phi.replay.record import Record, is_right, score
 from ros2_llava_phi.replay.summary import Scores, confusion_of, count_flips, score_records
-from ros2_llava_phi.replay.timeline import lanes, timeline_chart
 from ros2_llava_phi.scoring.calibration import (
     area_under_risk_coverage,
     brier_score,
@@ -122,21 +120,6 @@ def test_confusion() -> None:
 )
 def test_mcnemar(better: int, worse: int, p_value: float) -> None:
     assert mcnemar(better, worse) == mcnemar(worse, better) == pytest.approx(p_value)
-
-
-def test_an_answer_in_capitals_is_no_refusal() -> None:
-    said = ['NO_FRAME', 'NO_FRAME', 'TIMEOUT', 'TIMEOUT']
-    errors = ['', 'NO_FRAME', 'TIMEOUT', '']
-    records = [
-        record(at_s=float(at_s), text=text, error=error)
-        for at_s, (text, error) in enumerate(zip(said, errors, strict=True))
-    ]
-    (lane,) = lanes(records)
-    assert [(each.words, each.refused) for each in lane.answers] == [
-        (text, bool(error)) for text, error in zip(said, errors, strict=True)
-    ]
-    classes = re.findall('<rect class="([^"]+)"', timeline_chart([lane], 4))
-    assert [each == 'refused' for each in classes] == [False, True, True, False]
 
 
 def test_runs_are_compared_pair_by_pair() -> None:

@@ -21,7 +21,7 @@ from .validation import Asked, Validation
 
 CARD_FILE, REPORT_FILE = 'README.md', 'report.html'
 EXAMPLES = 24
-PICTURE_WIDTH = 320  # pixels
+PICTURE_SIDE = 320  # pixels
 CURVE_WIDTH, CURVE_HEIGHT, MOST_POINTS = 800, 220, 400
 
 
@@ -115,7 +115,7 @@ def _pictures(asked: Asked) -> list[str]:
     found = []
     for path in asked.pictures:
         try:
-            found.append(jpeg_uri(read_picture(path), most_width=PICTURE_WIDTH))
+            found.append(jpeg_uri(read_picture(path), most_side=PICTURE_SIDE))
         except FrameError:
             continue
     return found

@@ -218,15 +218,16 @@ def check_picture(picture: Image.Image) -> None:
         raise FrameError('it is a TIFF with JPEG inside; what such a one lost, nobody would see')
 
 
-def jpeg_uri(image: NDArray[np.uint8], quality: int = 90, most_width: int | None = None) -> str:
+def jpeg_uri(image: NDArray[np.uint8], quality: int = 90, most_side: int | None = None) -> str:
     """
     Return an RGB picture, uint8 [height, width, 3], as a JPEG inside a URI (RFC 2397).
 
-    quality: 0..100. most_width: in pixels; a wider one is made smaller.
+    quality: 0..100. most_side: in pixels; a wider or higher one is made smaller.
     """
     height, width = image.shape[:2]
-    if most_width is not None and width > most_width:
-        size = most_width, max(1, round(height * most_width / width))
+    if most_side is not None and max(height, width) > most_side:
+        shrunk = most_side / max(height, width)
+        size = max(1, round(width * shrunk)), max(1, round(height * shrunk))
         image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     _, jpeg = cv2.imencode('.jpg', bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])

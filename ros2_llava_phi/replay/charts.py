@@ -8,8 +8,10 @@ from markupsafe import Markup, escape
 from ros2_llava_phi.scoring.calibration import Bin
 
 SIDE = 320
-LEFT, RIGHT, TOP, BOTTOM = 56, 14, 12, 36
+LEFT, RIGHT, TOP, BOTTOM = 56, 22, 12, 36
 HISTOGRAM_BARS = 32
+# Between the highest bar and the top, for what the lines of a histogram are called.
+HEADROOM = 1.35
 
 
 class Plane:
@@ -20,12 +22,14 @@ class Plane:
         self.width, self.height, self.x_max, self.y_max = width, height, x_max, y_max
 
     def x(self, value: float) -> float:
-        """Return where a value lies from the left."""
-        return round(LEFT + value / self.x_max * (self.width - LEFT - RIGHT), 2)
+        """Return where a value lies from the left; within the chart, whatever it is."""
+        share = min(max(value / self.x_max, 0), 1)
+        return round(LEFT + share * (self.width - LEFT - RIGHT), 2)
 
     def y(self, value: float) -> float:
-        """Return where a value lies from the top."""
-        return round(self.height - BOTTOM - value / self.y_max * (self.height - TOP - BOTTOM), 2)
+        """Return where a value lies from the top; within the chart, whatever it is."""
+        share = min(max(value / self.y_max, 0), 1)
+        return round(self.height - BOTTOM - share * (self.height - TOP - BOTTOM), 2)
 
     def svg(
         self,
@@ -35,9 +39,12 @@ class Plane:
         x_title: str,
         y_title: str,
     ) -> Markup:
-        """Return the chart with its axes."""
+        """Return the chart with its axes; the page has its figures as text."""
         bottom, right = self.height - BOTTOM, self.width - RIGHT
-        parts = [f'<svg class="chart" viewBox="0 0 {self.width} {self.height}" role="img">']
+        parts = [
+            f'<svg class="chart" viewBox="0 0 {self.width} {self.height}" role="img" '
+            f'aria-label="{escape(y_title)} over {escape(x_title)}">'
+        ]
         for value, label in y_ticks:
             y = self.y(value)
             parts += [
@@ -79,7 +86,7 @@ def reliability_chart(bins: Sequence[Bin]) -> Markup:
             f'{each.confidence:.0%} sure, {each.accuracy:.0%} right</title></circle>',
         ]
     ticks = _shares(1)
-    return plane.svg(content, ticks, ticks, 'confidence', 'right')
+    return plane.svg(content, ticks, ticks, 'confidence', 'share that is right')
 
 
 def risk_coverage_chart(risks: Sequence[float], scored: int) -> Markup:
@@ -99,46 +106,60 @@ def risk_coverage_chart(risks: Sequence[float], scored: int) -> Markup:
             f'<circle class="dot" cx="{points[-1][0]}" cy="{points[-1][1]}" r="4">'
             f'<title>all that were answered: {risks[-1]:.1%} wrong</title></circle>',
         ]
-    return plane.svg(content, _shares(1), _shares(y_max), 'coverage', 'wrong')
+    return plane.svg(
+        content, _shares(1), _shares(y_max), 'share of the answers', 'share that is wrong'
+    )
 
 
 def latency_chart(seconds: Sequence[float], percentiles: Mapping[str, float]) -> Markup:
     """Draw how many answers took how long, with percentiles by name as lines."""
-    x_max = max(seconds) * 1000 or 1.0
+    seconds = [each for each in seconds if 0 <= each < math.inf]
+    most = max(seconds, default=0) or 0.001
+    unit, scale = ('milliseconds', 1000) if most < 10 else ('seconds', 1)
+    x_max = most * scale
     counts = [0] * HISTOGRAM_BARS
     for each in seconds:
-        counts[min(HISTOGRAM_BARS - 1, int(each * 1000 / x_max * HISTOGRAM_BARS))] += 1
-    plane = Plane(SIDE, 280, x_max, max(counts) * 1.08)
+        counts[min(HISTOGRAM_BARS - 1, int(each / most * HISTOGRAM_BARS))] += 1
+    plane = Plane(SIDE, 280, x_max, max(*counts, 1) * HEADROOM)
     wide = x_max / HISTOGRAM_BARS
     content = [
         f'<rect class="bar" x="{plane.x(index * wide) + 0.5}" y="{plane.y(count)}" '
         f'width="{(plane.x(wide) - plane.x(0)) - 1:.2f}" '
         f'height="{plane.y(0) - plane.y(count):.2f}"><title>{count} answers in '
-        f'{index * wide:.0f} to {(index + 1) * wide:.0f} ms</title></rect>'
+        f'{milliseconds(index * wide / scale)} to {milliseconds((index + 1) * wide / scale)}'
+        '</title></rect>'
         for index, count in enumerate(counts)
         if count
     ]
     for row, (name, value) in enumerate(percentiles.items()):
-        x = plane.x(value * 1000)
+        x = plane.x(value * scale)
         anchor = 'end' if x > SIDE / 2 else 'start'
         shift = -4 if anchor == 'end' else 4
         content += [
             f'<line class="mark" x1="{x}" x2="{x}" y1="{TOP}" y2="{plane.y(0)}"/>',
-            f'<text class="note" x="{x + shift}" y="{TOP + 10 + 14 * row}" '
-            f'text-anchor="{anchor}">{name} {milliseconds(value)}</text>',
+            f'<text class="note" x="{x + shift}" y="{TOP + 10 + 13 * row}" '
+            f'text-anchor="{anchor}">{escape(name)} {milliseconds(value)}</text>',
         ]
-    x_ticks = [(x_max * part / 4, f'{x_max * part / 4:.0f}') for part in range(5)]
-    y_ticks = [(max(counts) * part / 4, f'{max(counts) * part / 4:.0f}') for part in (0, 2, 4)]
-    return plane.svg(content, x_ticks, y_ticks, 'milliseconds', 'answers')
+    x_ticks = [(each, f'{each:g}') for each in _round_numbers(x_max, 5)]
+    y_ticks = [(each, f'{each:,.0f}') for each in _round_numbers(max(counts), 4) if each % 1 == 0]
+    return plane.svg(content, x_ticks, y_ticks, unit, 'answers')
 
 
 def milliseconds(seconds: float) -> str:
-    """Return a time for a person."""
+    """Return a time for a person: milliseconds, from ten seconds on in seconds."""
     value = seconds * 1000
-    return f'{value:.0f} ms' if value >= 10 else f'{value:.1f} ms'
+    if value >= 9999.5:
+        return f'{seconds:.1f} s'
+    return f'{value:.0f} ms' if value >= 9.95 else f'{value:.1f} ms'
 
 
 def _shares(end: float) -> list[tuple[float, str]]:
-    parts = [end * part / 4 for part in range(5)]
-    digits = 0 if end >= 0.2 else 1
-    return [(part, f'{100 * part:.{digits}f} %') for part in parts]
+    return [(each, f'{100 * each:.3g} %') for each in _round_numbers(end, 5)]
+
+
+def _round_numbers(end: float, most: int) -> list[float]:
+    """Return 0 and at most so many further numbers up to an end that a person would have taken."""
+    least = end / most
+    power = 10.0 ** math.floor(math.log10(least)) if least > 0 else 1.0
+    step = next(each * power for each in (1, 2, 2.5, 5, 10) if each * power >= least * 0.999)
+    return [place * step for place in range(math.floor(end / step + 0.001) + 1)]

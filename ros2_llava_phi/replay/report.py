@@ -1,68 +1,93 @@
-"""report.html: a run as one page that needs nothing beside itself, with its worst mistakes."""
+"""report.html: a run as one page that needs nothing beside itself, and stays small enough."""
 
+import base64
+import hashlib
+from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
+from markupsafe import Markup
+
 from ros2_llava_phi.assistant.question import KIND_NAMES, KIND_WORDS
-from ros2_llava_phi.errors import FrameError
 from ros2_llava_phi.files.templates import templates_in
-from ros2_llava_phi.imaging.pictures import jpeg_uri
 
 from .asking import Asking
 from .charts import latency_chart, milliseconds, reliability_chart, risk_coverage_chart
 from .comparison import Comparison
+from .gallery import LARGE, SMALL, examples, illustrated, read_pictures, worst
 from .record import Record, is_right, is_scored, said
-from .summary import Summary, risks_of
-from .timeline import clock, lanes, timeline_chart
+from .summary import QuestionScores, Summary, risks_of
+from .timeline import FrameKey, clock, frame_key, marks_of, moments, pieces, short, timelines
 
 REPORT_FILE = 'report.html'
-# Of a comparison, the most changes that the page lists.
-MOST_CHANGES = 60
-MOST_MISTAKES = 12
-# Of those, the most of one question, so that not all are the same.
-MOST_OF_A_QUESTION = 3
-WIDTH, JPEG_QUALITY = 480, 82
+# The most of the page; what is beyond stands in the other files, and the page says so.
+MOST = {'rows': 300, 'changes': 60, 'notes': 40, 'reasons': 20, 'matrices': 12, 'lanes': 200}
+# Of a confusion matrix, the most answers that can be read.
+MOST_SIDE = 16
+# Of all lanes together, and of the list of answers.
+MOST_PIECES, LISTED_BYTES = 3000, 600_000
+# A lane is no finer than this, in per cent: three pixels of a wide screen.
+FINEST = 0.4
 
 
-@dataclass(frozen=True)
-class Mistake:
-    """A wrong answer, and its frame as a URI."""
+def report(summary: Summary, records: Sequence[Record], askings: Sequence[Asking] = ()) -> str:
+    """
+    Return the page.
 
-    record: Record
-    source: str
-
-
-def report(summary: Summary, records: Sequence[Record], mistakes: Sequence[Mistake]) -> str:
-    """Return the page."""
-    templates = templates_in(Path(__file__).parent)
-    templates.filters |= {'percent': percent, 'ms': milliseconds, 'clock': clock}
+    askings: with the recordings to take pictures from.
+    """
+    drawn = timelines(records)
+    lanes = min(MOST['lanes'], sum(len(each.lanes) for each in drawn))
+    listed = moments(drawn, LISTED_BYTES)
+    stretches = [each for moment in listed for each in moment.stretches]
+    mistakes, right = worst(records), examples(records)
+    sizes: dict[FrameKey, set[int]] = {key: {SMALL} for key in illustrated(listed)}
+    for record in (*mistakes, *right):
+        sizes.setdefault(frame_key(record), set()).add(LARGE)
     answered = [each for each in records if not each.error]
     scored = [each for each in records if is_scored(each)]
-    times = [each.total_s for each in answered]
     latency = summary.scores.latency
-    return templates.get_template('report.html.j2').render(
+    sources = read_pictures(askings, sizes)
+    templates = templates_in(Path(__file__).parent)
+    templates.filters |= {'percent': percent, 'ms': milliseconds, 'clock': clock, 'short': short}
+    script = templates.get_template('report.js.j2').render()
+    page = templates.get_template('report.html.j2').render(
         summary=summary,
         scores=summary.scores,
-        headline=headline(summary),
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        most=MOST,
         kind_words={name: KIND_WORDS[kind] for kind, name in KIND_NAMES.items()},
-        timelines={
-            each.name: timeline_chart(
-                lanes([record for record in records if record.recording == each.name]),
-                each.seconds,
-            )
-            for each in summary.recordings
-        },
+        abstained_rightly=sum(each.abstained and is_right(each) for each in scored),
+        answers=_answers(answered),
+        reasons=_reasons(records),
+        timelines=drawn,
+        pieces=pieces,
+        least=max(FINEST, 200 * lanes / MOST_PIECES),
+        stretches=sum(len(lane.stretches) for each in drawn for lane in each.lanes),
+        listed=listed,
+        anchors={each.anchor for each in stretches},
+        matrices=_matrices(summary.questions),
         reliability=reliability_chart(summary.scores.reliability),
+        risks=risks_of(records),
         risk_coverage=risk_coverage_chart(risks_of(records), max(1, len(scored))),
-        latency_chart=latency_chart(times, latency.model_dump()) if latency else '',
-        live=[each.live for each in answered if each.live],
+        latency_chart=latency_chart([each.total_s for each in answered], latency.model_dump())
+        if latency
+        else '',
+        live=any(each.live for each in answered),
         mistakes=mistakes,
+        examples=right,
+        sources=sources,
+        small_pictures=sum(size == SMALL for _, size in sources),
+        frame_key=frame_key,
+        large=LARGE,
+        small=SMALL,
         said=said,
+        marks_of=marks_of,
         why_not_compared=why_not_compared,
-        most_changes=MOST_CHANGES,
     )
+    # A name may hold what is no text, such as a folder's of another encoding.
+    return page.encode(errors='replace').decode()
 
 
 def headline(summary: Summary) -> str:
@@ -98,44 +123,38 @@ def why_not_compared(comparison: Comparison) -> str:
     return f'of {comparison.pairs} answers that the baseline has, too, none has a known truth'
 
 
-def worst(records: Sequence[Record]) -> list[Record]:
-    """Return the surest of the wrong answers, a few of each question, not of one moment."""
-    chosen: list[Record] = []
-    wrong = [each for each in records if is_scored(each) and not is_right(each)]
-    for record in sorted(wrong, key=lambda each: -each.confidence):
-        alike = [each for each in chosen if each.entry == record.entry]
-        near = [each for each in alike if _is_near(each, record)]
-        if len(alike) < MOST_OF_A_QUESTION and not near:
-            chosen.append(record)
-        if len(chosen) == MOST_MISTAKES:
-            break
-    return chosen
-
-
-def gallery(records: Sequence[Record], askings: Sequence[Asking]) -> list[Mistake]:
-    """Return the worst mistakes with their frames, read from the recordings again."""
-    chosen = worst(records)
-    sources: dict[tuple[str, str, int], str] = {}
-    for asking in askings:
-        wanted = {_frame_key(each) for each in chosen if each.recording == asking.recording.name}
-        if not wanted:
-            continue
-        for frame in asking.recording.frames(asking.cameras):
-            key = asking.recording.name, frame.camera, frame.number
-            if key in wanted:
-                with suppress(FrameError):
-                    sources[key] = jpeg_uri(frame.frame().image, JPEG_QUALITY, WIDTH)
-    return [Mistake(each, sources.get(_frame_key(each), '')) for each in chosen]
-
-
 def percent(share: float | None, digits: int = 1) -> str:
     """Return a share for a person; a dash for none."""
     return '-' if share is None else f'{100 * share:.{digits}f} %'
 
 
-def _frame_key(record: Record) -> tuple[str, str, int]:
-    return record.recording, record.camera, record.frame
+def _answers(answered: Sequence[Record]) -> dict[int, list[tuple[str, int]]]:
+    """Return what was answered most to each question of the file, and how often."""
+    counts: dict[int, Counter[str]] = {}
+    for record in answered:
+        counts.setdefault(record.entry, Counter())[said(record)] += 1
+    return {entry: counter.most_common() for entry, counter in counts.items()}
 
 
-def _is_near(one: Record, other: Record) -> bool:
-    return one.recording == other.recording and abs(one.at_s - other.at_s) < 2
+def _reasons(records: Sequence[Record]) -> list[tuple[tuple[str, str], int]]:
+    """Return the code and the sentence of each reason why there is no answer, and how often."""
+    reasons = Counter(
+        (each.error, each.error_text or each.abstain_reason)
+        for each in records
+        if each.error or each.abstained
+    )
+    return reasons.most_common()
+
+
+def _matrices(questions: Sequence[QuestionScores]) -> list[QuestionScores]:
+    """Return the questions whose confusion can be shown, first those with most of it."""
+
+    def wrong(question: QuestionScores) -> int:
+        share = question.scores.accuracy
+        return share.total - share.count if share else 0
+
+    shown = [each for each in questions if each.confusion]
+    shown = [each for each in shown if each.confusion and len(each.confusion.answers) <= MOST_SIDE]
+    if len(shown) > MOST['matrices']:
+        shown.sort(key=wrong, reverse=True)
+    return shown

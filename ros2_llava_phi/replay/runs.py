@@ -20,7 +20,7 @@ from .notes import NoteTaker, RecordingNotes
 from .offline import BlankPicture, replay_offline
 from .questions import QuestionsFile
 from .record import Record
-from .report import REPORT_FILE, gallery, report
+from .report import REPORT_FILE, report
 from .results import (
     RESULTS_FILE,
     Run,
@@ -133,7 +133,7 @@ def conclude(
         )
     summary = summarise(read_run(out), environment(), notes, records, comparison)
     write_atomically(out / SUMMARY_FILE, summary.model_dump_json(indent=2) + '\n', ResultsError)
-    page = report(summary, records, gallery(records, askings))
+    page = report(summary, records, askings)
     write_atomically(out / REPORT_FILE, page, ResultsError)
     return summary
 

@@ -1,4 +1,4 @@
-"""summary.json: all scores of a run, of its kinds of question, and of each question."""
+"""summary.json: all scores of a run, of its kinds, of its recordings, and of each question."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -115,7 +115,7 @@ class QuestionScores(BaseModel):
 
 
 class Summary(BaseModel):
-    """A run, its recordings, and its scores."""
+    """A run, its recordings, and its scores: all together, by kind, by recording, by question."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -124,6 +124,7 @@ class Summary(BaseModel):
     recordings: list[RecordingNotes]
     scores: Scores
     kinds: dict[str, Scores]
+    by_recording: dict[str, Scores]
     questions: list[QuestionScores]
     comparison: Comparison | None = None
 
@@ -137,9 +138,11 @@ def summarise(
 ) -> Summary:
     """Score the records of a run."""
     by_kind: dict[str, list[Record]] = {}
+    by_recording: dict[str, list[Record]] = {}
     by_entry: dict[int, list[Record]] = {}
     for record in records:
         by_kind.setdefault(record.kind, []).append(record)
+        by_recording.setdefault(record.recording, []).append(record)
         by_entry.setdefault(record.entry, []).append(record)
     return Summary(
         run=run,
@@ -147,6 +150,7 @@ def summarise(
         recordings=list(recordings),
         scores=score_records(records),
         kinds={kind: score_records(each) for kind, each in by_kind.items()},
+        by_recording={name: score_records(each) for name, each in by_recording.items()},
         questions=[
             QuestionScores(
                 entry=entry,
