@@ -2,7 +2,14 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
+
+import numpy as np
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import Stores, get_typestore
+
+from ros2_llava_phi.bags.bag import COMPRESSED_IMAGE
 
 Result = TypeVar('Result')
 
@@ -18,3 +25,19 @@ def wait_for(condition: Callable[[], Result], seconds: float, what: str) -> Resu
             raise AssertionError(f'waited {seconds:g} s in vain for {what}')
         time.sleep(0.01)
     return result
+
+
+def write_compressed(
+    path: Path, pictures: list[bytes], named: str = 'jpeg', start_ns: int = 1_760_000_000 * 10**9
+) -> None:
+    """Write a bag of pictures as they are, a second apart, as messages of /front."""
+    types = get_typestore(Stores.ROS2_JAZZY)
+    known = types.types
+    with Writer(path, version=8, storage_plugin=StoragePlugin.MCAP) as writer:
+        connection = writer.add_connection('/front', COMPRESSED_IMAGE, typestore=types)
+        for index, data in enumerate(pictures):
+            stamp_ns = start_ns + index * 10**9
+            stamp = known['builtin_interfaces/msg/Time'](*divmod(stamp_ns, 10**9))
+            header = known['std_msgs/msg/Header'](stamp, 'optical')
+            message = known[COMPRESSED_IMAGE](header, named, np.frombuffer(data, np.uint8))
+            writer.write(connection, stamp_ns, types.serialize_cdr(message, COMPRESSED_IMAGE))

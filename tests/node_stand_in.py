@@ -201,6 +201,29 @@ class Robot:
         self.node.close()
 
 
+class Reports:
+    """What a robot says about itself."""
+
+    def __init__(self, robot: Robot) -> None:
+        from diagnostic_msgs.msg import DiagnosticArray
+
+        self.reports: list[Any] = []
+        robot.peer.create_subscription(DiagnosticArray, '/diagnostics', self.reports.append, 10)
+
+    def find(self, name: str, level: bytes, key: str, value: str) -> bool:
+        """Return whether it was ever said; the key 'message' is the status's own sentence."""
+        return any(
+            status.name == f'/vqa_node: {name}'
+            and status.level == level
+            and (
+                (key == 'message' and value in status.message)
+                or any(pair.key == key and pair.value == value for pair in status.values)
+            )
+            for report in self.reports
+            for status in report.status
+        )
+
+
 def response_to(client: Any, request: Any) -> Any:
     """
     Return the response to a request that may be made twice.

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ros2_llava_phi.errors import FrameError
+from ros2_llava_phi.errors import DamagedFrameError, FrameError
 from ros2_llava_phi.imaging import ros_cv_bridge
 from ros2_llava_phi.imaging.image_conversion import compressed_to_rgb, image_to_rgb
 from ros2_llava_phi.imaging.pictures import jpeg_uri, read_picture
@@ -255,6 +255,111 @@ def test_other_formats_and_giants_are_refused() -> None:
     png[16:24] = (60000).to_bytes(4, 'big') * 2
     with pytest.raises(FrameError):
         compressed_to_rgb(SimpleNamespace(format='', data=bytes(png)))
+
+
+# What image_transport's plugins write, of raw encodings that are refused.
+DEPTH = [
+    '16UC1; png compressed ',
+    '16UC1; jpeg compressed mono8',
+    '16UC1;png compressed mono16',
+    '32FC1; png compressed ',
+    '32FC1; compressedDepth png',
+    '16UC1; compressedDepth rvl',
+    '16UC1; compressedDepth',
+    'mono16; compressedDepth png',
+    '32SC1; tiff compressed ',
+    '64FC1; png compressed',
+    '8UC2; png compressed',
+    'TYPE_16UC1; png compressed ',
+    '16UC1',
+]
+
+
+@pytest.mark.parametrize('named', DEPTH)
+def test_depth_through_the_compressed_transport_is_refused_as_raw_depth_is(named: str) -> None:
+    grey = np.full((16, 16), 40_000, np.uint16)
+    depth_header = bytes(12)  # compressedDepth's, before its PNG
+    for data in (
+        compressed('.png', grey).data,
+        compressed('.jpg', grey.astype(np.uint8)).data,
+        depth_header + compressed('.png', grey).data,
+    ):
+        with pytest.raises(FrameError, match='depth or another measurement') as refusal:
+            compressed_to_rgb(SimpleNamespace(format=named, data=data))
+        assert named.partition(';')[0] in str(refusal.value)
+
+
+@pytest.mark.parametrize('named', ['', 'jpeg', 'png', 'nonsense', 'mono16; png compressed '])
+def test_what_is_no_depth_is_decoded_by_its_content(named: str) -> None:
+    grey = np.full((16, 16), 40_000, np.uint16)
+    assert (compressed_to_rgb(compressed('.png', grey, named)) == 156).all()
+    for also in ('rgb8; jpeg compressed bgr8', '8UC3; jpeg compressed bgr8', 'h264'):
+        whole = compressed('.jpg', np.full((16, 16, 3), 90, np.uint8), also)
+        assert (compressed_to_rgb(whole) == 90).all()
+
+
+@pytest.mark.parametrize(
+    'named', ['h264', 'H.264', 'h265', 'hevc', 'avc1', 'av1', 'vp8', 'vp9', 'mpeg4', 'libx264', '']
+)
+def test_video_is_refused_with_a_sentence(named: str) -> None:
+    packet = b'\0\0\0\x01\x67' + bytes(60)
+    with pytest.raises(FrameError, match='is video, whose pictures cannot be decoded one by one'):
+        compressed_to_rgb(SimpleNamespace(format=named, data=packet))
+
+
+@pytest.mark.parametrize(
+    ('extension', 'name'),
+    [('.bmp', 'BMP'), ('.webp', 'WebP'), ('.tiff', 'TIFF'), ('.gif', 'GIF')],
+)
+def test_other_formats_are_refused_by_name(extension: str, name: str) -> None:
+    with pytest.raises(FrameError, match=f'neither JPEG nor PNG: it is {name}'):
+        compressed_to_rgb(compressed(extension, np.zeros((16, 16, 3), np.uint8)))
+
+
+def test_messages_without_data_are_refused() -> None:
+    with pytest.raises(DamagedFrameError, match='the message holds no data'):
+        compressed_to_rgb(SimpleNamespace(format='jpeg', data=b''))
+    given = message('rgb8')
+    given.data = b''
+    with pytest.raises(DamagedFrameError, match='the message has 0 bytes of data'):
+        image_to_rgb(given)
+
+
+@pytest.mark.parametrize('encoding', [*PACKED, *SEMI_PLANAR])
+@pytest.mark.parametrize('more', [1, 24, 1000])
+def test_raw_images_that_are_longer_than_they_say_are_refused(encoding: str, more: int) -> None:
+    given = message(encoding, padding=3)
+    given.data += bytes(more)
+    with pytest.raises(DamagedFrameError, match='bytes of data, but'):
+        image_to_rgb(given)
+
+
+SIXTEEN_BITS = [name for name in PACKED if PACKED[name].bits == 16]
+
+
+@pytest.mark.parametrize('encoding', SIXTEEN_BITS)
+@pytest.mark.parametrize('bits', [8, 10, 12, 14])
+def test_significant_bits_are_scaled_to_white(encoding: str, bits: int) -> None:
+    given = message(encoding)
+    values = np.frombuffer(given.data, '<u2') >> (16 - bits)
+    given.data = values.tobytes()
+    full = message(encoding)
+    full.data = np.round(values * (65535 / (2**bits - 1))).astype('<u2').tobytes()
+    found = image_to_rgb(given, bits).astype(int)
+    assert found.max() > 240 and np.abs(found - image_to_rgb(full)).max() <= 1
+    if bits <= 12:
+        with pytest.raises(FrameError, match=r'values end at \d+ of 65535, and would come out'):
+            image_to_rgb(given)
+
+
+def test_bits_beyond_the_significant_ones_are_refused() -> None:
+    with pytest.raises(FrameError, match='beyond the 1023 of 10 significant bits'):
+        image_to_rgb(message('mono16'), 10)
+    black = message('mono16')
+    black.data = bytes(len(black.data))
+    assert not image_to_rgb(black).any()  # nothing about its range is known
+    eight = message('rgb8')
+    assert (image_to_rgb(eight, 10) == image_to_rgb(eight)).all()
 
 
 class Bridge:

@@ -8,17 +8,26 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from helpers import wait_for
-from node_stand_in import AT_WORK, IDENTITY, Robot, image_message, response, response_to
+from node_stand_in import (
+    AT_WORK,
+    IDENTITY,
+    Reports,
+    Robot,
+    image_message,
+    response,
+    response_to,
+)
 
 rclpy = pytest.importorskip('rclpy')
 pytest.importorskip('llava_phi')
 
 from builtin_interfaces.msg import Time
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticStatus
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from llava_phi.msg import ModelInfo
@@ -29,6 +38,7 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
 
 from ros2_llava_phi.errors import FileError, ModelError
+from ros2_llava_phi.node.node_clock import NodeClock
 from ros2_llava_phi.node.vqa_node import VqaNode
 
 Response = Ask.Response
@@ -267,28 +277,9 @@ def test_frames_without_stamp_and_with_a_stamp_in_the_future_grow_old(
         assert robot.ask('a').error_code == Response.NONE
         frame = robot.node._cameras['front'].newest()
         assert frame is not None
-        assert frame.age_ns(frame.received_ns + 5_000_000_000) == 5_000_000_000
-
-
-class Reports:
-    """What a robot says about itself."""
-
-    def __init__(self, robot: Robot) -> None:
-        self.reports: list[Any] = []
-        robot.peer.create_subscription(DiagnosticArray, '/diagnostics', self.reports.append, 10)
-
-    def find(self, name: str, level: bytes, key: str, value: str) -> bool:
-        """Return whether it was ever said; the key 'message' is the status's own sentence."""
-        return any(
-            status.name == f'/vqa_node: {name}'
-            and status.level == level
-            and (
-                (key == 'message' and value in status.message)
-                or any(pair.key == key and pair.value == value for pair in status.values)
-            )
-            for report in self.reports
-            for status in report.status
-        )
+        later: Any = SimpleNamespace(nanoseconds=frame.received.node_ns + 5_000_000_000)
+        clock = SimpleNamespace(ros_time_is_active=True, now=lambda later=later: later)
+        assert frame.age_ns(NodeClock(clock)) == 5_000_000_000
 
 
 def test_diagnostics_of_what_goes_wrong(make: Callable[..., Robot]) -> None:

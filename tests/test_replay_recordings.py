@@ -6,9 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
+from damaged_frames import as_jpeg
+from helpers import write_compressed
 from mcap.reader import make_reader
+from PIL import Image
 from replay_stand_in import COLOURS, PERIOD_NS, START_NS, Scripted, picture, write_recording
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
@@ -144,6 +148,30 @@ def test_an_unfinished_journal_is_read(tmp_path: Path) -> None:
     records, _ = ask(path)
     assert [each.at_s for each in records][-2:] == [3.5, 60.0]
     database.close()
+
+
+def test_frames_that_lost_data_are_bad_and_those_of_webcams_are_noted(tmp_path: Path) -> None:
+    whole = as_jpeg(Image.fromarray(picture('red')))
+    lost = whole[:-20] + b'\xff\xd9'
+    webcam = whole[:-2] + bytes(20) + whole[-2:]
+    write_compressed(tmp_path / 'bag', [whole, webcam, lost, webcam])
+    records, notes = ask(tmp_path / 'bag')
+    assert [each.error for each in records] == ['', '', 'BAD_FRAME', '']
+    assert 'lost data' in records[2].error_text
+    assert any('2 frames of /front have extraneous bytes' in each for each in notes.notes)
+
+
+def test_a_questions_file_says_how_many_bits_are_significant(tmp_path: Path) -> None:
+    grey = picture('red')[..., 0].astype(np.uint16) * 4
+    data = cv2.imencode('.png', grey)[1].tobytes()
+    write_compressed(tmp_path / 'bag', [data], 'mono16; png compressed ')
+    for bits, ends in ((16, 'black'), (10, '')):
+        file = QuestionsFile.model_validate(
+            {'questions': [{'question': 'What?'}], 'significant_bits': bits}
+        )
+        assistant: Any = Scripted()
+        ((record,),) = replay_offline(Asking(Recording(tmp_path / 'bag'), file), assistant)
+        assert record.error == ('BAD_FRAME' if ends else '') and ends in record.error_text
 
 
 def test_clocks_that_jump_and_stamps_of_zero(tmp_path: Path) -> None:

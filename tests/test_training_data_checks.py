@@ -67,6 +67,18 @@ def test_bad_pictures(folder: Path, image: str, reason: str) -> None:
     assert bad.reason.startswith('image: ') and reason in bad.reason
 
 
+def test_of_pictures_that_lost_data_one_in_a_hundred_is_skipped_and_no_more(folder: Path) -> None:
+    content = (folder / 'pictures' / 'good.jpg').read_bytes()
+    # Cut off, with an end: OpenCV and Pillow make a picture of that.
+    (folder / 'pictures' / 'lost.jpg').write_bytes(content[: len(content) // 2] + b'\xff\xd9')
+    whole = {'image': 'good.jpg', 'conversations': said('<image>\nWhat?', 'That.')}
+    lost = {**whole, 'image': 'lost.jpg'}
+    read = read_data_set(data_set(folder, [*[whole] * 148, lost, lost]))
+    assert [each.reason for each in read.dropped] == [check.DAMAGED] * 2
+    with pytest.raises(DataError, match=r'3 of 150 pictures lost data, more than 1%.*lost\.jpg'):
+        read_data_set(data_set(folder, [*[whole] * 147, lost, lost, lost]))
+
+
 def test_yes_and_no_are_written_as_the_assistant_chooses_them(folder: Path) -> None:
     answers = {'yes': 'Yes', ' NO ': 'No', 'yes.': 'Yes.', 'yes, two': 'yes, two', 'cat': 'cat'}
     records = [{'conversations': said('Is it?', answer)} for answer in answers]

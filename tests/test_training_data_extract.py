@@ -1,13 +1,18 @@
 """Recordings become pictures with a questions sheet, and the sheet becomes training data."""
 
 import csv
+import random
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+from damaged_frames import as_jpeg, cut_and_ended
+from helpers import write_compressed
 from numpy.typing import NDArray
+from PIL import Image
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 from training_records import as_text, conversations
@@ -249,6 +254,49 @@ def test_a_rate_that_does_not_divide_the_cameras_is_kept_on_average() -> None:
     assert due[0] and sum(due) in (99, 100, 101)
     # A clock that is set back does not stop it.
     assert any(choice.is_due(index * SECOND // 30) for index in range(4))
+
+
+@pytest.mark.parametrize(('damaged', 'refused'), [(1, False), (2, True)])
+def test_of_frames_that_lost_data_one_in_a_hundred_is_left_out_and_no_more(
+    tmp_path: Path, run: Run, damaged: int, refused: bool
+) -> None:
+    pictures = [as_jpeg(Image.fromarray(view(3 * index))) for index in range(30)]
+    for index in range(damaged):
+        pictures[4 * index + 3] = cut_and_ended(pictures[4 * index + 3], random.Random(index))
+    write_compressed(tmp_path / 'bag', pictures)
+    code, said, complained = run('extract', tmp_path / 'bag', '-o', tmp_path / 'out')
+    assert 'lost data' in complained
+    if refused:
+        assert code == 2 and not (tmp_path / 'out').exists()
+        assert f'{damaged} of 30 pictures lost data, more than 1%' in complained
+    else:
+        assert code == 0 and '29 of 30 frames' in said
+        assert '1 of /front are left out' in complained
+
+
+def test_frames_with_the_zero_bytes_of_webcams_are_kept_and_counted(
+    tmp_path: Path, run: Run
+) -> None:
+    whole = [as_jpeg(Image.fromarray(view(9 * index))) for index in range(4)]
+    write_compressed(tmp_path / 'bag', [each[:-2] + bytes(20) + each[-2:] for each in whole])
+    code, said, complained = run('extract', tmp_path / 'bag', '-o', tmp_path / 'out', '--png')
+    assert code == 0 and '4 of 4 frames' in said
+    assert '4 of /front have extraneous bytes, which lost nothing' in complained
+    for row, each in zip(rows(tmp_path / 'out'), whole, strict=True):
+        assert (read_picture(tmp_path / 'out' / row['frame']) == read_picture(each)).all()
+
+
+def test_frames_of_twelve_bits_are_as_bright_as_they_were(tmp_path: Path, run: Run) -> None:
+    grey = view(40)[..., 0].astype(np.uint16) * 16
+    pictures = [cv2.imencode('.png', grey)[1].tobytes()]
+    write_compressed(tmp_path / 'bag', pictures, 'mono16; png compressed ')
+    arguments = ('extract', tmp_path / 'bag', '--png')
+    code, _, complained = run(*arguments, '-o', tmp_path / 'dark')
+    assert code == 2 and 'set significant_bits to that' in complained
+    assert run(*arguments, '-o', tmp_path / 'out', '--significant-bits', '12')[0] == 0
+    (row,) = rows(tmp_path / 'out')
+    found = read_picture(tmp_path / 'out' / row['frame']).astype(int)
+    assert np.abs(found - view(40)).max() <= 1
 
 
 def write_topics(path: Path, topics: dict[str, str], message: object = None) -> None:

@@ -1,6 +1,6 @@
 """A frame as a recording holds it: decoded when somebody asks for it, and only once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -9,6 +9,7 @@ from rosbags.typesys import Stores, get_typestore
 from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.errors import DamagedFrameError, FrameError, InstallationError
 from ros2_llava_phi.imaging.image_conversion import compressed_to_rgb, image_to_rgb
+from ros2_llava_phi.imaging.pixels import MOST_BITS
 
 from .bag import IMAGE, RawMessage
 from .stamps import to_ns
@@ -25,6 +26,8 @@ class RecordedFrame:
     number: its place among the frames of its topic, from 0; the same in every reading.
     at_s: seconds since the recording's start, by the time of recording.
     stamp_ns, frame_id: what its header says; 0 and empty where the message is damaged.
+    significant_bits: of the values of 16-bit encodings (`image_to_rgb`).
+    flaws: sentences on what is amiss with its data, but lost nothing; once it was decoded.
     """
 
     camera: str
@@ -33,6 +36,8 @@ class RecordedFrame:
     message: RawMessage
     stamp_ns: int
     frame_id: str
+    significant_bits: int = MOST_BITS
+    flaws: list[str] = field(default_factory=list)
 
     def frame(self) -> Frame:
         """Return the frame as the node would see it; raises FrameError if it is no picture."""
@@ -42,9 +47,12 @@ class RecordedFrame:
 
     @cached_property
     def _decoded(self) -> Frame | FrameError:
-        convert = image_to_rgb if self.message.type == IMAGE else compressed_to_rgb
         try:
-            image = convert(_deserialise(self.message))
+            message = _deserialise(self.message)
+            if self.message.type == IMAGE:
+                image = image_to_rgb(message, self.significant_bits)
+            else:
+                image = compressed_to_rgb(message, self.significant_bits, self.flaws.append)
         except InstallationError:
             raise
         except Exception as error:

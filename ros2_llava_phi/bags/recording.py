@@ -9,6 +9,7 @@ from rosbags.rosbag2 import Reader
 
 from ros2_llava_phi.errors import BagError
 from ros2_llava_phi.files.yaml_file import read_yaml
+from ros2_llava_phi.imaging.pixels import MOST_BITS
 
 from .bag import COMPRESSED_IMAGE, IMAGE, Definition, RawMessage, Topic
 from .recorded_frame import RecordedFrame, read_header
@@ -63,11 +64,14 @@ class Recording:
             )
         return images
 
-    def frames(self, cameras: Mapping[str, str] | None = None) -> Iterator[RecordedFrame]:
+    def frames(
+        self, cameras: Mapping[str, str] | None = None, significant_bits: int = MOST_BITS
+    ) -> Iterator[RecordedFrame]:
         """
         Yield the frames of cameras in the order of recording.
 
         cameras: names and their topics; by default all topics that carry pictures, by themselves.
+        significant_bits: of the values of 16-bit encodings (`image_to_rgb`).
 
         Raises BagError for a topic without pictures.
         """
@@ -85,7 +89,12 @@ class Recording:
             at_s = (message.recorded_ns - self.start_ns) / 1e9
             header = self._header(message)
             yield RecordedFrame(
-                names[message.topic], numbers[message.topic], at_s, message, *header
+                names[message.topic],
+                numbers[message.topic],
+                at_s,
+                message,
+                *header,
+                significant_bits,
             )
             numbers[message.topic] += 1
 

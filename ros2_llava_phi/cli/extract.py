@@ -57,6 +57,12 @@ def extract(
             help='Cut recordings into scenes of this length.',
         ),
     ] = None,
+    significant_bits: Annotated[
+        int,
+        typer.Option(
+            metavar='N', min=8, max=16, help='Bits that the values of 16-bit pictures have.'
+        ),
+    ] = 16,
     png: Annotated[bool, typer.Option('--png', help='Write PNG instead of JPEG.')] = False,
 ) -> None:
     """Take frames out of recordings, each only once, with a questions sheet to fill in."""
@@ -71,6 +77,7 @@ def extract(
         scene_s=scene_seconds,
         questions=read_questions(questions) if questions else NO_QUESTION,
         suffix='.png' if png else '.jpg',
+        significant_bits=significant_bits,
     )
     with shown_progress() as progress:
         task = progress.add_task('frames', total=None)
@@ -80,6 +87,9 @@ def extract(
         typer.echo(f'Not all of it can be read: {loss}.', err=True)
     for camera, count in result.undecodable.items():
         typer.echo(f'{count} of {camera} are left out: {result.why[camera]}', err=True)
+    for camera, count in result.flawed.items():
+        if count:
+            typer.echo(f'{count} of {camera} have extraneous bytes, which lost nothing.', err=True)
     typer.echo(
         f'Fill in {out / SHEET}, then: llava-phi import {out / SHEET} -o {out / "data.json"}'
     )

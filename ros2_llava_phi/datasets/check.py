@@ -1,5 +1,6 @@
 """What is refused of every data set, whatever its format: the one place that says so."""
 
+import math
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,13 +12,16 @@ from rich.table import Table
 from rich.text import Text
 
 from ros2_llava_phi.assistant.question import is_unicode
-from ros2_llava_phi.errors import DamagedFrameError, FrameError
+from ros2_llava_phi.errors import DamagedFrameError, DataError, FrameError
 from ros2_llava_phi.imaging.pictures import check_picture_file
 from ros2_llava_phi.model.prompt import Mark
 
 from .dialogue import Dialogue, Dropped, Sample
 from .records import RecordError
 
+# So many pictures of a hundred may have lost data: what is worse ails as a whole, and where it
+# was damaged without showing it, a model learns from that.
+MOST_DAMAGED = 0.01
 DAMAGED = 'image: it is damaged or cut off'
 # Sixteen times what fits into 2048 positions: nothing that was meant to be one conversation.
 MOST_CHARACTERS = 131_072
@@ -53,6 +57,20 @@ def check(
     used = [each for each in samples if isinstance(each, Dialogue)]
     faults = _picture_faults((path for each in used for path in each.pictures), folder, checked)
     return [_checked(each, faults) for each in samples]
+
+
+def refuse_damaged(damaged: int, of: int, where: str, first: str) -> None:
+    """
+    Raise DataError where more pictures lost data than one in a hundred; one is always accepted.
+
+    damaged, of: how many lost data, and how many there are. where: the set, or the recordings.
+    first: what the first one has.
+    """
+    if damaged > math.ceil(MOST_DAMAGED * of):
+        raise DataError(
+            f'{where}: {damaged} of {of} pictures lost data, more than {MOST_DAMAGED:.0%}; mend '
+            f'where they come from, or leave that part out; the first: {first}'
+        )
 
 
 def groups(dropped: Iterable[Dropped]) -> list[Group]:

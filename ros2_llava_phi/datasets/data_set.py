@@ -13,7 +13,7 @@ from ros2_llava_phi.errors import DataError
 from ros2_llava_phi.files.settings import Number, StrictSettings
 
 from .bddx import read_bddx
-from .check import check
+from .check import DAMAGED, check, refuse_damaged
 from .dialogue import Dialogue, Dropped, Sample, choices_in, says_yes_or_no
 from .drivelm import read_drivelm
 from .lingoqa import read_lingoqa
@@ -101,8 +101,8 @@ def read_data_set(data_set: DataSet, checked: Callable[[], object] = lambda: Non
 
     checked: called after each picture that was looked at.
 
-    Raises DataError if a file is missing or damaged, if nothing of it can be used, or at the
-    first record that cannot be used where `on_bad` says refuse.
+    Raises DataError if a file is missing or damaged, if nothing of it can be used, at the first
+    record that cannot be used where `on_bad` says refuse, and where too many pictures lost data.
     """
     folder = data_set.pictures or data_set.path.parent
     if not folder.is_dir():
@@ -113,6 +113,10 @@ def read_data_set(data_set: DataSet, checked: Callable[[], object] = lambda: Non
     all_checked = check(map(_as_chosen, samples), folder, checked)
     conversations = tuple(each for each in all_checked if isinstance(each, Dialogue))
     dropped = tuple(each for each in all_checked if isinstance(each, Dropped))
+    damaged = [each for each in dropped if each.reason == DAMAGED]
+    if damaged:
+        where = f'{data_set.name} ({data_set.path})'
+        refuse_damaged(len(damaged), len(all_checked), where, damaged[0].detail)
     if dropped and (data_set.on_bad == 'refuse' or not conversations):
         first = dropped[0]
         detail = f' ({first.detail})' if first.detail else ''

@@ -13,9 +13,11 @@ from PIL import Image
 from ros2_llava_phi.bags.keyframes import KeyframeSelection
 from ros2_llava_phi.bags.recorded_frame import RecordedFrame
 from ros2_llava_phi.bags.recording import Recording
-from ros2_llava_phi.errors import BagError, DataError, FrameError
+from ros2_llava_phi.errors import BagError, DamagedFrameError, DataError, FrameError
 from ros2_llava_phi.files.atomic import new_folder
+from ros2_llava_phi.imaging.pixels import MOST_BITS
 
+from .check import refuse_damaged
 from .sheet import Row, write_sheet
 
 FRAMES, SHEET = 'frames', 'questions.csv'
@@ -29,6 +31,7 @@ class Extracted:
     What became of the frames of the recordings.
 
     kept, undecodable: how many, by topic. why: what the first that cannot be decoded has.
+    damaged: what those have that lost data. flawed: those with data amiss that lost nothing.
     alike: those that looked like one that was kept, or had not changed enough.
     losses: sentences about what could not be read of recordings that broke off or are damaged.
     """
@@ -37,6 +40,8 @@ class Extracted:
     kept: Counter[str] = field(default_factory=Counter)
     alike: int = 0
     undecodable: Counter[str] = field(default_factory=Counter)
+    damaged: list[str] = field(default_factory=list)
+    flawed: Counter[str] = field(default_factory=Counter)
     why: dict[str, str] = field(default_factory=dict)
     losses: list[str] = field(default_factory=list)
 
@@ -52,6 +57,7 @@ class Extraction:
     scene_s: cut recordings into scenes of so many seconds; None for a scene each.
     questions: question, kind and choices of the rows of each frame.
     suffix: '.jpg' or '.png'.
+    significant_bits: of the values of 16-bit pictures, 8..16.
     """
 
     topics: Collection[str] = ()
@@ -60,6 +66,7 @@ class Extraction:
     scene_s: float | None = None
     questions: Sequence[tuple[str, str, str]] = NO_QUESTION
     suffix: str = '.jpg'
+    significant_bits: int = MOST_BITS
 
 
 def extract(
@@ -75,7 +82,8 @@ def extract(
 
     Recordings that broke off or are damaged give what is readable of them. Raises BagError for
     those that are missing, unreadable, or without pictures on the topics; the others are written
-    all the same. Raises DataError if there is no frame at all; nothing is written then.
+    all the same. Raises DataError if there is no frame at all, or too many lost data; nothing is
+    written then.
     """
     result = Extracted()
     rows: list[Row] = []
@@ -93,6 +101,10 @@ def extract(
                     rows += _rows(path, frame, scene, how.questions)
             except BagError as error:
                 damages.append(error)
+        if result.damaged:
+            tried = result.kept.total() + result.alike + result.undecodable.total()
+            where = ', '.join(map(str, bags))
+            refuse_damaged(len(result.damaged), tried, where, result.damaged[0])
         if not rows:
             raise damages[0] if damages else DataError(_why_none(bags, result))
         write_sheet(folder / SHEET, rows)
@@ -114,7 +126,8 @@ def _chosen(
     """Yield the frames to keep, each with its scene."""
     recording = Recording(bag)
     name = recording.name if bag.is_dir() else bag.stem
-    for frame in recording.frames({each: each for each in how.topics}):
+    topics = {each: each for each in how.topics}
+    for frame in recording.frames(topics, how.significant_bits):
         choice = choices[frame.camera]
         result.seen += 1
         seen()
@@ -125,7 +138,10 @@ def _chosen(
         except FrameError as error:
             result.undecodable[frame.camera] += 1
             result.why.setdefault(frame.camera, str(error))
+            if isinstance(error, DamagedFrameError):
+                result.damaged.append(str(error))
             continue
+        result.flawed[frame.camera] += bool(frame.flaws)
         if is_new:
             yield frame, _scene(name, frame.at_s, how.scene_s)
         else:

@@ -110,7 +110,7 @@ def compressed_to_rgb(
     them; DamagedFrameError for what lost data.
     """
     data = bytes(message.data)
-    _check_format(message.format, data)
+    check_format(message.format, data)
     if format_of(data) == 'JPEG':
         picture = decode_jpeg(data)
         if picture.extraneous:
@@ -174,8 +174,12 @@ def _packed_pixels(
     return pixels[..., 0] if encoding.channels == 1 else pixels
 
 
-def _check_format(named: str, data: bytes) -> None:
-    """Raise FrameError for data that are no picture, or one that nobody would ask about."""
+def check_format(named: str, data: bytes) -> None:
+    """
+    Raise FrameError for a CompressedImage that is no picture, before anything is decoded.
+
+    named, data: its fields `format` and `data`.
+    """
     encoding, found = sent_as(named), format_of(data)
     if not data:
         raise DamagedFrameError('the message holds no data')

@@ -178,6 +178,11 @@ def _decoded(data: bytes, header: _Header, eighth: bool = False) -> NDArray[np.u
             strict=True,
         )
     except ValueError as error:
+        if 'subsampling' in str(error):
+            raise FrameError(
+                'the JPEG has another chroma subsampling than 4:4:4, 4:4:0, 4:2:2, 4:2:0, 4:1:1 '
+                'and grey, which alone are decoded'
+            ) from error
         reason = str(error).removeprefix('Corrupt JPEG data: ')
         raise DamagedFrameError(f'the JPEG lost data: {reason}') from error
     return np.asarray(pixels[..., 0] if grey else pixels, np.uint8)

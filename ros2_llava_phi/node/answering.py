@@ -26,6 +26,7 @@ from ros2_llava_phi.imaging.image_conversion import compressed_to_rgb
 
 from .cameras import Camera, CapturedFrame
 from .messages import AskedFor, answer_message, answered, refused
+from .node_clock import NodeClock
 
 # A camera that has not delivered for this long is worth a word.
 SILENT_NS = NS
@@ -210,12 +211,12 @@ class Answering:
     """Answer tickets with an assistant; for the worker's thread only."""
 
     def __init__(
-        self, assistant: Assistant, cameras: Mapping[str, Camera], now_ns: Callable[[], int]
+        self, assistant: Assistant, cameras: Mapping[str, Camera], clock: NodeClock
     ) -> None:
-        """Take over the assistant; `now_ns` is the node's clock."""
+        """Take over the assistant."""
         self._assistant = assistant
         self._cameras = cameras
-        self._now_ns = now_ns
+        self._clock = clock
         # Only the last: each holds the memory of a full context.
         self._looked: _Looked | None = None
 
@@ -266,21 +267,23 @@ class Answering:
                 Ask.Response.NO_FRAME,
                 f'there is no frame of the camera {camera.name}: {camera.why_silent()}',
             )
-        now_ns = self._now_ns()
-        age_ns = captured.age_ns(now_ns)
+        age_ns = captured.age_ns(self._clock)
         if age_ns > ticket.asked.max_age_ns:
-            silent = now_ns - captured.received_ns > max(ticket.asked.max_age_ns, SILENT_NS)
+            since_ns = self._clock.since_ns(captured.received)
+            silent = since_ns > max(ticket.asked.max_age_ns, SILENT_NS)
             raise RefusalError(
                 Ask.Response.STALE_FRAME,
                 f'the newest frame of the camera {camera.name} is {age_ns / NS:.3f} s old by the '
                 f"node's clock; at most {ticket.asked.max_age_ns / NS:g} s are accepted"
                 + (f'; {camera.why_silent()}' if silent else ''),
             )
-        if captured.stamp_ns < ticket.asked.oldest_stamp_ns:
-            seconds, nanoseconds = divmod(captured.stamp_ns, NS)
+        if captured.shown_ns < ticket.asked.oldest_stamp_ns:
+            seconds, nanoseconds = divmod(captured.shown_ns, NS)
+            ahead = captured.shown_ns < captured.stamp_ns
+            since = 'a stamp ahead of its receipt, and counts as of' if ahead else 'the stamp'
             raise RefusalError(
                 Ask.Response.STALE_FRAME,
-                f'the newest frame of the camera {camera.name} has the stamp '
+                f'the newest frame of the camera {camera.name} has {since} '
                 f'{seconds}.{nanoseconds:09d}, which is before the oldest one accepted',
             )
         return captured, age_ns
@@ -288,7 +291,8 @@ class Answering:
     def _look_at(self, captured: CapturedFrame) -> View:
         """Return the view of a camera's frame: the one there is, or a new one in its place."""
         if self._looked is None or self._looked.captured is not captured:
-            self._looked = _Looked(captured, self._view(captured.decode))
+            camera = self._cameras[captured.camera]
+            self._looked = _Looked(captured, self._view(lambda: camera.decode(captured)))
         return self._looked.view
 
     def _look_at_picture(self, picture: Any) -> View:

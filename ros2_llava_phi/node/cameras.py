@@ -24,8 +24,23 @@ from ros2_llava_phi.bags.clock import was_set_back
 from ros2_llava_phi.bags.stamps import NS, to_ns
 from ros2_llava_phi.client.distributions import destroy_subscription
 from ros2_llava_phi.errors import FrameError
-from ros2_llava_phi.imaging.image_conversion import compressed_to_rgb, image_to_rgb
+from ros2_llava_phi.imaging.image_conversion import (
+    check_format,
+    compressed_to_rgb,
+    image_to_rgb,
+)
 
+from .node_clock import Moment, NodeClock
+from .parameters import CameraParameters
+
+# How far ahead of the node's clock the stamps of a synchronised clock may be, as far as NTP and
+# /clock at 20 Hz go. What is further ahead counts as just received.
+CLOCK_OFFSET_NS = 50_000_000
+# What records video has types of its own.
+VIDEO_TYPES = (
+    'foxglove_msgs/msg/CompressedVideo',
+    'ffmpeg_image_transport_msgs/msg/FFMPEGPacket',
+)
 # A message begins with four bytes on how it is serialised; the header's stamp is its first field.
 STAMP_BYTES = 4 + 8
 
@@ -46,13 +61,13 @@ class CapturedFrame:
     One message of a camera, as it came over the wire.
 
     camera: the camera's name.
-    received_ns: when it came, by the node's clock.
+    received: when it came.
     """
 
-    def __init__(self, camera: str, kind: type[Any], serialized: bytes, received_ns: int) -> None:
+    def __init__(self, camera: str, kind: type[Any], serialized: bytes, received: Moment) -> None:
         """Keep the message; nothing is unpacked yet."""
         self.camera = camera
-        self.received_ns = received_ns
+        self.received = received
         self._kind = kind
         self._serialized = serialized
         self._serialized_stamp = serialized[:STAMP_BYTES]
@@ -79,21 +94,46 @@ class CapturedFrame:
         stamp = deserialize_message(self._serialized_stamp, Time)
         return max(0, to_ns(stamp))
 
-    def age_ns(self, now_ns: int) -> int:
+    @property
+    def ahead_ns(self) -> int:
+        """By how much the stamp is ahead of the receipt; 0 where clocks that agree explain it."""
+        ahead_ns = self.stamp_ns - self.received.node_ns
+        return ahead_ns if ahead_ns > CLOCK_OFFSET_NS else 0
+
+    @property
+    def shown_ns(self) -> int:
+        """
+        The latest time that the frame can show: its stamp, or its receipt if that is earlier.
+
+        The receipt counts with the offset that synchronised clocks may have. 0 without a stamp.
+        """
+        return min(self.stamp_ns, self.received.node_ns + CLOCK_OFFSET_NS)
+
+    def age_ns(self, clock: NodeClock) -> int:
         """
         Return the frame's age: since its stamp, and never less than since its receipt.
 
         So a frame without a stamp, or with a stamp ahead of the node's clock, grows old as well.
         """
-        since_receipt = now_ns - self.received_ns
-        since_stamp = now_ns - self.stamp_ns if self.stamp_ns else since_receipt
-        return max(since_stamp, since_receipt, 0)
+        since_stamp = clock.now_ns() - self.stamp_ns if self.stamp_ns else 0
+        return max(since_stamp, clock.since_ns(self.received))
 
-    def decode(self) -> Frame:
-        """Return the frame as an RGB picture; raises FrameError if it cannot be one."""
-        to_rgb = compressed_to_rgb if self._kind is CompressedImage else image_to_rgb
-        header = self.message.header
-        return Frame(to_rgb(self.message), self.stamp_ns, header.frame_id, self.camera)
+    def check_format(self) -> None:
+        """Raise FrameError where its message says what it is, and that is no picture of ours."""
+        if self._kind is CompressedImage:
+            check_format(self.message.format, bytes(self.message.data))
+
+    def decode(self, significant_bits: int, on_flaw: Callable[[str], object]) -> Frame:
+        """
+        Return the frame as an RGB picture; raises FrameError if it cannot be one.
+
+        significant_bits, on_flaw: as of `compressed_to_rgb`.
+        """
+        if self._kind is CompressedImage:
+            rgb = compressed_to_rgb(self.message, significant_bits, on_flaw)
+        else:
+            rgb = image_to_rgb(self.message, significant_bits)
+        return Frame(rgb, self.stamp_ns, self.message.header.frame_id, self.camera)
 
 
 class Camera:
@@ -101,17 +141,24 @@ class Camera:
     One camera: a subscription, and its newest frame while the node is active.
 
     received: messages that came since the node was configured.
+    decoded: frames that were decoded since then, for a question; refused: those of them that were
+    no picture; flawed: those with extraneous bytes, which lost nothing.
+    refusal: why the last one was refused.
     """
 
     def __init__(
-        self, node: Node, name: str, topic: str, transport: str, now_ns: Callable[[], int]
+        self, node: Node, name: str, topic: str, parameters: CameraParameters, clock: NodeClock
     ) -> None:
-        """Subscribe; `now_ns` is the node's clock. Nothing is kept before `open`."""
+        """Subscribe; nothing is kept before `open`."""
         self.name = name
-        self.received = 0
-        self._kind = CompressedImage if transport == 'compressed' else Image
+        self.received = self.decoded = self.refused = self.flawed = 0
+        self.refusal = ''
+        self._kind = CompressedImage if parameters.transport == 'compressed' else Image
+        self._significant_bits = parameters.significant_bits
         self._node = node
-        self._now_ns = now_ns
+        self._clock = clock
+        self._warned: set[str] = set()
+        self._bad: CapturedFrame | None = None
         self._open = False
         self._newest: CapturedFrame | None = None
         self._none_since = 'the node was configured'
@@ -147,11 +194,51 @@ class Camera:
         """Return the newest frame, or None if there is none since the clock was last set back."""
         with self._lock:
             frame = self._newest
-            if frame is not None and was_set_back(self._now_ns(), frame.received_ns):
+            if frame is not None and was_set_back(self._clock.now_ns(), frame.received.node_ns):
                 # For good: the clock will come to its time again.
                 self._newest = frame = None
                 self._none_since = "the node's clock was set back"
             return frame
+
+    def decode(self, captured: CapturedFrame) -> Frame:
+        """Return a frame of this camera as a picture; raises FrameError if it cannot be one."""
+        first = captured is not self._bad
+        self.decoded += first
+        flaws: list[str] = []
+        try:
+            frame = captured.decode(self._significant_bits, flaws.append)
+        except FrameError as error:
+            self.refused += first
+            self._bad, self.refusal = captured, str(error)
+            raise
+        if flaws:
+            self.flawed += 1
+            self._warn_once('flawed', f'the camera {self.name} sends {flaws[0]}')
+        return frame
+
+    def why_useless(self, captured: CapturedFrame) -> str:
+        """Say why no frame like this one can be used; empty if nothing is known against it."""
+        try:
+            captured.check_format()
+        except FrameError as error:
+            return str(error)
+        return ''
+
+    def why_ahead(self, captured: CapturedFrame) -> str:
+        """Say by how much a frame's stamp is ahead of the node's clock; empty if it is not."""
+        if not captured.ahead_ns:
+            return ''
+        sentence = (
+            f'by their stamps, frames are {captured.ahead_ns / NS:.3f} s ahead of the clock of '
+            'the node when they come; the time of receipt counts'
+        )
+        self._warn_once('ahead', f'the camera {self.name}: {sentence}')
+        return sentence
+
+    def _warn_once(self, what: str, sentence: str) -> None:
+        if what not in self._warned:
+            self._warned.add(what)
+            self._node.get_logger().warning(sentence)
 
     def why_silent(self) -> str:
         """Say in half a sentence what may be wrong with a camera that delivers nothing."""
@@ -162,7 +249,9 @@ class Camera:
             return f'nobody publishes {self.topic}'
         if not ours:
             others = sorted({publisher.topic_type for publisher in publishers})
-            return f'{self.topic} carries {", ".join(others)}, not {wanted}'
+            video = any(each in VIDEO_TYPES for each in others)
+            hint = '; video is not decoded here: publish the camera as JPEG' if video else ''
+            return f'{self.topic} carries {", ".join(others)}, not {wanted}{hint}'
         checks = [
             qos_check_compatible(publisher.qos_profile, self._subscription.qos_profile)
             for publisher in ours
@@ -174,12 +263,12 @@ class Camera:
         if frame is None:
             since = f'since {self._none_since}'
         else:
-            since = f'for {(self._now_ns() - frame.received_ns) / NS:.1f} s'
+            since = f'for {self._clock.since_ns(frame.received) / NS:.1f} s'
         return f'{self.topic} has a publisher, but no message came {since}'
 
     def _keep(self, serialized: bytes) -> None:
         self.received += 1
-        frame = CapturedFrame(self.name, self._kind, serialized, self._now_ns())
+        frame = CapturedFrame(self.name, self._kind, serialized, self._clock.now())
         with self._lock:
             if self._open:
                 self._newest = frame

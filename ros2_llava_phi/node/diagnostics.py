@@ -9,10 +9,11 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from llava_phi.srv import Ask
 from std_msgs.msg import Header
 
-from ros2_llava_phi.bags.stamps import NS, to_ns
+from ros2_llava_phi.bags.stamps import NS
 from ros2_llava_phi.client.ask_client import error_name
 
 from .cameras import Camera
+from .node_clock import NodeClock
 
 PERIOD = 1.0
 
@@ -27,9 +28,10 @@ WORRYING = {
 class Diagnostics:
     """Report the node's state, its questions, and its cameras' rates and ages."""
 
-    def __init__(self, node_name: str) -> None:
+    def __init__(self, node_name: str, clock: NodeClock) -> None:
         """Report under the node's full name."""
-        self._node_name = node_name
+        self._node_name, self._clock = node_name, clock
+        self._refused: Counter[str] = Counter()
         self._counted: Counter[str] = Counter()
         self._reported: Counter[str] = Counter()
         self._counted_at = time.monotonic()
@@ -47,11 +49,10 @@ class Diagnostics:
         """
         Return the report.
 
-        fault: why no question can be answered, or ''.
+        fault: what is wrong with the node's clock, or ''.
         waiting: questions in the queue. outcomes: how many questions ended how.
         max_frame_age: seconds without a frame after which a camera is reported.
         """
-        now_ns = to_ns(stamp)
         active = state == 'active'
         rates = self._rates(cameras)
         return DiagnosticArray(
@@ -59,7 +60,7 @@ class Diagnostics:
             status=[
                 self._questions(state, fault, waiting, outcomes),
                 *(
-                    self._camera(camera, now_ns, rates[camera.name], max_frame_age, active)
+                    self._camera(camera, rates[camera.name], max_frame_age, active)
                     for camera in cameras
                 ),
             ],
@@ -90,23 +91,40 @@ class Diagnostics:
         return {camera.name: new[camera.name] / max(passed, 1e-3) for camera in cameras}
 
     def _camera(
-        self, camera: Camera, now_ns: int, rate: float, max_frame_age: float, active: bool
+        self, camera: Camera, rate: float, max_frame_age: float, active: bool
     ) -> DiagnosticStatus:
         values = {'topic': camera.topic, 'rate [Hz]': f'{rate:.1f}'}
+        values.update(self._decoding(camera))
         fault, frame = '', camera.newest()
         if frame is not None:
-            ago_ns = now_ns - frame.received_ns
+            ago_ns, age_ns = self._clock.since_ns(frame.received), frame.age_ns(self._clock)
             values['newest frame came [s ago]'] = f'{ago_ns / NS:.3f}'
-            age_ns = frame.age_ns(now_ns)
             if ago_ns > max_frame_age * NS:
                 fault = f'delivers no more: {camera.why_silent()}'
+            elif useless := camera.why_useless(frame):
+                fault = f'sends what cannot be used: {useless}'
             elif age_ns > max_frame_age * NS:
                 fault = f'by their stamps, frames are {age_ns / NS:.3f} s old when they come'
+            else:
+                fault = camera.why_ahead(frame)
         elif active:
             fault = camera.why_silent()
+        new = camera.refused - self._refused[camera.name]
+        self._refused[camera.name] = camera.refused
+        if new and not fault:
+            fault = f'{new} frames were refused since the last report: {camera.refusal}'
         level = DiagnosticStatus.WARN if fault else DiagnosticStatus.OK
         fine = 'delivers' if active else 'not used: not active'
         return self._status(f'camera {camera.name}', level, fault or fine, values)
+
+    def _decoding(self, camera: Camera) -> dict[str, str]:
+        """Return what became of the frames that somebody asked about."""
+        share = camera.refused / camera.decoded if camera.decoded else 0.0
+        return {
+            'frames decoded': str(camera.decoded),
+            'frames refused [%]': f'{100 * share:.1f}',
+            'frames with extraneous bytes': str(camera.flawed),
+        }
 
     def _status(
         self, what: str, level: bytes, message: str, values: Mapping[str, str]

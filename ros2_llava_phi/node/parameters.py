@@ -43,6 +43,9 @@ class CameraParameters(BaseModel):
     transport: Literal['raw', 'compressed'] = fixed(
         'raw', 'Message type of the topic: raw (sensor_msgs/Image) or compressed (CompressedImage)'
     )
+    significant_bits: int = fixed(
+        16, 'Bits that values of 16-bit pictures have: 12 where white is 4095', ge=8, le=16
+    )
 
 
 class Parameters(BaseModel):

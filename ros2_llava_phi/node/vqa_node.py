@@ -22,18 +22,18 @@ from ros2_llava_phi.assistant.assistant import Assistant
 from ros2_llava_phi.client.ask_client import BURST, error_name
 from ros2_llava_phi.engine.engine import Progress
 from ros2_llava_phi.errors import LlavaPhiError, ParameterError, QuestionError
+from ros2_llava_phi.imaging.jpeg import check_decoder
 from ros2_llava_phi.imaging.ros_cv_bridge import find_cv_bridge
 
 from .answering import Answering, RefusalError, Ticket, Worker
 from .cameras import Camera
 from .diagnostics import PERIOD, Diagnostics
 from .messages import model_info_message, read_request, refused, safe_text
+from .node_clock import NO_CLOCK, NodeClock
 from .parameter_server import ParameterServer
 
 # How far beyond its time-out a waiting question may get its refusal, in seconds.
 WATCH_PERIOD = 0.05
-
-NO_CLOCK = 'use_sim_time is true, but nobody has published a time on /clock yet'
 
 Load = Callable[[str, str, str, str, Progress | None], Assistant]
 
@@ -73,12 +73,14 @@ class VqaNode(LifecycleNode):
         self._answering: Answering | None = None
         self._outcomes: Counter[str] = Counter()
         self._unsent = 0
+        self._time = NodeClock(self.get_clock())
+        self._clock_fault = ''
         self._transitions: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._parameter_server = ParameterServer(self, lambda: self._state == 'unconfigured')
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._model_info = self.create_publisher(ModelInfo, '~/model_info', latched)
         self._answers = self.create_publisher(AnswerMessage, '~/answers', 10)
-        self._diagnostics = Diagnostics(self.get_fully_qualified_name())
+        self._diagnostics = Diagnostics(self.get_fully_qualified_name(), self._time)
         self._health = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         # By a steady clock: that of a simulation may stand still, or jump.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -179,9 +181,8 @@ class VqaNode(LifecycleNode):
         settings = self._parameter_server.settings
         try:
             for name, own in settings.cameras.items():
-                self._cameras[name] = Camera(
-                    self, name, settings.topic(name), own.transport, self._now_ns
-                )
+                self._cameras[name] = Camera(self, name, settings.topic(name), own, self._time)
+            check_decoder()
             find_cv_bridge()  # takes seconds on a small computer: not within the first question
             chosen = settings.node
             self.get_logger().info(f'loading the model {chosen.model}')
@@ -192,7 +193,7 @@ class VqaNode(LifecycleNode):
                 chosen.precision,
                 self._say_building if chosen.build_plans else None,
             )
-            self._answering = Answering(assistant, self._cameras, self._now_ns)
+            self._answering = Answering(assistant, self._cameras, self._time)
         except BaseException:
             self.close()
             raise
@@ -286,7 +287,7 @@ class VqaNode(LifecycleNode):
         worker = self._worker
         if self._state != 'active' or worker is None:
             raise _not_active(self._state)
-        if self._without_clock:
+        if self._time.says_nothing:
             raise RefusalError(Ask.Response.NO_CLOCK, NO_CLOCK)
         settings = self._parameter_server.settings
         asked = read_request(
@@ -302,7 +303,7 @@ class VqaNode(LifecycleNode):
                 Ask.Response.UNKNOWN_CAMERA,
                 f'there is no camera {asked.camera!r}; there is {known}',
             )
-        worker.put(Ticket(asked, self._now_ns, respond))
+        worker.put(Ticket(asked, self._time.now_ns, respond))
         # One that runs already must not start over: it would never get to its end.
         if self._watch.is_canceled():
             self._watch.reset()
@@ -313,26 +314,21 @@ class VqaNode(LifecycleNode):
             self._watch.cancel()
 
     def _report(self) -> None:
+        fault, before = self._time.fault(), self._clock_fault
+        self._clock_fault = fault
+        if fault and not before:
+            self.get_logger().warning(fault)
         self._health.publish(
             self._diagnostics.report(
                 stamp=self.get_clock().now().to_msg(),
                 state=self._state,
-                fault=NO_CLOCK if self._without_clock else '',
+                fault=fault,
                 waiting=worker.waiting if (worker := self._worker) is not None else 0,
                 outcomes=self._outcomes,
                 cameras=list(self._cameras.values()),
                 max_frame_age=self._parameter_server.settings.node.max_frame_age,
             )
         )
-
-    @property
-    def _without_clock(self) -> bool:
-        """Whether the clock says no time: ages would all be zero, and no time-out would pass."""
-        clock: Any = self.get_clock()  # a ROSClock, whatever rclpy's types say
-        return bool(clock.ros_time_is_active) and self._now_ns() == 0
-
-    def _now_ns(self) -> int:
-        return int(self.get_clock().now().nanoseconds)
 
 
 def _not_active(state: str) -> RefusalError:

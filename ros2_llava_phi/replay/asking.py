@@ -27,7 +27,7 @@ class Asking:
     def frames(self) -> Iterator[tuple[RecordedFrame, list[int]]]:
         """Yield every frame of the cameras, with the indices of the questions due for it."""
         schedules = [_Schedule(each.when) for each in self.questions]
-        for frame in self.recording.frames(self.cameras):
+        for frame in self.recording.frames(self.cameras, self.file.significant_bits):
             due = [
                 index
                 for index, (camera, schedule) in enumerate(

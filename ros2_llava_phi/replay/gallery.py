@@ -67,7 +67,7 @@ def read_pictures(
         left = {key for key in wanted if key[0] == name}
         if not left:
             continue
-        for frame in asking.recording.frames(asking.cameras):
+        for frame in asking.recording.frames(asking.cameras, asking.file.significant_bits):
             key = name, frame.camera, frame.number
             if key in left:
                 left.remove(key)

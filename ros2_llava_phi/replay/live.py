@@ -73,7 +73,9 @@ def _ask(robot: Robot, asking: Asking, index: int, frame: RecordedFrame) -> tupl
     question = asking.questions[index].to_question()
     give_up = time.monotonic() + ARRIVAL_S
     while True:
-        response = robot.ask(question, frame.message.topic, frame.stamp_ns)
+        # Of a stamp ahead of the recording's time, the node takes the receipt.
+        oldest_ns = min(frame.stamp_ns, frame.message.recorded_ns)
+        response = robot.ask(question, frame.message.topic, oldest_ns)
         now = time.monotonic()
         if response.error not in NOT_THERE_YET or now > give_up:
             return response, now

@@ -41,12 +41,15 @@ class NoteTaker:
         self._unstamped: Counter[str] = Counter()
         self._asked: Counter[int] = Counter()
         self._seconds = 0.0
+        # Frames are decoded later, and then find out.
+        self._flaws: dict[str, list[list[str]]] = {}
 
     def see(self, frame: RecordedFrame, due: Sequence[int]) -> None:
         """Take note of a frame, and the indices of the questions due for it."""
         camera, stamp_ns = frame.camera, frame.stamp_ns
         self.frames[camera] += 1
         self._asked.update(due)
+        self._flaws.setdefault(camera, []).append(frame.flaws)
         self._seconds = max(self._seconds, frame.at_s)
         if not stamp_ns:
             self._unstamped[camera] += 1
@@ -69,6 +72,11 @@ class NoteTaker:
                 notes.append(
                     f'{self._unstamped[camera]} of {self.frames[camera]} frames of {camera} have '
                     'a stamp of zero; the time of recording counts.'
+                )
+            if flawed := sum(map(bool, self._flaws.get(camera, ()))):
+                notes.append(
+                    f'{flawed} frames of {camera} have extraneous bytes, as webcams write them; '
+                    'they lost nothing.'
                 )
         for index, question in enumerate(questions):
             if not self._asked[index]:

@@ -228,6 +228,10 @@ class QuestionsFile(StrictSettings):
         description='A JSON file with what is true of each frame, by camera, stamp and question; '
         "relative to this file. A question's own truth comes first.",
     )
+    significant_bits: Annotated[int, Field(ge=8, le=16, strict=True)] = Field(
+        default=16,
+        description='Bits that the values of 16-bit pictures have: 12 where white is 4095.',
+    )
     questions: Annotated[tuple[AskedQuestion, ...], Field(min_length=1)]
 
 
