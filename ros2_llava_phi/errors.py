@@ -127,3 +127,8 @@ def described(given: object) -> str:
     if len(written) > LONGEST_DESCRIPTION:
         written = f'{written[:LONGEST_DESCRIPTION]}...'
     return written if given is None or isinstance(given, (str, bool)) else f'{written} ({kind})'
+
+
+def counted(number: int, noun: str, nouns: str = '') -> str:
+    """Return a number with its noun: 1 scene, 2 scenes; `nouns` where they are no noun and s."""
+    return f'{number} {noun if number == 1 else nouns or f"{noun}s"}'

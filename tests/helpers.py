@@ -1,9 +1,10 @@
 """What several test modules need."""
 
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from rosbags.rosbag2 import StoragePlugin, Writer
@@ -12,6 +13,9 @@ from rosbags.typesys import Stores, get_typestore
 from ros2_llava_phi.bags.bag import COMPRESSED_IMAGE
 
 Result = TypeVar('Result')
+
+# Words of pydantic's that no user should read.
+PYDANTICS = re.compile('valid |type=|pydantic|Input should|Field required|Value error|instance of')
 
 
 def wait_for(condition: Callable[[], Result], seconds: float, what: str) -> Result:
@@ -41,3 +45,12 @@ def write_compressed(
             header = known['std_msgs/msg/Header'](stamp, 'optical')
             message = known[COMPRESSED_IMAGE](header, named, np.frombuffer(data, np.uint8))
             writer.write(connection, stamp_ns, types.serialize_cdr(message, COMPRESSED_IMAGE))
+
+
+def places(content: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the place of everything in nested settings: names, and numbers in lists."""
+    entries = content.items() if isinstance(content, dict) else enumerate(content)
+    for name, value in entries:
+        yield (*path, name)
+        if isinstance(value, dict | list):
+            yield from places(value, (*path, name))

@@ -209,7 +209,7 @@ def test_control_tokens_in_a_question_stay_text(assistant: Assistant) -> None:
         ({'text': 'x' * 1001}, 'at most 1000'),
         ({'text': 'a?', 'max_tokens': 0}, 'at least 1'),
         ({'text': 'a?', 'kind': Kind.CHOICE}, 'needs 2 to 26'),
-        ({'text': 'a?', 'kind': Kind.CHOICE, 'choices': ('x',)}, 'has 1 choices'),
+        ({'text': 'a?', 'kind': Kind.CHOICE, 'choices': ('x',)}, 'has 1 choice;'),
         ({'text': 'a?', 'kind': Kind.CHOICE, 'choices': ('x', ' ')}, 'choice 2 is empty'),
         ({'text': 'a?', 'kind': Kind.CHOICE, 'choices': ('x', 'x ')}, 'stands twice'),
         ({'text': 'a?', 'kind': Kind.CHOICE, 'choices': ('x', 'y' * 201)}, 'at most 200'),

@@ -26,10 +26,13 @@ def test_answers_are_by_camera_stamp_and_question(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ('content', 'sentence'),
     [
-        ('', 'Invalid JSON'),
-        ('[]', 'an object'),
-        ('[' * 100_000, 'Invalid JSON: recursion limit'),
-        ('{"questions": ["a?"], "frames": [{"camera": "front"}]}', r'frames\.0\.stamp_ns: Field'),
+        ('', 'no JSON'),
+        ('[]', 'it must be names with their values'),
+        ('[' * 100_000, 'no JSON: recursion limit'),
+        (
+            '{"questions": ["a?"], "frames": [{"camera": "front"}]}',
+            r'frames\.0\.stamp_ns: it is',
+        ),
         (
             '{"questions": ["a?"], "frames": [{"camera": "front", "stamp_ns": 5, "answers": []}]}',
             'has 0 answers to 1 questions',

@@ -180,7 +180,7 @@ def test_a_question_that_is_no_text_is_named(
         ('{"id": "popular/7", "answer": "Yes"}', "there is no question 'popular/7'; remove it"),
         ('{"id": "popular/1", "answer": "???"}', "question 'popular/1' has another answer before"),
         ('{"id": "popular/1", "question_id": 2, "answer": "No"}', "no field 'question_id'"),
-        ('[' * 100_000, 'is no answer (Invalid JSON: recursion limit'),
+        ('[' * 100_000, 'is no answer (no JSON: recursion limit'),
     ],
     ids=lambda text: text[-40:],
 )

@@ -68,7 +68,7 @@ def test_damaged_files_are_named(tmp_path: Path, name: str, damage: str) -> None
         ('layers', 'many', 'layers'),
         ('unheard_of', 1, "text: there is no field 'unheard_of'; use vocab_size, "),
         ('context_length', 47, 'a context_length of 47 has no room for the 16 tokens of a pic'),
-        ('rope_theta', float('nan'), 'text.rope_theta: Input should be a finite number'),
+        ('rope_theta', float('nan'), 'text.rope_theta: it must be a finite number'),
     ],
 )
 def test_bad_settings_are_named(tmp_path: Path, field: str, value: object, message: str) -> None:

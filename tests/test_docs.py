@@ -26,7 +26,7 @@ from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipP
 from ros2_llava_phi.bags.recording import Recording
 from ros2_llava_phi.cli.main import app
 from ros2_llava_phi.files.yaml_file import read_yaml
-from ros2_llava_phi.replay.questions import read_questions
+from ros2_llava_phi.replay.read_questions import read_questions
 from ros2_llava_phi.training.recipe import read_recipe
 
 ROOT = Path(__file__).resolve().parent.parent

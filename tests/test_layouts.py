@@ -181,7 +181,7 @@ def test_an_adapter_is_added_in_full_precision(tmp_path: Path) -> None:
     ('changes', 'target', 'message'),
     [
         ({'use_dora': True}, 'model.layers.0.mlp.fc1', 'use_dora'),
-        ({'r': 0}, 'model.layers.0.mlp.fc1', 'r: Input should be greater'),
+        ({'r': 0}, 'model.layers.0.mlp.fc1', 'r: it must be '),
         ({'r': 8}, 'model.layers.0.mlp.fc1', 'not of rank 8'),
         ({}, 'model.layers.9.mlp.fc1', 'is unexpected: the adapter adds to it'),
         ({}, 'model.layers.0.mlp.fc2', 'which has shape'),

@@ -69,14 +69,14 @@ def test_a_file_that_says_something_else_is_noticed(tmp_path: Path, name: str) -
 @pytest.mark.parametrize(
     ('values', 'words'),
     [
-        ({'max_frame_age': 0.0}, ['max_frame_age', '0.0', 'greater than or equal to 0.001']),
+        ({'max_frame_age': 0.0}, ['max_frame_age', '0.0', 'at least 0.001']),
         ({'max_frame_age': 'old'}, ['max_frame_age', "'old'", 'number']),
-        ({'queue_length': 1.5}, ['queue_length', 'integer']),
-        ({'cameras': []}, ['cameras', 'at least 1']),
+        ({'queue_length': 1.5}, ['queue_length', 'a whole number']),
+        ({'cameras': []}, ['cameras', 'one at least']),
         ({'cameras': ['a', 'a']}, ['cameras', 'a stands twice']),
         ({'cameras': ['front left']}, ['cameras', 'front left']),
         ({'front.transport': 'theora'}, ['front.transport', 'theora', 'compressed']),
-        ({'model': ''}, ['model', 'at least 1']),
+        ({'model': ''}, ['model', 'one at least']),
         ({'model': '', 'engine': ''}, ['model', 'engine']),
     ],
 )

@@ -12,7 +12,8 @@ from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.bags.bag import Storage, Transport
 from ros2_llava_phi.bags.bag_writer import write_bag
 from ros2_llava_phi.errors import QuestionsFileError
-from ros2_llava_phi.replay.questions import QuestionsFile, read_questions
+from ros2_llava_phi.replay.questions import QuestionsFile
+from ros2_llava_phi.replay.read_questions import read_questions
 from ros2_llava_phi.replay.results import read_results
 from ros2_llava_phi.replay.runs import conclude, open_recordings, run_offline
 from ros2_llava_phi.replay.summary import Summary

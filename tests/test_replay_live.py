@@ -21,7 +21,7 @@ from ros2_llava_phi.bags.recording import Recording
 from ros2_llava_phi.client.robot import PlayedCamera, Response
 from ros2_llava_phi.replay.asking import Asking
 from ros2_llava_phi.replay.live import replay_live
-from ros2_llava_phi.replay.questions import read_questions
+from ros2_llava_phi.replay.read_questions import read_questions
 from ros2_llava_phi.replay.record import Record, is_right, is_scored
 from ros2_llava_phi.replay.results import read_results
 from ros2_llava_phi.replay.runs import open_recordings, run_live, run_offline

@@ -1,12 +1,19 @@
 """Questions files: what they say is asked when, and what is wrong with one is said in a line."""
 
+import copy
+import csv
+import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from helpers import PYDANTICS, places
 
 from ros2_llava_phi.assistant.question import Kind
 from ros2_llava_phi.errors import QuestionsFileError
-from ros2_llava_phi.replay.questions import QuestionsFile, When, read_questions
+from ros2_llava_phi.replay.questions import AskedQuestion, QuestionsFile, When
+from ros2_llava_phi.replay.read_questions import COLUMNS, read_questions
 
 EXAMPLES = sorted((Path(__file__).parents[1] / 'config' / 'questions').iterdir())
 
@@ -40,6 +47,149 @@ def test_yaml(tmp_path: Path) -> None:
     assert first.truth[0].covers(0, 3.9) and not first.truth[0].covers(0, 4.0)
     assert first.truth[1].covers(1700000000000000000, 99)
     assert second.choices == ('1', 'two') and second.when.at_s == (1, 2.5)
+
+
+@pytest.mark.parametrize(
+    ('text', 'fields'),
+    [
+        ('- Is it', {}),
+        ('questions: Is it', {}),
+        ('questions: {question: Is it}', {}),
+        ('cameras:\nquestions:\n- {question: Is it, kind: , truth: , when: }', {}),
+        ('[{question: Is it, when: {at_s: 5}}]', {'when': {'at_s': [5]}}),
+        ('- question: Is it\n  when: {at_s: "5, 1:30"}', {'when': {'at_s': [5, 90]}}),
+        (
+            '[{question: Is it, choices: "a, b"}]',
+            {'kind': 'choice', 'choices': ['a', 'b']},
+        ),
+        (
+            '- question: Is it\n  kind: Choice\n  choices: on | off',
+            {'kind': 'choice', 'choices': ['on', 'off']},
+        ),
+        *(
+            (
+                f'[{{question: Is it, kind: yes_no, truth: {truth}}}]',
+                {'kind': 'yes_no', 'truth': [{'answers': ['Yes']}]},
+            )
+            for truth in ('yes', 'true', 'y', '[yes]', '{answers: yes}', '[{answers: [true]}]')
+        ),
+        (
+            '[{question: Is it, kind: yes_no, truth: [yes, no]}]',
+            {'kind': 'yes_no', 'truth': [{'answers': ['Yes', 'No']}]},
+        ),
+        (
+            '[{question: Is it, kind: yes_no, truth: [{to_s: 0:05, answers: yes}, no]}]',
+            {'kind': 'yes_no', 'truth': [{'to_s': 5, 'answers': ['Yes']}, {'answers': ['No']}]},
+        ),
+        (
+            '[{question: Is it, labels: {topic: /a, field: b, values: {0: clear}}}]',
+            {'labels': {'topic': '/a', 'field': 'b', 'values': {'0': 'clear'}}},
+        ),
+    ],
+)
+def test_what_is_obvious_is_accepted(tmp_path: Path, text: str, fields: dict[str, object]) -> None:
+    path = tmp_path / 'q.yaml'
+    path.write_text(text)
+    whole = {'question': 'Is it', **fields}
+    assert read_questions(path).questions == (AskedQuestion.model_validate(whole),)
+
+
+def test_what_is_written_stays_text(tmp_path: Path) -> None:
+    """YAML 1.1 has booleans, numbers and dates for these; nobody who writes them means them."""
+    words = ('on', 'off', 'yes', 'No', 'y', 'true', '007', '1.10', '1_000', '12:30', '2026-01-02')
+    path = tmp_path / 'q.yaml'
+    path.write_text(
+        f'- {{question: on, choices: [{", ".join(words)}], truth: off, camera: 007}}\n'
+        f'- question: Is it lit\n'
+        f'  labels: {{topic: on, field: off, values: {{on: 1.10, 007: off}}}}\n'
+        f'- {{question: What, truth: [{", ".join(words)}]}}\n'
+    )
+    first, second, third = read_questions(path).questions
+    assert (first.question, first.choices, first.camera) == ('on', words, '007')
+    assert first.truth[0].answers == ('off',) and third.truth[0].answers == words
+    assert second.labels is not None
+    assert second.labels.values == {'on': '1.10', '007': 'off'}
+
+
+# Every field, each with something good in it.
+WHOLE = {
+    'cameras': {'front': '/front/image'},
+    'ground_truth': 'truth.json',
+    'significant_bits': 12,
+    'questions': [
+        {
+            'question': 'Which?',
+            'kind': 'choice',
+            'choices': ['sun', 'rain'],
+            'camera': 'front',
+            'max_tokens': 5,
+            'when': {'every_s': 2, 'from_s': 1, 'to_s': 9},
+            'truth': [{'answers': ['sun'], 'stamp_ns': 5, 'from_s': 1, 'to_s': 9}],
+        },
+        {
+            'question': 'What?',
+            'when': {'at_s': [1, 2]},
+            'labels': {'topic': '/a', 'field': 'b', 'within_s': 1, 'values': {'0': 'sun'}},
+        },
+        {'question': 'Who?', 'when': {'at_stamps_ns': [5]}},
+        {'question': 'Where?', 'when': {'on_change': 0.5}},
+    ],
+}
+WRONG: tuple[object, ...] = (
+    *('often', '', ' ', 'a, b', 'nan', 'a\x00b', '\ud800', 'x' * 2000, -1, 1.5, 10**400, None),
+    *([], [[]], [None], [1, 'a', []], {}, {'a': {'b': []}}, [{'question': 5}]),
+)
+
+
+@pytest.mark.parametrize('place', list(places(WHOLE)), ids=lambda place: '.'.join(map(str, place)))
+def test_whatever_stands_in_a_field_is_understood_or_explained(
+    tmp_path: Path, place: tuple[Any, ...]
+) -> None:
+    path = tmp_path / 'q.yaml'
+    named = [each for each in place if isinstance(each, str)][-1].rstrip('s')
+    for wrong in WRONG:
+        file = copy.deepcopy(WHOLE)
+        part: Any = file
+        for step in place[:-1]:
+            part = part[step]
+        part[place[-1]] = wrong
+        path.write_text(json.dumps(file))
+        try:
+            read_questions(path)
+        except QuestionsFileError as error:
+            text = str(error)
+            assert text.startswith(f'{path}') and '\n' not in text and len(text) < 500, text
+            assert not PYDANTICS.search(text), text
+            if 'no YAML' in text:  # such as a character that may stand in no file
+                continue
+            entry = place[1] + 1 if place[0] == 'questions' and len(place) > 1 else None
+            assert entry is None or f'question {entry}, ' in text, text
+            assert named in text, text
+
+
+@pytest.mark.parametrize('column', COLUMNS)
+def test_whatever_stands_in_a_column_is_understood_or_explained(
+    tmp_path: Path, column: str
+) -> None:
+    path = tmp_path / 'q.csv'
+    for wrong in (each for each in WRONG if not isinstance(each, dict | list)):
+        row = {'question': 'What?', 'labels_topic': '', 'labels_field': ''}
+        if column.startswith('labels'):
+            row = {'question': 'What?', 'labels_topic': '/a', 'labels_field': 'b'}
+        row[column] = str(wrong)
+        with path.open('w', encoding='utf-8', errors='surrogatepass') as file:
+            writer = csv.DictWriter(file, row)
+            writer.writeheader()
+            writer.writerow(row)
+        try:
+            read_questions(path)
+        except QuestionsFileError as error:
+            text = str(error)
+            assert text.startswith(f'{path}') and '\n' not in text and len(text) < 500, text
+            assert not PYDANTICS.search(text), text
+            if 'UTF-8' not in text:
+                assert re.search('question 1, |line 2|holds no question', text), text
+                assert column.split('_')[-1].rstrip('s') in text, text
 
 
 def test_csv_says_the_same(tmp_path: Path) -> None:
@@ -78,6 +228,10 @@ def test_csv_says_the_same(tmp_path: Path) -> None:
         ),
         ('{', "line 1: no YAML: expected the node content, but found '<stream end>'"),
         ('a: b\nc: d: e', 'line 2: no YAML: mapping values are not allowed here'),
+        (
+            '[{question: Is it?}]',
+            "line 1: no YAML: .* got '\\?'; within braces, quotes belong around",
+        ),
         ('a: \x00', 'no YAML: unacceptable character #x0000: .* at position 3'),
         ('a: b\nc: !!bool foo', "line 2: 'foo' is no bool"),
         ("!!int ''", "line 1: '' is no int"),
@@ -92,12 +246,9 @@ def test_csv_says_the_same(tmp_path: Path) -> None:
             'ground_truth: ~nosuchuser/x\nquestions: [{question: A}]',
             'nobody has the home in ~nosu',
         ),
-        ('- {question: A, camera: "\\ud800"}', 'field camera: .*unicode'),
-        ('ground_truth: 3\nquestions: [{question: A}]', 'field ground_truth: '),
-        (
-            f'- {{question: A, truth: [{{answers: 0x{"f" * 4000}}}]}}',
-            'question 1, field truth.0.ans',
-        ),
+        ('- {question: A, camera: "\\ud800"}', 'field camera: .*Unicode'),
+        ('ground_truth: [3]\nquestions: [{question: A}]', 'field ground_truth: it must be a path'),
+        ('- {question: A, truth: [{answers: [[a]]}]}', 'question 1, field truth.0.answers.0: '),
         (
             f'- {{question: A, when: {{at_s: [0x{"f" * 4000}]}}}}',
             'question 1, field when.at_s.0: ',

@@ -17,7 +17,8 @@ from ros2_llava_phi.cli.main import main, replay_alone
 from ros2_llava_phi.errors import ResultsError
 from ros2_llava_phi.files.json_lines import JsonLines
 from ros2_llava_phi.replay.comparison import check_baseline
-from ros2_llava_phi.replay.questions import QuestionsFile, read_questions
+from ros2_llava_phi.replay.questions import QuestionsFile
+from ros2_llava_phi.replay.read_questions import read_questions
 from ros2_llava_phi.replay.report import headline
 from ros2_llava_phi.replay.results import Run, read_results
 from ros2_llava_phi.replay.runs import conclude, open_recordings, run_offline
@@ -159,7 +160,7 @@ def test_several_recordings_and_a_baseline(folder: Path) -> None:
     ('content', 'sentence'),
     [
         ('', 'holds no results'),
-        ('[' * 100_000 + '\n', 'line 1 is no result: Invalid JSON'),
+        ('[' * 100_000 + '\n', 'line 1 is no result: no JSON'),
         ('old', r'any of these questions about bag, but to others about other; name'),
     ],
     ids=lambda text: text[:20],

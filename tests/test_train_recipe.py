@@ -1,10 +1,12 @@
 """Recipes: what ships loads, and what is wrong with one is said in a line."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from helpers import PYDANTICS, places
 
 from ros2_llava_phi.errors import TrainingError
 from ros2_llava_phi.training.recipe import How, Recipe, Stage, read_recipe
@@ -80,15 +82,15 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     'of a data set': ({'data': [{'name': 'a', 'pth': 'b'}]}, "data.0: .*'pth'; did you mean path"),
     'a rate that is none': (
         {'learns': {'decoder': {**FULL, 'learning_rate': float('nan')}}},
-        "learns.decoder.learning_rate: Input should be a finite number, not 'nan'",
+        "learns.decoder.learning_rate: it must be a finite number, not 'nan'",
     ),
-    'an endless clip': ({'clip': float('inf')}, 'clip: Input should be a finite number'),
+    'an endless clip': ({'clip': float('inf')}, 'clip: it must be a finite number'),
     'a weight that is none': (
         {'data': [{'name': 'a', 'path': 'b', 'weight': float('nan')}]},
-        r'data\.0\.weight: Input should be a finite number',
+        r'data\.0\.weight: it must be a finite number',
     ),
-    'missing field': ({'out': None}, 'out: Field required'),
-    'no number': ({'batch_size': 'many'}, "batch_size: Input should be a valid integer.*'many'"),
+    'missing field': ({'out': None}, 'out: it is missing'),
+    'no number': ({'batch_size': 'many'}, "batch_size: it must be a whole number.*'many'"),
     'no rate': ({'learns': {'decoder': {'how': 'lora'}}}, 'learns.decoder: .*needs a learning_r'),
     'rate of frozen': (
         {'learns': {'decoder': {'how': 'frozen', 'learning_rate': 1}}},
@@ -106,18 +108,18 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {'start': {'checkpoint': 'a', 'clip': 'b', 'phi': 'c'}},
         'start: .*but not both',
     ),
-    'no data': ({'data': []}, 'data: .*at least 1 item'),
+    'no data': ({'data': []}, 'data: .*one at least'),
     'unknown format': (
         {'data': [{'name': 'a', 'path': 'b', 'format': 'coco'}]},
-        r"data\.0\.format: Input should be 'llava'",
+        r"data\.0\.format: it must be 'llava'",
     ),
     'same name': ({'data': [{'name': 'a', 'path': 'b'}] * 2}, 'two data sets have the same name'),
     'too many parts': ({'batch_size': 2, 'accumulate': 3}, 'accumulate 3 exceeds'),
-    'no end': ({'epochs': float('inf')}, 'epochs: Input should be a finite number'),
+    'no end': ({'epochs': float('inf')}, 'epochs: it must be a finite number'),
     'a huge batch': ({'batch_size': 10**23}, 'batch_size: '),
     'nobody at home': ({'out': '~nosuchuser/x'}, 'a path in it is none: .*home'),
     'no path': ({'out': 'a\0b'}, 'a path in it is none: .*null'),
-    'all held out': ({'validation': 1.0}, 'validation: Input should be less than 1'),
+    'all held out': ({'validation': 1.0}, 'validation: it must be less than 1'),
 }
 
 
@@ -162,7 +164,7 @@ def test_what_is_no_count_is_refused(tmp_path: Path, steps: str) -> None:
 
 @pytest.mark.parametrize('name', ['batch_size', 'seed', 'workers', 'validation_questions'])
 def test_a_yes_is_no_number(tmp_path: Path, name: str) -> None:
-    with pytest.raises(TrainingError, match=f'{name}: .*integer'):
+    with pytest.raises(TrainingError, match=f'{name}: it must be a whole number'):
         read_recipe(written(tmp_path, **{name: True}))
 
 
@@ -194,3 +196,46 @@ def test_a_setting_that_stands_twice_is_refused(tmp_path: Path) -> None:
 def test_a_recipe_survives_being_written_down() -> None:
     recipe = read_recipe(RECIPES[0])
     assert Recipe.model_validate(recipe.model_dump(mode='json')) == recipe
+
+
+# A recipe with something in every field.
+WHOLE = {
+    **GOOD,
+    'learns': {'decoder': {'how': 'lora', 'learning_rate': 1e-4}},
+    'lora': {'r': 8, 'alpha': 16, 'dropout': 0.1, 'targets': ['dense']},
+    'data': [
+        {
+            **{'name': 'a', 'format': 'llava', 'path': 'b', 'pictures': 'c', 'weight': 1},
+            **{'part': 'split', 'scenes': 'd', 'frames': 4, 'on_bad': 'skip'},
+        }
+    ],
+    'optimizer': {'betas': [0.9, 0.98], 'eps': 1e-8, 'weight_decay': 0.1},
+    **{'validation': 0.1, 'validation_questions': 5, 'warm_up': 0.1, 'precision': 'fp32'},
+    **{'accumulate': 1, 'questions_per_picture': 4, 'max_length': 64, 'checkpointing': True},
+    **{'clip': 1, 'seed': 1, 'workers': 1, 'save_every': 5, 'fsdp': False, 'research_only': True},
+}
+UNFIT: tuple[object, ...] = (
+    *('often', '', 'x' * 2000, -1, 1.5, 10**400, True, None, float('nan')),
+    *([], [[]], [None], [1, 'a', []], {}, {'a': {'b': []}}),
+)
+
+
+@pytest.mark.parametrize('place', list(places(WHOLE)), ids=lambda place: '.'.join(map(str, place)))
+def test_whatever_stands_in_a_field_is_understood_or_explained(
+    tmp_path: Path, place: tuple[Any, ...]
+) -> None:
+    path = tmp_path / 'recipe.yaml'
+    for unfit in UNFIT:
+        recipe = copy.deepcopy(WHOLE)
+        part: Any = recipe
+        for step in place[:-1]:
+            part = part[step]
+        part[place[-1]] = unfit
+        path.write_text(yaml.safe_dump(recipe))
+        try:
+            read_recipe(path)
+        except TrainingError as error:
+            text = str(error)
+            assert text.startswith(f'{path}: ') and '\n' not in text and len(text) < 500, text
+            assert not PYDANTICS.search(text), text
+            assert 'a path in it' in text or any(str(each) in text for each in place), text

@@ -249,7 +249,8 @@ def read_recipe(path: Path) -> Recipe:
         return _resolved(recipe, path.resolve().parent)
     except (OSError, RuntimeError, ValueError) as error:
         # A NUL, links in a circle, the home of nobody.
-        raise TrainingError(f'{path}: a path in it is none: {error}') from error
+        reason = (isinstance(error, OSError) and error.strerror) or error
+        raise TrainingError(f'{path}: a path in it is none: {reason}') from error
 
 
 def _resolved(recipe: Recipe, folder: Path) -> Recipe:

@@ -8,7 +8,7 @@ from enum import IntEnum
 from numbers import Real
 from typing import Any, Literal
 
-from ros2_llava_phi.errors import QuestionError, described
+from ros2_llava_phi.errors import QuestionError, counted, described
 
 LONGEST_QUESTION = 1000
 MOST_CHOICES = 26
@@ -262,9 +262,8 @@ def _texts(given: Sequence[str]) -> tuple[str, ...]:
 def _checked_choices(given: Sequence[str]) -> tuple[str, ...]:
     choices = _texts(given)
     if not 2 <= len(choices) <= MOST_CHOICES:
-        raise QuestionError(
-            f'a CHOICE question has {len(choices)} choices; it needs 2 to {MOST_CHOICES}'
-        )
+        has = counted(len(choices), 'choice')
+        raise QuestionError(f'a CHOICE question has {has}; it needs 2 to {MOST_CHOICES}')
     for choice in choices:
         _check_unicode('choice', choice)
     stripped = [choice.strip() for choice in choices]

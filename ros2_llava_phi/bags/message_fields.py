@@ -10,7 +10,7 @@ from typing import Any
 
 from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
 
-from ros2_llava_phi.errors import BagError, QuestionsFileError
+from ros2_llava_phi.errors import BagError, QuestionsFileError, described
 
 from .bag import RawMessage, Topic
 
@@ -62,7 +62,8 @@ def parse_field_path(path: str) -> tuple[str, ...]:
         match = STEP.fullmatch(part)
         if match is None:
             raise QuestionsFileError(
-                f'{path!r} is no path to a field; it looks like status.level or objects[0].label'
+                f'{described(path)} is no path to a field; it looks like status.level or '
+                'objects[0].label'
             )
         steps += [match[1], *INDEX.findall(match[2])]
     return tuple(steps)

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from ros2_llava_phi.datasets.records import RecordError, Records, json_lines, read_json, read_text
 from ros2_llava_phi.errors import DataError
 from ros2_llava_phi.files.atomic import write_atomically
-from ros2_llava_phi.files.settings import problems
+from ros2_llava_phi.files.settings import problems, shown
 
 Record = TypeVar('Record')
 
@@ -140,7 +140,9 @@ def _checked(content: Any, shape: TypeAdapter[Record], where: str) -> Record:
     except ValidationError as error:
         first = problems(error)[0]
         place = ''.join(f', {_place(part)}' for part in first['loc'])
-        raise DataError(f'{where}{place}: {first["msg"]}') from None
+        given = first['input']
+        now = '' if isinstance(given, dict | list) else f' (it is {shown(given)!r})'
+        raise DataError(f'{where}{place}: {first["msg"]}{now}') from None
 
 
 def _place(part: int | str) -> str:

@@ -79,7 +79,7 @@ def replay(
 ) -> None:
     """Ask about recordings; results.jsonl, summary.json and report.html go into a folder."""
     from ros2_llava_phi.replay.comparison import check_baseline
-    from ros2_llava_phi.replay.questions import read_questions
+    from ros2_llava_phi.replay.read_questions import read_questions
     from ros2_llava_phi.replay.report import headline
     from ros2_llava_phi.replay.runs import conclude, open_recordings, run_offline
 

@@ -112,16 +112,13 @@ class NodeUnderTest:
 
     def _find_cameras(self, cameras: Collection[PlayedCamera]) -> None:
         """Learn what the node calls these cameras; raises ClientError for one that it lacks."""
-        namespace, _, node = self._client.target.rpartition('/')
-        subscribed = self._client.ros_node.get_subscriber_names_and_types_by_node(
-            node, namespace or '/'
-        )
-        heard = {topic for topic, _ in subscribed}
-        known = self._known_cameras(node, namespace or '/')
+        known = self._known_cameras()
         for each in cameras:
             # Parameters do not tell where a remapping leads; then, the name must be the same.
             found = [name for name, topic in known.items() if topic == each.topic] or [
-                name for name, topic in known.items() if name in each.names and topic not in heard
+                name
+                for name, topic in known.items()
+                if name in each.names and self._listens(each.topic) and not self._listens(topic)
             ]
             if not found:
                 has = ', '.join(f'{name} on {topic}' for name, topic in known.items())
@@ -132,8 +129,15 @@ class NodeUnderTest:
             named_alike = [name for name in found if name in each.names]
             self._cameras[each.topic] = (named_alike or found)[0]
 
-    def _known_cameras(self, node: str, namespace: str) -> dict[str, str]:
+    def _listens(self, topic: str) -> bool:
+        """Return whether the node subscribes to a topic, as far as is known by now."""
+        subscribers = self._client.ros_node.get_subscriptions_info_by_topic(topic)
+        names = [f'{each.node_namespace}/{each.node_name}' for each in subscribers]
+        return self._client.target in [name.replace('//', '/') for name in names]
+
+    def _known_cameras(self) -> dict[str, str]:
         """Return the node's cameras and their topics, as its parameters have them."""
+        namespace, _, node = self._client.target.rpartition('/')
         values = self._parameters(['cameras'])
         names = list(values[0].string_array_value) if values else []
         known = {}
@@ -141,7 +145,7 @@ class NodeUnderTest:
             own = self._parameters([f'{name}.topic', f'{name}.transport'])
             topic, transport = (each.string_value for each in own) if own else ('', 'raw')
             relative = topic or camera_topic(name, transport)
-            known[name] = expand_topic_name(relative, node, namespace)
+            known[name] = expand_topic_name(relative, node, namespace or '/')
         return known
 
     def _parameters(self, names: Sequence[str]) -> Sequence[Any]:

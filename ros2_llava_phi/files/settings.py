@@ -66,11 +66,55 @@ def read_settings(path: Path, error: type[InputError] = FileError) -> Settings:
     return settings
 
 
+# By pydantic's types of errors, what would be right.
+MUST_BE = {
+    'missing': 'it is missing',
+    'extra_forbidden': 'there is no such field',
+    'string_type': 'it must be a text',
+    'string_sub_type': 'it must be a text',
+    'string_unicode': 'it is no Unicode text: half of a surrogate pair, or other bytes than UTF-8',
+    'string_too_short': 'it is too short; {min_length} characters at least must stand there',
+    'string_too_long': 'it is too long; at most {max_length} characters fit',
+    'string_pattern_mismatch': 'it must look like {pattern}',
+    'float_type': 'it must be a number',
+    'float_parsing': 'it must be a number',
+    'finite_number': 'it must be a finite number',
+    'int_type': 'it must be a whole number',
+    'int_parsing': 'it must be a whole number',
+    'int_parsing_size': 'it must be a whole number of fewer digits',
+    'int_from_float': 'it must be a whole number',
+    'bool_type': 'it must be true or false',
+    'bool_parsing': 'it must be true or false',
+    'greater_than': 'it must be more than {gt}',
+    'greater_than_equal': 'it must be at least {ge}',
+    'less_than': 'it must be less than {lt}',
+    'less_than_equal': 'it must be at most {le}',
+    'literal_error': 'it must be {expected}',
+    'enum': 'it must be {expected}',
+    'list_type': 'it must be a list',
+    'tuple_type': 'it must be a list',
+    'dict_type': 'it must be names with their values',
+    'mapping_type': 'it must be names with their values',
+    'invalid_key': 'names must be texts',
+    'none_required': 'nothing must stand there',
+    'set_type': 'it must be a list',
+    'frozen_set_type': 'it must be a list',
+    'model_type': 'it must be names with their values',
+    'model_attributes_type': 'it must be names with their values',
+    'dataclass_type': 'it must be names with their values',
+    'too_short': 'it is too short; {min_length} at least must stand there',
+    'too_long': 'it is too long; at most {max_length} fit',
+    'path_type': 'it must be a path',
+    'json_invalid': 'no JSON: {error}',
+}
+
+
 def problems(error: ValidationError) -> list[ErrorDetails]:
-    """Return what is wrong, as pydantic has it, but our own sentences as we have written them."""
-    found = error.errors(include_url=False, include_context=False)
+    """Return what is wrong, each with a sentence of ours: what would be right."""
+    found = error.errors(include_url=False)
     for each in found:
-        each['msg'] = each['msg'].removeprefix('Value error, ')
+        each['msg'] = _sentence(each)
+        each.pop('ctx', None)
     return found
 
 
@@ -78,8 +122,25 @@ def first_problem(error: ValidationError) -> str:
     """Return in one line which field is wrong, and why."""
     first = problems(error)[0]
     field, wrong = '.'.join(str(part) for part in first['loc']), first['msg']
-    given = '' if isinstance(first['input'], dict | bytes) else f', not {shown(first["input"])!r}'
-    return f'{field}: {wrong}{given}' if field else f'{wrong}{given}'
+    given = first['input']
+    if given is None:
+        wrong += ', but nothing stands there'
+    elif not isinstance(given, dict | bytes):
+        wrong += f', not {shown(given)!r}'
+    return f'{field}: {wrong}' if field else wrong
+
+
+def _sentence(error: ErrorDetails) -> str:
+    if error['type'] == 'value_error':  # a sentence of ours already
+        return error['msg'].removeprefix('Value error, ')
+    context = error.get('ctx', {})
+    if context.get('min_length') == 1:
+        return 'it is empty; one at least must stand there'
+    sentence = MUST_BE.get(error['type'], 'it does not fit').format_map(context)
+    if error['type'] == 'string_type' and isinstance(error['input'], bool):
+        # Which is what YAML makes of yes, no, on, off, true and false.
+        return f'{sentence} in quotes'
+    return sentence
 
 
 def shown(given: Any) -> str:

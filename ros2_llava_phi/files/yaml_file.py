@@ -13,16 +13,19 @@ from ruamel.yaml.resolver import VersionedResolver
 from ros2_llava_phi.errors import FileError
 
 
-def read_yaml(path: Path) -> Any:
+def read_yaml(path: Path, as_written: bool = False) -> Any:
     """
     Return what a YAML file in UTF-8 holds: plain values, lists and dicts, nothing that runs code.
 
     It is YAML 1.1, as PyYAML and so ROS 2 read it, unless the file says `%YAML 1.2`: there, `yes`
     and `off` are texts. A name that stands twice in one mapping is refused. Raises FileError,
     which names the line.
+
+    as_written: return all values but null as the text that stands there: `on`, `007`, `1.10`.
     """
     reader = YAML(typ='safe', pure=True)
-    reader.Constructor, reader.Resolver = _Constructor, _Resolver
+    reader.Constructor = _TextConstructor if as_written else _Constructor
+    reader.Resolver = _Resolver
     try:
         with warnings.catch_warnings():
             # Of what PyYAML says nothing about: a number such as 1e-3, or an anchor used again.
@@ -37,7 +40,10 @@ def read_yaml(path: Path) -> Any:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f', line {mark.line + 1}' if mark else ''
-        raise FileError(f'{path}{line}: no YAML: {error.problem or error.context}') from error
+        problem = str(error.problem or error.context)
+        if problem.endswith("got '?'"):
+            problem += '; within braces, quotes belong around a text with a question mark'
+        raise FileError(f'{path}{line}: no YAML: {problem}') from error
     except (AssertionError, LookupError) as error:
         raise FileError(f'{path}: no YAML of version 1.1 or 1.2') from error
     except (YAMLError, ValueError, RecursionError, ArithmeticError, TypeError) as error:
@@ -71,6 +77,12 @@ class _Constructor(SafeConstructor):
             # Of a tag that does not fit, such as `!!bool maybe`.
             kind, line = str(node.tag).rsplit(':', 1)[-1], node.start_mark.line + 1
             raise FileError(f'line {line}: {node.value[:60]!r} is no {kind}') from error
+
+
+class _TextConstructor(_Constructor):
+    def construct_object(self, node: Node, deep: bool = False) -> Any:
+        value = super().construct_object(node, deep)
+        return node.value if isinstance(node, ScalarNode) and value is not None else value
 
 
 def _truth(constructor: SafeConstructor, node: ScalarNode) -> bool | str:

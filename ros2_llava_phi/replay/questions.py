@@ -1,17 +1,16 @@
 """The questions file: what is asked about a recording, of which camera, when, and what is true."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from ros2_llava_phi.assistant.answer import YES_NO
 from ros2_llava_phi.assistant.question import KIND_NAMES, Kind, KindName, Question, parse_kind
 from ros2_llava_phi.bags.message_fields import parse_field_path
-from ros2_llava_phi.datasets.records import csv_records
-from ros2_llava_phi.errors import DataError, FileError, QuestionsFileError
-from ros2_llava_phi.files.settings import Number, StrictSettings, problems, shown
-from ros2_llava_phi.files.yaml_file import read_yaml
+from ros2_llava_phi.errors import QuestionError, described
+from ros2_llava_phi.files.settings import Number, StrictSettings
 from ros2_llava_phi.scoring.correctness import closed_answers, is_possible, spelled
 
 EXPECTED = {
@@ -20,28 +19,13 @@ EXPECTED = {
     Kind.NUMBER: 'use a number, or `cannot tell`',
 }
 
-# The columns of a CSV file, and where each belongs in a question; `|` parts several values.
-COLUMNS = {
-    'question': ('question',),
-    'kind': ('kind',),
-    'choices': ('choices',),
-    'camera': ('camera',),
-    'max_tokens': ('max_tokens',),
-    'every_s': ('when', 'every_s'),
-    'at_s': ('when', 'at_s'),
-    'at_stamps_ns': ('when', 'at_stamps_ns'),
-    'from_s': ('when', 'from_s'),
-    'to_s': ('when', 'to_s'),
-    'on_change': ('when', 'on_change'),
-    'answers': ('truth', 'answers'),
-    'labels_topic': ('labels', 'topic'),
-    'labels_field': ('labels', 'field'),
-}
-LISTS = ('choices', 'at_s', 'at_stamps_ns', 'answers')
+# How else a truth about yes and no is written.
+OTHER_YES_NO = {'true': YES_NO[0], 'y': YES_NO[0], 'false': YES_NO[1], 'n': YES_NO[1]}
+CLOCK_TIME = re.compile(r'(?:(\d+):)?(\d+):(\d\d(?:\.\d+)?)')
 
 
 def as_answer(value: Any) -> Any:
-    """Return a value as an answer's text: YAML reads a bare true or 2 as no text."""
+    """Return a value, as Python or a message has it, as an answer's text."""
     if isinstance(value, bool):
         return YES_NO[0] if value else YES_NO[1]
     if isinstance(value, int):
@@ -51,15 +35,51 @@ def as_answer(value: Any) -> Any:
     return value
 
 
-def _as_answers(value: Any) -> Any:
-    several = isinstance(value, list | tuple)
-    return tuple(as_answer(each) for each in value) if several else (as_answer(value),)
+def _as_list(value: Any) -> Any:
+    return [] if value is None else value if isinstance(value, list | tuple) else [value]
+
+
+def _as_parts(value: Any) -> Any:
+    """Return a list, also of what stands in one text with commas or `|` between."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split('|' if '|' in value else ',')]
+    return _as_list(value)
+
+
+def _as_seconds(value: Any) -> Any:
+    """Return a time, also one as the report writes it: 1:30, 0:02.5, 1:00:00."""
+    match = CLOCK_TIME.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        return value
+    return int(match[1] or 0) * 3600 + int(match[2]) * 60 + float(match[3])
+
+
+def _as_question(value: Any) -> Any:
+    """Return a question alone as one with fields; with choices, it is a choice."""
+    if isinstance(value, str):
+        return {'question': value}
+    if isinstance(value, dict) and value.get('choices') and not value.get('kind'):
+        return {**value, 'kind': KIND_NAMES[Kind.CHOICE]}
+    return value
+
+
+def _as_truths(value: Any) -> Any:
+    """Return truths as a list; what has no fields is an answer, or several acceptable ones."""
+    truths = _as_list(value)
+    if truths and all(map(_is_bare, truths)):
+        return [{'answers': truths}]
+    return [{'answers': each} if _is_bare(each) else each for each in truths]
+
+
+def _is_bare(value: Any) -> bool:
+    return isinstance(value, str | int | float)
 
 
 def _as_kind(value: Any) -> Any:
-    if value in KIND_NAMES.values():
+    try:
         return parse_kind(value)
-    raise ValueError(f'it must be one of {", ".join(KIND_NAMES.values())}')
+    except QuestionError as error:
+        raise ValueError(f'it must be one of {", ".join(KIND_NAMES.values())}') from error
 
 
 def _check_span(from_s: float, to_s: float | None) -> None:
@@ -72,42 +92,67 @@ def _checked_path(path: str) -> str:
     return path
 
 
-Seconds = Annotated[Number, Field(ge=0)]
+Time = Annotated[Number, BeforeValidator(_as_seconds, json_schema_input_type=float | str)]
+Seconds = Annotated[Time, Field(ge=0)]
+Duration = Annotated[Time, Field(gt=0)]
+Answer = Annotated[str, BeforeValidator(as_answer, json_schema_input_type=str | float | bool)]
 Answers = Annotated[
-    tuple[Annotated[str, Field(min_length=1)], ...],
-    BeforeValidator(_as_answers, json_schema_input_type=str | list[str] | bool | float),
+    tuple[Annotated[Answer, Field(min_length=1)], ...],
+    BeforeValidator(_as_list, json_schema_input_type=str | float | bool | list[str]),
     Field(min_length=1),
 ]
+KindOfFile = Annotated[Kind, BeforeValidator(_as_kind, json_schema_input_type=KindName)]
 
 
-KindOfFile = Annotated[
-    Kind,
-    BeforeValidator(_as_kind, json_schema_input_type=KindName),
-]
+class _Fields(StrictSettings):
+    """Fields of which an empty one is left out, as an empty cell is."""
+
+    @model_validator(mode='before')
+    @classmethod
+    def _without_empty(cls, content: Any) -> Any:
+        if not isinstance(content, dict):
+            return content
+        return {name: value for name, value in content.items() if value is not None}
 
 
-class When(StrictSettings):
+class When(_Fields):
     """
     Of which frames of its camera a question is asked: of every frame, unless a field says less.
 
     Seconds count from the start of the recording, by the time of recording.
     """
 
-    every_s: Annotated[Number, Field(gt=0)] | None = Field(
-        default=None, description='The first frame of every so many seconds.'
+    every_s: Duration | None = Field(
+        default=None,
+        description='The first frame of every so many seconds.',
+        examples=['0.5'],
     )
-    at_s: tuple[Seconds, ...] = Field(
-        default=(), description='The first frame at or after each of these times.'
+    at_s: Annotated[
+        tuple[Seconds, ...],
+        BeforeValidator(_as_parts, json_schema_input_type=float | str | list[float | str]),
+    ] = Field(
+        default=(),
+        description='The first frame at or after each of these times.',
+        examples=['5, or [5, 1:30] for several'],
     )
-    at_stamps_ns: tuple[int, ...] = Field(
-        default=(), description='The frames with these very stamps in their headers.'
+    at_stamps_ns: Annotated[
+        tuple[int, ...], BeforeValidator(_as_parts, json_schema_input_type=int | list[int])
+    ] = Field(
+        default=(),
+        description='The frames with these very stamps in their headers.',
+        examples=['[1700000000500000000]'],
     )
-    from_s: Seconds = Field(default=0.0, description='No frame before this time.')
-    to_s: Seconds | None = Field(default=None, description='No frame from this time on.')
+    from_s: Seconds = Field(
+        default=0.0, description='No frame before this time.', examples=['10, or 1:30']
+    )
+    to_s: Seconds | None = Field(
+        default=None, description='No frame from this time on.', examples=['60, or 1:30']
+    )
     on_change: Annotated[Number, Field(gt=0, le=1)] | None = Field(
         default=None,
         description='Frames in which this share of the picture has changed since the last; '
         '0.1 is a start.',
+        examples=['0.1'],
     )
 
     @model_validator(mode='after')
@@ -120,7 +165,7 @@ class When(StrictSettings):
         return self
 
 
-class Truth(StrictSettings):
+class Truth(_Fields):
     """
     What is true of some frames: of one stamp, of a span, or of all if nothing says of which.
 
@@ -130,9 +175,14 @@ class Truth(StrictSettings):
     answers: Answers = Field(
         description='One answer, or a list of acceptable ones. Ten or more are taken for those '
         "of so many people, and scored by VQA's rule. `cannot tell` is the answer of a model "
-        'that rightly abstains.'
+        'that rightly abstains.',
+        examples=['yes, or [red, crimson] where either is right'],
     )
-    stamp_ns: int | None = Field(default=None, description="The stamp in the frame's header.")
+    stamp_ns: int | None = Field(
+        default=None,
+        description="The stamp in the frame's header.",
+        examples=['1700000000500000000'],
+    )
     from_s: Seconds = Field(default=0.0, description='No frame before this time.')
     to_s: Seconds | None = Field(default=None, description='No frame from this time on.')
 
@@ -148,57 +198,78 @@ class Truth(StrictSettings):
         return self.from_s <= at_s and (self.to_s is None or at_s < self.to_s)
 
 
-class Labels(StrictSettings):
+class Labels(_Fields):
     """What is true, from a topic of the recording: the message nearest to the frame in time."""
 
-    topic: str = Field(description='Any topic whose message type the recording carries.')
+    topic: str = Field(
+        description='Any topic whose message type the recording carries.',
+        examples=['/detections'],
+    )
     field: Annotated[str, AfterValidator(_checked_path)] = Field(
         description='Path to the field: `data`, `status.level`, `objects[0].label`; `objects[#]` '
-        'is how many there are, `objects[*].label` all of them, each acceptable.'
+        'is how many there are, `objects[*].label` all of them, each acceptable.',
+        examples=['data, or objects[0].label'],
     )
-    within_s: Annotated[Number, Field(gt=0)] = Field(
-        default=0.5, description='No label that is further from the frame.'
+    within_s: Duration = Field(
+        default=0.5, description='No label that is further from the frame.', examples=['0.5']
     )
-    values: dict[str, Annotated[str, BeforeValidator(as_answer)]] = Field(
+    values: dict[Answer, Answer] = Field(
         default={},
         description='The answers that values stand for; any other value is left unscored.',
+        examples=['{0: clear, 2: rain}'],
     )
 
 
-class AskedQuestion(StrictSettings):
+class AskedQuestion(_Fields):
     """One question, and the frames that it is asked about."""
 
-    question: str = Field(description='In plain language.')
-    kind: KindOfFile = Field(default=Kind.FREE_TEXT, description='text, yes_no, choice or number.')
-    choices: tuple[Annotated[str, BeforeValidator(as_answer)], ...] = Field(
-        default=(), description='For the kind choice.'
+    question: str = Field(description='In plain language.', examples=['Is there a car?'])
+    kind: KindOfFile = Field(
+        default=Kind.FREE_TEXT,
+        description='text, yes_no, choice or number; with choices it is a choice.',
     )
-    max_tokens: Annotated[int, Field(ge=1)] = Field(default=64, description='Of a free text.')
+    choices: Annotated[
+        tuple[Answer, ...], BeforeValidator(_as_parts, json_schema_input_type=str | list[str])
+    ] = Field(default=(), description='For the kind choice.', examples=['[clear, rain, fog]'])
+    max_tokens: Annotated[int, Field(ge=1)] = Field(
+        default=64, description='Of a free text.', examples=['64']
+    )
     camera: str = Field(
         default='',
         description='A name out of `cameras`, a topic, or the first part of one; needed where '
         'the recording has several.',
+        examples=['front, or /front/image'],
     )
-    when: When = When()
-    truth: tuple[Truth, ...] = ()
-    labels: Labels | None = None
+    when: When = Field(default=When(), examples=['{every_s: 2}'])
+    truth: Annotated[
+        tuple[Truth, ...],
+        BeforeValidator(_as_truths, json_schema_input_type=str | list[str] | list[Truth]),
+    ] = Field(default=(), examples=['yes, or [{to_s: 5, answers: yes}, {answers: no}]'])
+    labels: Labels | None = Field(
+        default=None, examples=["{topic: /detections, field: 'objects[0].label'}"]
+    )
 
     @model_validator(mode='after')
     def _can_be_asked(self) -> 'AskedQuestion':
         self.to_question()
         if self.truth and self.labels:
             raise ValueError('truth and labels cannot be together; choose one of them')
-        for truth in self.truth:
-            if not any(is_possible(each, self.kind, self.choices) for each in truth.answers):
+        question = self._spelled()
+        truths = [each.answers for each in question.truth]
+        values = question.labels.values.values() if question.labels else ()
+        for answers in (*truths, *((each,) for each in values)):
+            if not any(is_possible(each, self.kind, self.choices) for each in answers):
                 raise ValueError(
-                    f'truth {truth.answers[0]!r} can never be the answer: {EXPECTED[self.kind]}'
+                    f'truth {described(answers[0])} can never be the answer: {EXPECTED[self.kind]}'
                 )
-        return self._spelled()
+        return question
 
     def _spelled(self) -> 'AskedQuestion':
         """Return the question with truths in the very words of the answers that it allows."""
 
         def spell(answer: str) -> str:
+            if self.kind == Kind.YES_NO:
+                answer = OTHER_YES_NO.get(answer.casefold(), answer)
             return spelled(answer, closed_answers(self.kind, self.choices))
 
         changes: dict[str, Any] = {
@@ -220,100 +291,30 @@ class AskedQuestion(StrictSettings):
 class QuestionsFile(StrictSettings):
     """Questions about recordings."""
 
-    cameras: dict[str, str] = Field(
-        default={}, description='Short names of the topics with pictures.'
+    cameras: Annotated[dict[str, str], BeforeValidator(lambda given: given or {})] = Field(
+        default={},
+        description='Short names of the topics with pictures.',
+        examples=['{front: /front/image}'],
     )
     ground_truth: Path | None = Field(
         default=None,
         description='A JSON file with what is true of each frame, by camera, stamp and question; '
         "relative to this file. A question's own truth comes first.",
+        examples=['truth.json'],
     )
-    significant_bits: Annotated[int, Field(ge=8, le=16, strict=True)] = Field(
+    significant_bits: Annotated[int, Field(ge=8, le=16)] = Field(
         default=16,
         description='Bits that the values of 16-bit pictures have: 12 where white is 4095.',
+        examples=['12'],
     )
-    questions: Annotated[tuple[AskedQuestion, ...], Field(min_length=1)]
-
-
-def read_questions(path: Path) -> QuestionsFile:
-    """Read a questions file; raises QuestionsFileError that names file, question and field."""
-    if path.suffix.lower() == '.csv':
-        return _checked(path, {'questions': _csv_questions(path)})
-    try:
-        content = read_yaml(path)
-    except FileError as error:
-        raise QuestionsFileError(str(error)) from error
-    if isinstance(content, list):
-        content = {'questions': content}
-    if not isinstance(content, dict):
-        raise QuestionsFileError(
-            f'{path} holds no questions; it must have `questions:` and a list'
-        )
-    return _checked(path, content)
-
-
-def _checked(path: Path, content: dict[str, Any]) -> QuestionsFile:
-    try:
-        file = QuestionsFile.model_validate(content)
-    except ValidationError as error:
-        raise QuestionsFileError(f'{path}: {_problem(error)}') from error
-    if file.ground_truth is not None:
-        try:
-            beside = path.resolve().parent / file.ground_truth.expanduser()
-        except RuntimeError as error:
-            raise QuestionsFileError(
-                f'{path}: field ground_truth: nobody has the home in {file.ground_truth}; '
-                "give a path from this file's folder, or a whole one"
-            ) from error
-        return file.model_copy(update={'ground_truth': beside})
-    return file
-
-
-def _problem(error: ValidationError) -> str:
-    """Return which question and field is wrong, and why; questions count from 1."""
-    first = problems(error)[0]
-    place = list(first['loc'])
-    where = ''
-    if place[:1] == ['questions'] and len(place) > 1:
-        where = f'question {int(place[1]) + 1}, '
-        place = place[2:]
-    field = '.'.join(str(part) for part in place)
-    where += f'field {field}: ' if field else 'as a whole: '
-    wrong = first['msg']
-    if first['type'] == 'too_short':
-        wrong = 'it is empty; one at least must stand there'
-    given = first['input']
-    now = f' (it is {shown(given)!r})' if isinstance(given, str | int | float) else ''
-    return f'{where}{wrong[:1].lower()}{wrong[1:]}{now}'
-
-
-def _csv_questions(path: Path) -> list[dict[str, Any]]:
-    try:
-        rows = list(csv_records(path, ('question',)))
-    except DataError as error:
-        raise QuestionsFileError(str(error)) from error
-    questions = []
-    for place, row in rows:
-        if not isinstance(row, dict):
-            raise QuestionsFileError(f'{path}, {place}: {row.reason}')
-        if unknown := [name for name in row if name not in COLUMNS]:
-            raise QuestionsFileError(
-                f'{path}, line 1: there is no column {unknown[0]!r}; columns: {", ".join(COLUMNS)}'
-            )
-        questions.append(_nested(row))
-    return questions
-
-
-def _nested(row: dict[str, str]) -> dict[str, Any]:
-    """Return a row as a question has it; empty cells leave their field out."""
-    question: dict[str, Any] = {}
-    for column, (*outer, name) in COLUMNS.items():
-        cell = row.get(column, '').strip()
-        if not cell:
-            continue
-        value: Any = [part.strip() for part in cell.split('|')] if column in LISTS else cell
-        inside = question.setdefault(outer[0], {}) if outer else question
-        inside[name] = value
-    if 'truth' in question:
-        question['truth'] = [question['truth']]
-    return question
+    questions: Annotated[
+        tuple[
+            Annotated[
+                AskedQuestion,
+                BeforeValidator(_as_question, json_schema_input_type=str | AskedQuestion),
+            ],
+            ...,
+        ],
+        BeforeValidator(_as_list),
+        Field(min_length=1),
+    ] = Field(examples=['`- Is there a car?`'])

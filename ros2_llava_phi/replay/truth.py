@@ -11,10 +11,13 @@ from ros2_llava_phi.bags.recorded_frame import RecordedFrame
 from ros2_llava_phi.bags.recording import Recording
 from ros2_llava_phi.bags.stamps import to_ns
 from ros2_llava_phi.errors import BagError
+from ros2_llava_phi.scoring.correctness import as_number
 
 from .cameras import Cameras
 from .questions import Labels, QuestionsFile, as_answer
 
+# What else a boolean is called, beside what YAML 1.1 has for it.
+TRUE, FALSE = ('true', 'yes', 'y', 'on', '1'), ('false', 'no', 'n', 'off', '0')
 # Where the header of a message stands, if it has one.
 HEADER = 'header'
 
@@ -98,7 +101,16 @@ def _answer(value: Any, kind: Kind, names: Mapping[str, str]) -> str:
     """Return the answer that a value stands for; empty for none."""
     value = value.item() if hasattr(value, 'item') else value
     if names:
-        return names.get(str(value), '')
+        return next((answer for name, answer in names.items() if _is_named(value, name)), '')
     if kind == Kind.YES_NO and isinstance(value, bool | int | float):
         return str(as_answer(bool(value)))
     return str(as_answer(value))
+
+
+def _is_named(value: Any, name: str) -> bool:
+    """Return whether a name, as it stands in the file, is that of a message's value."""
+    if isinstance(value, bool):
+        return name.casefold() in (TRUE if value else FALSE)
+    if isinstance(value, int | float):
+        return as_number(name) == value
+    return name == str(value)
