@@ -14,7 +14,7 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import try_shutdown
 from sensor_msgs.msg import CompressedImage, Image
 
-from ros2_llava_phi.client.player import shift_stamp
+from ros2_llava_phi.bags.cdr import shift_stamp
 
 CAMERAS = ('front', 'rear')
 WIDTH, HEIGHT = 1920, 1080

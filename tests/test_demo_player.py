@@ -25,6 +25,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.bags.bag import Storage, Transport
 from ros2_llava_phi.bags.bag_writer import write_bag
+from ros2_llava_phi.bags.cdr import shift_stamp
 from ros2_llava_phi.bags.recording import Recording
 from ros2_llava_phi.client import player
 from ros2_llava_phi.errors import ClientError
@@ -109,9 +110,9 @@ def test_all_pictures_come_shifted_to_now(
 def test_shift_stamp_honours_byte_order(order: str) -> None:
     encapsulation = b'\x00\x01\x00\x00' if order == '<' else b'\x00\x00\x00\x00'
     cdr = encapsulation + struct.pack(f'{order}iI', 5, 999_999_999) + b'the rest'
-    shifted = player.shift_stamp(cdr, 2_000_000_001)
+    shifted = shift_stamp(cdr, 2_000_000_001)
     assert shifted == encapsulation + struct.pack(f'{order}iI', 8, 0) + b'the rest'
-    assert player.shift_stamp(shifted, -2_000_000_001) == cdr
+    assert shift_stamp(shifted, -2_000_000_001) == cdr
 
 
 def test_nobody_listens(node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

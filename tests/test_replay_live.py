@@ -14,10 +14,11 @@ from ros2_llava_phi.assistant.answer import Answer, Timings
 from ros2_llava_phi.assistant.question import Question
 from ros2_llava_phi.bags.bag import COMPRESSED_IMAGE, RawMessage, Storage
 from ros2_llava_phi.bags.bag_writer import write_bag
-from ros2_llava_phi.bags.clock import Pace, was_set_back
+from ros2_llava_phi.bags.clock import was_set_back
 from ros2_llava_phi.bags.ground_truth import read_ground_truth
 from ros2_llava_phi.bags.recorded_frame import read_header
 from ros2_llava_phi.bags.recording import Recording
+from ros2_llava_phi.client.pace import Pace
 from ros2_llava_phi.client.robot import PlayedCamera, Response
 from ros2_llava_phi.replay.asking import Asking
 from ros2_llava_phi.replay.live import replay_live
@@ -32,6 +33,8 @@ RATE = 20.0
 
 class ScriptedRobot:
     """Answers about its newest frame; the first time it is asked about one, it has not come."""
+
+    plays = True
 
     def __init__(self) -> None:
         self.times: list[int] = []

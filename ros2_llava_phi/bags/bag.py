@@ -1,10 +1,14 @@
-"""What reading and writing a recording share: storages, transports, and its messages."""
+"""What reading and writing a recording share: storages, transports, channels and messages."""
 
 from dataclasses import dataclass
 from enum import Enum
 
 IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
+PICTURE_TYPES = (IMAGE, COMPRESSED_IMAGE)
+
+# How ROS 2 serialises messages; a recording of other tools may hold JSON or protobuf.
+CDR = 'cdr'
 
 
 class Storage(str, Enum):
@@ -27,21 +31,6 @@ def camera_topic(camera: str, transport: str) -> str:
 
 
 @dataclass(frozen=True)
-class RawMessage:
-    """
-    One message, still serialised.
-
-    recorded_ns: when it was recorded.
-    cdr: as it went over the wire.
-    """
-
-    topic: str
-    type: str
-    recorded_ns: int
-    cdr: bytes
-
-
-@dataclass(frozen=True)
 class Definition:
     """
     What a recording says about a message type.
@@ -54,8 +43,50 @@ class Definition:
 
 
 @dataclass(frozen=True)
-class Topic:
-    """A topic's message type, and how that is defined."""
+class Channel:
+    """
+    Messages of one type on one topic, which may carry several.
 
+    type: such as sensor_msgs/msg/Image.
+    encoding: how messages are serialised, 'cdr' in ROS 2.
+    """
+
+    topic: str
     type: str
     definition: Definition = Definition()
+    encoding: str = CDR
+
+    @property
+    def has_pictures(self) -> bool:
+        """Return whether its messages are a camera's."""
+        return self.encoding == CDR and self.type in PICTURE_TYPES
+
+    def __str__(self) -> str:
+        serialised = '' if self.encoding == CDR else f' as {self.encoding}'
+        return f'{self.topic} ({self.type or "no type"}{serialised})'
+
+
+@dataclass(frozen=True)
+class RawMessage:
+    """
+    One message, still serialised.
+
+    recorded_ns: when it was recorded, by the recorder's clock, however that jumped.
+    time_ns: the same by a clock that does not jump (`bags.clock`).
+    cdr: as it went over the wire.
+    """
+
+    channel: Channel
+    recorded_ns: int
+    time_ns: int
+    cdr: bytes
+
+    @property
+    def topic(self) -> str:
+        """Return its topic."""
+        return self.channel.topic
+
+    @property
+    def type(self) -> str:
+        """Return its type."""
+        return self.channel.type

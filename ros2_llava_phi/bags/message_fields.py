@@ -5,54 +5,74 @@ A path leads to a field: `data`, `objects[0].label`, `objects[#]`, `objects[*].l
 """
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
+from rosbags.typesys.store import Typestore
 
 from ros2_llava_phi.errors import BagError, QuestionsFileError, described
 
-from .bag import RawMessage, Topic
+from .bag import CDR, Channel, RawMessage
 
 STEP = re.compile(r'([A-Za-z_][A-Za-z0-9_]*)((?:\[(?:\d+|\*|#)\])*)')
 INDEX = re.compile(r'\[(\d+|\*|#)\]')
 
 
 class MessageTypes:
-    """The message types of some topics; those of the distribution where nothing else is said."""
+    """
+    The message types of a recording, as each channel defines its own.
 
-    def __init__(self, topics: Mapping[str, Topic]) -> None:
-        """Learn the types of these topics; raises BagError for one that nobody defines."""
-        self._store = get_typestore(Stores.ROS2_JAZZY)
-        for name, topic in topics.items():
-            if topic.definition.text and topic.type not in self._store.types:
-                self._register(name, topic)
-            if topic.type not in self._store.types:
-                raise BagError(
-                    f'the recording does not define {topic.type}, the type of {name}; '
-                    'record it with MCAP, or with SQLite from ROS 2 Iron on'
-                )
+    Distributions differ in what a type of one name has, so that the recording's word comes first;
+    what it leaves out is as in ROS 2 Jazzy.
+    """
+
+    def __init__(self) -> None:
+        """Know no type yet."""
+        self._stores: dict[Channel, Typestore] = {}
+
+    def learn(self, channel: Channel) -> None:
+        """Learn the type of a channel; raises BagError for one that nobody defines."""
+        if channel.encoding != CDR:
+            raise BagError(
+                f'{channel} is not serialised as ROS 2 does ({CDR}), and cannot be read'
+            )
+        if channel in self._stores:
+            return
+        known = get_typestore(Stores.ROS2_JAZZY)
+        reason = 'the recording does not define it; record it with MCAP, or from ROS 2 Iron on'
+        if channel.definition.text:
+            try:
+                self._stores[channel] = _own_store(channel, known)
+                return
+            except Exception as error:
+                reason = f'its definition in the recording cannot be read: {error}'
+        if channel.type not in known.types:
+            raise BagError(f'{channel.type}, the type of {channel.topic}, is not known: {reason}')
+        self._stores[channel] = known
 
     def deserialise(self, message: RawMessage) -> Any:
-        """Return a message with its fields; raises BagError if its bytes are damaged."""
+        """
+        Return a message of a channel that was learnt, with its fields.
+
+        Raises BagError if its bytes are damaged.
+        """
         try:
-            return self._store.deserialize_cdr(message.cdr, message.type)
+            return self._stores[message.channel].deserialize_cdr(message.cdr, message.type)
         except Exception as error:
             raise BagError(f'a message on {message.topic} is damaged: {error}') from error
 
-    def _register(self, name: str, topic: Topic) -> None:
-        text = topic.definition.text
-        try:
-            if topic.definition.encoding == 'ros2idl':
-                types = get_types_from_idl(text)
-            else:
-                types = get_types_from_msg(text, topic.type)
-            new = {each: what for each, what in types.items() if each not in self._store.types}
-            self._store.register(new)
-        except Exception as error:
-            raise BagError(
-                f'the definition of {topic.type}, the type of {name}, cannot be read: {error}'
-            ) from error
+
+def _own_store(channel: Channel, known: Typestore) -> Typestore:
+    """Return the types of a channel's definition; those that it only names are as known."""
+    text = channel.definition.text
+    if channel.definition.encoding == 'ros2idl':
+        types = get_types_from_idl(text)
+    else:
+        types = get_types_from_msg(text, channel.type)
+    store = get_typestore(Stores.EMPTY)
+    store.register(known.fielddefs | types)
+    store.get_msgdef(channel.type)
+    return store
 
 
 def parse_field_path(path: str) -> tuple[str, ...]:

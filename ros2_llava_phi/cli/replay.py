@@ -128,7 +128,9 @@ def _live(
     from ros2_llava_phi.replay.runs import run_live
 
     cameras = {
-        topic: PlayedCamera(topic, each.recording.topics[topic].type, each.names.names_of(topic))
+        topic: PlayedCamera(
+            topic, each.recording.image_topics()[topic], each.names.names_of(topic)
+        )
         for each in askings
         for topic in each.cameras.values()
     }

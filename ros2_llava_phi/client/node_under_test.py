@@ -31,7 +31,7 @@ class NodeUnderTest:
         rate: times the recorded rate; None if somebody else plays, as `ros2 bag play` does.
         """
         self._client = client
-        self._plays = rate is not None
+        self.plays = rate is not None
         self._clock: RecordingClock = (
             OthersClock(client.ros_node) if rate is None else OwnClock(client.ros_node, rate)
         )
@@ -52,7 +52,7 @@ class NodeUnderTest:
                 'time; start the node with `--ros-args -p use_sim_time:=true`'
             )
         self._find_cameras(cameras)
-        if self._plays:
+        if self.plays:
             self._player.connect({each.topic: each.type for each in cameras})
         return to_identity(self._client.model_info(START_PATIENCE_S))
 

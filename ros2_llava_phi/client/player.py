@@ -9,7 +9,6 @@ went out and how late the latest was.
 import argparse
 import json
 import signal
-import struct
 import sys
 import time
 from collections.abc import Mapping
@@ -26,12 +25,13 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image
 
 from ros2_llava_phi.bags.bag import COMPRESSED_IMAGE, IMAGE, RawMessage
-from ros2_llava_phi.bags.clock import CLOCK_PERIOD_S, Pace
+from ros2_llava_phi.bags.cdr import shift_stamp
 from ros2_llava_phi.bags.recording import Recording
-from ros2_llava_phi.bags.stamps import NS, from_ns, to_ns
+from ros2_llava_phi.bags.stamps import from_ns, to_ns
 from ros2_llava_phi.errors import ClientError, LlavaPhiError, NoResponseError
 
 from .ask_client import own_node
+from .pace import CLOCK_PERIOD_S, Pace
 
 MESSAGE_TYPES = {IMAGE: Image, COMPRESSED_IMAGE: CompressedImage}
 
@@ -39,9 +39,6 @@ MESSAGE_TYPES = {IMAGE: Image, COMPRESSED_IMAGE: CompressedImage}
 PATIENCE_S = 20.0
 LAST_WORDS_S = 2.0
 CLOCK_PATIENCE_S = 60.0
-
-# The first four bytes say how a message is serialised; the stamp of the header follows.
-CDR_HEADER = 4
 
 
 class RecordingClock(Protocol):
@@ -196,21 +193,6 @@ class Player:
             publisher.wait_for_all_acked(Duration(seconds=LAST_WORDS_S))
 
 
-def shift_stamp(cdr: bytes, shift_ns: int) -> bytes:
-    """
-    Return a serialised message whose first field is a header, its stamp shifted.
-
-    cdr: XCDR1 with its encapsulation header, of either byte order (OMG DDSI-RTPS, section 10.2).
-    """
-    if not shift_ns:
-        return cdr
-    stamp = '<iI' if cdr[1] & 1 else '>iI'
-    seconds, nanoseconds = struct.unpack_from(stamp, cdr, CDR_HEADER)
-    shifted = divmod(seconds * NS + nanoseconds + shift_ns, NS)
-    rest = CDR_HEADER + struct.calcsize(stamp)
-    return cdr[:CDR_HEADER] + struct.pack(stamp, *shifted) + cdr[rest:]
-
-
 def play(bag: Path, node: Node) -> None:
     """
     Publish a bag's pictures at their real rate, once everybody is there to see them.
@@ -223,7 +205,8 @@ def play(bag: Path, node: Node) -> None:
     player = Player(node, clock)
     player.connect(topics)
     played = latest_ns = 0
-    for message in recording.messages(topics):
+    for frame in recording.frames():
+        message = frame.on_steady_clock().message
         clock.wait_for(message.recorded_ns)
         if not played:
             _say(shift_ns=clock.shift_ns)

@@ -45,6 +45,10 @@ class Response:
 class Robot(Protocol):
     """A node, its cameras and its clock, to which a recording is played."""
 
+    @property
+    def plays(self) -> bool:
+        """Return whether it is played from here, by a clock that does not jump."""
+
     def begin(self) -> None:
         """Begin another recording."""
 

@@ -131,7 +131,7 @@ def _chosen(
         choice = choices[frame.camera]
         result.seen += 1
         seen()
-        if not choice.is_due(frame.message.recorded_ns):
+        if not choice.is_due(frame.message.time_ns):
             continue
         try:
             is_new = choice.is_new(frame.frame().image)

@@ -80,4 +80,4 @@ class _Schedule:
                 return self._choice.is_new(frame.frame().image)
             except FrameError:
                 return False
-        return self._choice.is_due(frame.message.recorded_ns)
+        return self._choice.is_due(frame.message.time_ns)

@@ -46,12 +46,14 @@ def replay_live(
         robot.begin()
         for frame, due in asking.frames():
             on_frame(frame, due)
-            robot.wait_for(frame.message.recorded_ns)
+            # A clock that jumps is not played; where somebody else plays, it cannot be helped.
+            played = frame.on_steady_clock() if robot.plays else frame
+            robot.wait_for(played.message.recorded_ns)
             yield _ended(under_way, asking, shown)
             # For what answers say about it, a frame is kept without its picture.
             bare = replace(frame, message=replace(frame.message, cdr=b''))
-            shown[frame.camera, frame.stamp_ns] = bare
-            robot.show(frame.message)
+            shown[frame.camera, played.stamp_ns] = bare
+            robot.show(played.message)
             for index in due:
                 record = asking.record(index, frame)
                 record = record.model_copy(update={'live': Live(due=frame.number, latency=0.0)})
@@ -61,7 +63,7 @@ def replay_live(
                     yield [refused(record, 'SKIPPED', 'the answer before was still awaited')]
                     continue
                 started = time.monotonic()
-                response = threads.submit(_ask, robot, asking, index, frame)
+                response = threads.submit(_ask, robot, asking, index, played)
                 under_way[index] = Asked(record, started, response)
         while under_way:
             robot.idle()

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
-from ros2_llava_phi.bags.clock import was_set_back
 from ros2_llava_phi.bags.recorded_frame import RecordedFrame
 from ros2_llava_phi.bags.recording import Recording
 
@@ -36,8 +35,6 @@ class NoteTaker:
         self.name = recording.name
         self._recording, self._cameras = recording, cameras
         self.frames: Counter[str] = Counter()
-        self._newest: dict[str, int] = {}
-        self._set_back: Counter[str] = Counter()
         self._unstamped: Counter[str] = Counter()
         self._asked: Counter[int] = Counter()
         self._seconds = 0.0
@@ -46,28 +43,19 @@ class NoteTaker:
 
     def see(self, frame: RecordedFrame, due: Sequence[int]) -> None:
         """Take note of a frame, and the indices of the questions due for it."""
-        camera, stamp_ns = frame.camera, frame.stamp_ns
-        self.frames[camera] += 1
+        self.frames[frame.camera] += 1
         self._asked.update(due)
-        self._flaws.setdefault(camera, []).append(frame.flaws)
+        self._flaws.setdefault(frame.camera, []).append(frame.flaws)
         self._seconds = max(self._seconds, frame.at_s)
-        if not stamp_ns:
-            self._unstamped[camera] += 1
-            return
-        self._set_back[camera] += was_set_back(stamp_ns, self._newest.get(camera, 0))
-        self._newest[camera] = stamp_ns
+        self._unstamped[frame.camera] += not frame.stamp_ns
 
     def notes(self, questions: Sequence[AskedQuestion]) -> RecordingNotes:
         """Return what there is to say, once all frames were seen."""
         notes = [f'Not all of it can be read: {each}.' for each in self._recording.losses]
+        notes += self._recording.notes(self._cameras.values())
         for camera, topic in self._cameras.items():
             if not self.frames[camera]:
                 notes.append(f'There is no frame of {camera} ({topic}).')
-            if self._set_back[camera]:
-                notes.append(
-                    f'The clock of {camera} jumps back {self._set_back[camera]} times; the order '
-                    'of recording counts.'
-                )
             if self._unstamped[camera]:
                 notes.append(
                     f'{self._unstamped[camera]} of {self.frames[camera]} frames of {camera} have '

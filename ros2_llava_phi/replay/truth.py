@@ -1,16 +1,18 @@
 """What is true of a frame: from the questions file, a ground-truth file, or a topic's labels."""
 
-from bisect import bisect_left
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from ros2_llava_phi.assistant.question import Kind
+from ros2_llava_phi.bags.clock import Times, steady_stamps
 from ros2_llava_phi.bags.ground_truth import GroundTruth, read_ground_truth
 from ros2_llava_phi.bags.message_fields import MessageTypes, read_field
 from ros2_llava_phi.bags.recorded_frame import RecordedFrame
 from ros2_llava_phi.bags.recording import Recording
 from ros2_llava_phi.bags.stamps import to_ns
-from ros2_llava_phi.errors import BagError
+from ros2_llava_phi.errors import BagError, QuestionsFileError
 from ros2_llava_phi.scoring.correctness import as_number
 
 from .cameras import Cameras
@@ -21,6 +23,9 @@ TRUE, FALSE = ('true', 'yes', 'y', 'on', '1'), ('false', 'no', 'n', 'off', '0')
 # Where the header of a message stands, if it has one.
 HEADER = 'header'
 
+# Of a topic with labels, no larger share may be damaged.
+MOST_DAMAGED = 0.5
+
 
 class Truths:
     """The right answers to the questions of a file about the frames of one recording."""
@@ -30,8 +35,10 @@ class Truths:
         self._questions, self._cameras = questions.questions, cameras
         path = questions.ground_truth
         self._beside = read_ground_truth(path) if path else GroundTruth({})
+        topics = {each.labels.topic for each in self._questions if each.labels}
+        found = {topic: LabelMessages(topic, recording) for topic in sorted(topics)}
         self._tracks = {
-            index: LabelTrack(each.labels, each.kind, recording)
+            index: LabelTrack(each.labels, each.kind, found[each.labels.topic])
             for index, each in enumerate(self._questions)
             if each.labels
         }
@@ -51,45 +58,103 @@ class Truths:
         return ()
 
 
+class LabelMessages:
+    """
+    The messages with labels of one topic, in the order of recording.
+
+    times, stamps: of each, nanoseconds by clocks that do not jump; no stamps where none has any.
+    """
+
+    def __init__(self, topic: str, recording: Recording) -> None:
+        """Read the whole topic; raises BagError where there is none, or too much is damaged."""
+        channels = [each for each in recording.channels if each.topic == topic]
+        # A topic with pictures may carry labels of another type.
+        channels = [each for each in channels if not each.has_pictures] or channels
+        if not channels:
+            topics = dict.fromkeys(each.topic for each in recording.channels)
+            raise BagError(
+                f'{recording.path} has no topic {topic} with labels; '
+                f'its topics: {", ".join(topics)}'
+            )
+        types = MessageTypes()
+        for channel in channels:
+            types.learn(channel)
+        self.messages: list[Any] = []
+        times, damages = [], []
+        for raw in recording.messages(channels):
+            try:
+                self.messages.append(types.deserialise(raw))
+            except BagError as error:
+                damages.append(error)
+            else:
+                times.append(raw.time_ns)
+        count = len(self.messages) + len(damages)
+        if len(damages) > MOST_DAMAGED * count:
+            raise BagError(
+                f'{recording.path}: {len(damages)} of {count} messages on {topic} are damaged; '
+                f'the first: {damages[0]}'
+            )
+        if damages:
+            recording.lose(f'{len(damages)} of {count} messages on {topic} are damaged')
+        self.times = np.array(times, np.int64)
+        self.stamps = np.array([_stamp_ns(each) for each in self.messages], np.int64)
+        if self.stamps.any():
+            self.stamps = steady_stamps(self.stamps, self.times).times
+        else:
+            self.stamps = self.stamps[:0]
+
+
 class LabelTrack:
     """The labels for one question over one recording, by time."""
 
-    def __init__(self, labels: Labels, kind: Kind, recording: Recording) -> None:
-        """Read the whole topic; raises BagError or QuestionsFileError where that leads nowhere."""
-        if labels.topic not in recording.topics:
-            raise BagError(
-                f'{recording.path} has no topic {labels.topic} with labels; '
-                f'its topics: {", ".join(recording.topics)}'
-            )
+    def __init__(self, labels: Labels, kind: Kind, found: LabelMessages) -> None:
+        """Take the labels out of messages; raises QuestionsFileError where no field is there."""
         self._within_ns = labels.within_s * 1e9
-        types = MessageTypes({labels.topic: recording.topics[labels.topic]})
-        found = []
-        self._by_stamp = False
-        for raw in recording.messages([labels.topic]):
-            message = types.deserialise(raw)
-            stamp_ns = _stamp_ns(message)
-            self._by_stamp |= stamp_ns != 0
-            values = read_field(message, labels.field)
+        self._answers: list[tuple[str, ...]] = []
+        kept, wrong = [], []
+        for number, message in enumerate(found.messages):
+            try:
+                values = read_field(message, labels.field)
+            except QuestionsFileError as error:
+                # The topic may carry another type as well, which has no labels.
+                wrong.append(error)
+                continue
             answers = [_answer(value, kind, labels.values) for value in values]
             # Ten objects of one label are not ten people.
-            different = tuple(dict.fromkeys(answer for answer in answers if answer))
-            found.append((stamp_ns or raw.recorded_ns, different))
-        found.sort(key=lambda each: each[0])
-        self._times = [time_ns for time_ns, _ in found]
-        self._answers = [answers for _, answers in found]
+            self._answers.append(tuple(dict.fromkeys(answer for answer in answers if answer)))
+            kept.append(number)
+        if wrong and not kept:
+            raise wrong[0]
+        self._by_time = _Nearest(found.times[kept])
+        self._by_stamp = _Nearest(found.stamps[kept] if len(found.stamps) else found.stamps)
 
     def answers(self, frame: RecordedFrame) -> tuple[str, ...]:
         """Return the acceptable answers about a frame; none where no label is near in time."""
-        by_stamp = self._by_stamp and frame.stamp_ns
-        at_ns = frame.stamp_ns if by_stamp else frame.message.recorded_ns
-        after = bisect_left(self._times, at_ns)
-        near = [index for index in (after - 1, after) if 0 <= index < len(self._times)]
-        if not near:
-            return ()
-        nearest = min(near, key=lambda index: abs(self._times[index] - at_ns))
-        if abs(self._times[nearest] - at_ns) > self._within_ns:
-            return ()
-        return self._answers[nearest]
+        if len(self._by_stamp) and frame.steady_stamp_ns:
+            nearest = self._by_stamp.find(frame.steady_stamp_ns, self._within_ns)
+        else:
+            nearest = self._by_time.find(frame.message.time_ns, self._within_ns)
+        return () if nearest is None else self._answers[nearest]
+
+
+class _Nearest:
+    """Times, among which the nearest is looked for."""
+
+    def __init__(self, times: Times) -> None:
+        self._order = np.argsort(times, kind='stable')
+        self._times = times[self._order]
+
+    def __len__(self) -> int:
+        return len(self._times)
+
+    def find(self, time_ns: int, within_ns: float) -> int | None:
+        """Return the place of the nearest time, None where none is near."""
+        after = int(np.searchsorted(self._times, time_ns))
+        near = [place for place in (after - 1, after) if 0 <= place < len(self._times)]
+        nearest = min(near, key=lambda place: abs(int(self._times[place]) - time_ns), default=None)
+        if nearest is None or abs(int(self._times[nearest]) - time_ns) > within_ns:
+            return None
+        return int(self._order[nearest])
 
 
 def _stamp_ns(message: Any) -> int:
