@@ -14,7 +14,7 @@ ALONE = ROS_DOMAIN_ID=$$($(PYTHON) tools/ros_domain.py) ROS_AUTOMATIC_DISCOVERY_
 PARALLEL = -n auto --maxprocesses 4 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo quick test gpu lint format tiny bench clean
+.PHONY: help setup dev demo quick test gpu floors lint format tiny bench clean
 
 help:  ## list the targets
 	@echo 'make TARGET [ROS_DISTRO=jazzy|kilted] [PYTHON=python3.12] [ARGS=...]'
@@ -41,6 +41,9 @@ gpu:  ## on a machine with an NVIDIA GPU: build plans for it, and run the tests 
 	@test -x $(GPU_VENV)/bin/pytest || { $(PYTHON) -m venv --system-site-packages $(GPU_VENV) && \
 	$(GPU_VENV)/bin/pip install '.[train]' 'cuda-python==$(CUDA).*' pytest==9.2.0; }
 	@$(GPU_VENV)/bin/python -m pytest -m gpu tests/test_gpu.py $(ARGS)
+
+floors: dev  ## resolve the versions that setup.cfg admits, and run the quick tests with the lowest
+	@$(ENV) python tools/floors.py --venv $(VENV)/floors
 
 lint: dev  ## check style, format, types, who imports whom, and what is used of ROS 2
 	@$(ENV) ruff check

@@ -4,16 +4,20 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
-from cv2.utils import logging
 from numpy.typing import NDArray
 
 from ros2_llava_phi.errors import VideoError
 
 # FFmpeg complains on stderr in its own words about files that are refused here in ours.
 os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
+
+# Where OpenCV 5 has its log level, and OpenCV 4.
+LOG: Any = getattr(cv2.utils, 'logging', cv2)
+SILENT = 0
 
 # Some containers only estimate how many pictures they hold; fewer than this share is a damage.
 COMPLETE = 0.9
@@ -94,12 +98,12 @@ def open_video(path: Path) -> Video:
 
 
 def _open(path: Path) -> cv2.VideoCapture:
-    level = logging.getLogLevel()
-    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+    level = LOG.getLogLevel()
+    LOG.setLogLevel(SILENT)
     try:
         capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     finally:
-        logging.setLogLevel(level)
+        LOG.setLogLevel(level)
     if not capture.isOpened():
         raise VideoError(f'{path} is not a video that can be read; MP4, AVI or MKV would be right')
     return capture

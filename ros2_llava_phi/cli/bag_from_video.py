@@ -9,6 +9,8 @@ import typer
 
 from ros2_llava_phi.bags.bag import Storage, Transport
 
+from .options import finite
+
 if TYPE_CHECKING:
     from ros2_llava_phi.assistant.frame import Frame
     from ros2_llava_phi.bags.video import Video
@@ -37,6 +39,7 @@ def bag_from_video(
             metavar='SECONDS',
             min=0,
             max=2**31 - 1,
+            callback=finite,
             show_default='now',
             help='Stamp of the first frame, since 1970.',
         ),
@@ -47,6 +50,7 @@ def bag_from_video(
             metavar='HZ',
             min=0.001,
             max=1000,
+            callback=finite,
             show_default="the video's",
             help='Frames a second.',
         ),
