@@ -263,8 +263,8 @@ def test_the_contract_on_imports_sees_training_too(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope='module')
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Return the names of the files in the wheel that pip builds from the checkout."""
+def wheel_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the wheel that pip builds from the checkout."""
     pytest.importorskip('setuptools', '64')
     folder = tmp_path_factory.mktemp('wheel')
     source = folder / 'source'
@@ -283,7 +283,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         stdin=subprocess.DEVNULL,
     )
     (file,) = folder.glob('*.whl')
-    with zipfile.ZipFile(file) as archive:
+    return file
+
+
+@pytest.fixture(scope='module')
+def wheel(wheel_file: Path) -> list[str]:
+    """Return the names of the files in the wheel."""
+    with zipfile.ZipFile(wheel_file) as archive:
         return archive.namelist()
 
 
@@ -305,6 +311,34 @@ def test_pip_installs_the_code_and_its_data(wheel: list[str]) -> None:
 
 
 @pytest.mark.slow
+def test_an_installed_package_has_all_that_its_questions_name(
+    wheel_file: Path, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(wheel_file) as archive:
+        archive.extractall(tmp_path / 'site')
+    # As colcon installs them: away from the module.
+    share = tmp_path / 'share' / 'config' / 'questions'
+    shutil.copytree(ROOT / 'config' / 'questions', share)
+    environment = {**os.environ, 'PYTHONPATH': str(tmp_path / 'site')}
+    program = (
+        'import sys; from ros2_llava_phi.cli.main import main;'
+        'import ros2_llava_phi.assistant.load as load;'
+        "load.load = lambda *given: sys.exit('all there')\n"
+        'main()'
+    )
+    for questions in ('questions/drive.yaml', 'questions/drive.csv', f'{share}/drive.yaml'):
+        command = ['replay', 'drive', '--questions', questions, '-o', str(tmp_path / 'out')]
+        ran = subprocess.run(
+            [sys.executable, '-c', program, *command],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        assert ran.stderr == 'all there\n', ran.stderr
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize('symlinks', [False, True])
 def test_a_rebuild_leaves_no_stale_module(tmp_path: Path, symlinks: bool) -> None:
     pytest.importorskip('ament_package')
@@ -314,6 +348,10 @@ def test_a_rebuild_leaves_no_stale_module(tmp_path: Path, symlinks: bool) -> Non
     (source / 'training' / '__init__.py').touch()
     (module / 'node').mkdir(parents=True)
     (module / 'training').symlink_to(Path('..', 'training'))
+    (source / 'config' / 'questions').mkdir(parents=True)
+    (source / 'config' / 'questions' / 'drive.yaml').touch()
+    (module / 'data').mkdir()
+    (module / 'data' / 'questions').symlink_to(Path('..', '..', 'config', 'questions'))
     for name in ('__init__.py', 'old.py', 'node/__init__.py', 'node/old.py'):
         (module / name).touch()
     for name in ('setup.cfg', 'package.xml', 'cmake'):
@@ -343,6 +381,8 @@ def test_a_rebuild_leaves_no_stale_module(tmp_path: Path, symlinks: bool) -> Non
 
     kept = {'__init__.py', 'node/__init__.py', 'training/__init__.py'}
     assert build() == kept | {'old.py', 'node/old.py'}
+    (questions,) = installed.rglob('data/questions')
+    assert (questions / 'drive.yaml').exists()
     (module / 'old.py').unlink()
     (module / 'node' / 'old.py').unlink()
     assert build() == kept

@@ -328,16 +328,22 @@ def test_an_answer_about_another_camera_is_an_error(ros_domain: int, tmp_path: P
     from ros2_llava_phi.client.ask_client import AskClient
     from ros2_llava_phi.client.node_under_test import NodeUnderTest
     from ros2_llava_phi.client.process import running_node
+    from ros2_llava_phi.errors import ClientError
 
     parameters = ['-p', 'cameras:=[left, right]', '-p', 'left.topic:=/l', '-p', 'right.topic:=/r']
+    parameters += ['-p', 'use_sim_time:=true', '-r', '/l:=/elsewhere']
     command = [sys.executable, str(Path(__file__).with_name('scripted_node.py'))]
     with (
         (tmp_path / 'log').open('w') as log,
         AskClient(name='replay') as client,
-        running_node([*parameters, '-p', 'use_sim_time:=true'], log, command),
+        running_node(parameters, log, command),
     ):
         robot = NodeUnderTest(client)
         robot.wait_until_ready([PlayedCamera('/r', COMPRESSED_IMAGE, ('front',))])
         response = robot.ask(Question('of left'), '/r', 0)
+        # A camera that a remapping led to the topic is known by its name alone.
+        robot.wait_until_ready([PlayedCamera('/elsewhere', COMPRESSED_IMAGE, ('left',))])
+        with pytest.raises(ClientError, match='no camera on /elsewhere, but left on /l, right'):
+            robot.wait_until_ready([PlayedCamera('/elsewhere', COMPRESSED_IMAGE, ('right',))])
     assert (response.answer, response.error) == (None, 'OTHER_CAMERA')
     assert response.error_text == 'asked about the camera right, the node answered about left'

@@ -242,7 +242,7 @@ def test_the_command_on_the_packaged_recording(
     """The packaged model is as good on it as its card says, and twice the same."""
     questions = ROOT / 'config' / 'questions' / 'drive.yaml'
     few = re.sub('{(every_s|on_change|from_s): .*}', '{every_s: 7}', questions.read_text())
-    (tmp_path / 'q.yaml').write_text(few.replace('../../', f'{ROOT}/'))
+    (tmp_path / 'q.yaml').write_text(few)
 
     def command(out: str, *more: str) -> int:
         arguments = [str(DRIVE), '--questions', str(tmp_path / 'q.yaml'), '-o', out, *more]

@@ -1,7 +1,6 @@
 """From a model's folder or name to an assistant that is ready."""
 
 import logging
-from importlib.resources import files
 from pathlib import Path
 from typing import get_args
 
@@ -10,6 +9,7 @@ from ros2_llava_phi.engine.exported import Manifest, check_source, is_exported, 
 from ros2_llava_phi.engine.plans import holds_plans, read_plan_manifest
 from ros2_llava_phi.errors import ModelError, described
 from ros2_llava_phi.files.hashing import remembered_hashes
+from ros2_llava_phi.files.packaged import DATA
 from ros2_llava_phi.model.tokenizer import load_tokenizer
 
 from .answer import ModelIdentity
@@ -30,15 +30,14 @@ def find_model(model: str | Path) -> Path:
         )
     if not str(model):
         raise ModelError('the model has no name; give a folder, or the name of a packaged model')
-    packaged = Path(str(files('ros2_llava_phi'))) / 'data'
     try:
-        for folder in (Path(model).expanduser(), packaged / model):
+        for folder in (Path(model).expanduser(), DATA / model):
             if folder.is_dir():
                 return folder.resolve()
     except (OSError, RuntimeError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ModelError(f'{described(str(model))} is no path of a model: {reason}') from error
-    names = sorted(path.parent.name for path in packaged.glob('*/config.json'))
+    names = sorted(path.parent.name for path in DATA.glob('*/config.json'))
     raise ModelError(
         f'there is no model folder {described(str(model))}; packaged models: {", ".join(names)}'
     )

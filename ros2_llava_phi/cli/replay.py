@@ -27,11 +27,17 @@ def _show_schema(wanted: bool) -> None:
 
 def replay(
     bags: Annotated[
-        list[Path], typer.Argument(metavar='BAG...', help='Folders of rosbag2, or their files.')
+        list[Path],
+        typer.Argument(
+            metavar='BAG...', help='Folders of rosbag2, or their files; drive is a packaged one.'
+        ),
     ],
     questions: Annotated[
         Path,
-        typer.Option(help='The questions file, YAML or CSV; see docs/replay.md.'),
+        typer.Option(
+            help='The questions file, YAML or CSV; see docs/replay.md. questions/drive.yaml is a '
+            'packaged one.'
+        ),
     ],
     out: Annotated[
         Path, typer.Option('-o', '--out', help='The folder to make, or of a run to go on with.')
@@ -78,6 +84,7 @@ def replay(
     ] = False,
 ) -> None:
     """Ask about recordings; results.jsonl, summary.json and report.html go into a folder."""
+    from ros2_llava_phi.files.packaged import or_packaged
     from ros2_llava_phi.replay.comparison import check_baseline
     from ros2_llava_phi.replay.read_questions import read_questions
     from ros2_llava_phi.replay.report import headline
@@ -85,7 +92,8 @@ def replay(
 
     if live and (blank or ray):
         raise typer.BadParameter('--blank and --ray are for offline runs; leave out --live.')
-    askings = open_recordings(bags, read_questions(questions))
+    asked = read_questions(or_packaged(questions, questions))
+    askings = open_recordings([or_packaged(each, each) for each in bags], asked)
     if baseline is not None:
         check_baseline(baseline, askings)
     with shown_progress() as progress:

@@ -9,11 +9,10 @@ from rich.console import Console
 
 from ros2_llava_phi.bags.ground_truth import read_ground_truth
 from ros2_llava_phi.errors import LlavaPhiError
+from ros2_llava_phi.files.packaged import DATA
 
 from .demonstration import Show, demonstrate
 from .drive import MOMENTS
-
-DATA = Path(__file__).resolve().parent.parent / 'data'
 
 # A log on a pipe or in a file has no width of its own.
 LOG_WIDTH = 160

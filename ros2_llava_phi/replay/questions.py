@@ -299,7 +299,7 @@ class QuestionsFile(StrictSettings):
     ground_truth: Path | None = Field(
         default=None,
         description='A JSON file with what is true of each frame, by camera, stamp and question; '
-        "relative to this file. A question's own truth comes first.",
+        "relative to this file, or a packaged one. A question's own truth comes first.",
         examples=['truth.json'],
     )
     significant_bits: Annotated[int, Field(ge=8, le=16)] = Field(

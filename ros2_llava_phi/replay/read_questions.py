@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from ros2_llava_phi.datasets.records import csv_records
 from ros2_llava_phi.errors import DataError, FileError, QuestionsFileError
+from ros2_llava_phi.files.packaged import or_packaged
 from ros2_llava_phi.files.settings import problems, shown
 from ros2_llava_phi.files.yaml_file import read_yaml
 
@@ -64,13 +65,14 @@ def _checked(path: Path, content: dict[str, Any]) -> QuestionsFile:
         raise QuestionsFileError(f'{path}: {_problem(error)}') from error
     if file.ground_truth is not None:
         try:
-            beside = path.resolve().parent / file.ground_truth.expanduser()
+            given = file.ground_truth.expanduser()
+            beside = path.resolve().parent / given
         except RuntimeError as error:
             raise QuestionsFileError(
                 f'{path}: field ground_truth: nobody has the home in {file.ground_truth}; '
                 "give a path from this file's folder, or a whole one"
             ) from error
-        return file.model_copy(update={'ground_truth': beside})
+        return file.model_copy(update={'ground_truth': or_packaged(beside, given)})
     return file
 
 
@@ -86,7 +88,7 @@ def _problem(error: ValidationError) -> str:
     field = '.'.join(str(part) for part in place)
     where += f'field {field}: ' if field else 'as a whole: '
     wrong = first['msg']
-    if example and (first['type'] != 'value_error' or isinstance(error, str)):
+    if example and first['type'] != 'value_error':
         wrong += f', such as {example}'
     given = first['input']
     if given is None:
