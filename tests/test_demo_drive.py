@@ -15,9 +15,9 @@ from rich.console import Console
 from ros2_llava_phi.assistant.question import Kind
 from ros2_llava_phi.bags.ground_truth import read_ground_truth
 from ros2_llava_phi.bags.recording import Recording
-from ros2_llava_phi.demo.__main__ import DATA
 from ros2_llava_phi.demo.demonstration import Show, demonstrate
 from ros2_llava_phi.demo.drive import MOMENTS
+from ros2_llava_phi.files.packaged import DATA
 
 # How far from the moment of asking the frame may be that is looked at.
 LATENESS_NS = 400_000_000

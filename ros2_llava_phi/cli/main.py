@@ -8,6 +8,7 @@ import typer
 
 from ros2_llava_phi import __version__
 from ros2_llava_phi.errors import LlavaPhiError
+from ros2_llava_phi.files.streams import Output
 
 from .ask import ask
 from .bag_from_video import bag_from_video
@@ -32,6 +33,8 @@ OF_CHECKPOINTS = (
     'accelerate',
     'peft',
 )
+# Whose result is nothing but what they print.
+PRINTERS = (['ask'], ['inspect'])
 # typer brings a click of its own or uses click's, by version; its errors have this in common.
 UsageError: Any = typer.BadParameter.__mro__[1]
 
@@ -71,7 +74,23 @@ def _options(
 
 
 def main() -> None:
-    """Run the command; exit code 2 and one line on stderr where the user can put it right."""
+    """
+    Run the command; exit code 2 and one line on stderr where the user can put it right.
+
+    It works to its end and writes its results whatever becomes of its standard output and error.
+    """
+    output = Output()
+    try:
+        _run()
+    except SystemExit as left:
+        if lost := output.lost():
+            print(f'llava-phi: standard output: {lost}', file=sys.stderr)
+            if not left.code and sys.argv[1:2] in PRINTERS:
+                sys.exit(2)
+        raise
+
+
+def _run() -> NoReturn:
     for number in (signal.SIGTERM, signal.SIGHUP):
         # Not under nohup, which has it ignored.
         if signal.getsignal(number) == signal.SIG_DFL:

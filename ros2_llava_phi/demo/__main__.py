@@ -10,6 +10,7 @@ from rich.console import Console
 from ros2_llava_phi.bags.ground_truth import read_ground_truth
 from ros2_llava_phi.errors import LlavaPhiError
 from ros2_llava_phi.files.packaged import DATA
+from ros2_llava_phi.files.streams import Output
 
 from .demonstration import Show, demonstrate
 from .drive import MOMENTS
@@ -20,6 +21,7 @@ LOG_WIDTH = 160
 
 def main() -> int:
     """Run the demonstration; exit code 2 and one line on stderr if it cannot go on."""
+    Output()  # the page is written whoever listens
     parser = argparse.ArgumentParser(prog='ros2_llava_phi.demo', description=main.__doc__)
     parser.add_argument(
         '--page',
