@@ -14,9 +14,9 @@ from ros2_llava_phi.assistant.answer import Answer, Timings
 from ros2_llava_phi.assistant.question import Question
 from ros2_llava_phi.bags.bag import COMPRESSED_IMAGE, RawMessage, Storage
 from ros2_llava_phi.bags.bag_writer import write_bag
+from ros2_llava_phi.bags.camera_messages import CameraMessages
 from ros2_llava_phi.bags.clock import was_set_back
 from ros2_llava_phi.bags.ground_truth import read_ground_truth
-from ros2_llava_phi.bags.recorded_frame import read_header
 from ros2_llava_phi.bags.recording import Recording
 from ros2_llava_phi.client.pace import Pace
 from ros2_llava_phi.client.robot import PlayedCamera, Response
@@ -52,7 +52,7 @@ class ScriptedRobot:
         self.pace.idle()
 
     def show(self, message: RawMessage) -> None:
-        self.shown.append(read_header(message)[0])
+        self.shown.append(CameraMessages(()).read(message).stamp_ns)
         if len(self.shown) == len(COLOURS):
             self.release.set()
 

@@ -5,10 +5,14 @@ from enum import Enum
 
 IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
-PICTURE_TYPES = (IMAGE, COMPRESSED_IMAGE)
+# Video, a picture a message.
+COMPRESSED_VIDEO = 'foxglove_msgs/msg/CompressedVideo'
+FFMPEG_PACKET = 'ffmpeg_image_transport_msgs/msg/FFMPEGPacket'
+PICTURE_TYPES = (IMAGE, COMPRESSED_IMAGE, COMPRESSED_VIDEO, FFMPEG_PACKET)
 
 # How ROS 2 serialises messages; a recording of other tools may hold JSON or protobuf.
 CDR = 'cdr'
+PROTOBUF, PROTOBUF_VIDEO = 'protobuf', 'foxglove.CompressedVideo'
 
 
 class Storage(str, Enum):
@@ -59,6 +63,8 @@ class Channel:
     @property
     def has_pictures(self) -> bool:
         """Return whether its messages are a camera's."""
+        if self.encoding == PROTOBUF:
+            return self.type == PROTOBUF_VIDEO
         return self.encoding == CDR and self.type in PICTURE_TYPES
 
     def __str__(self) -> str:

@@ -23,6 +23,8 @@ from .stamps import from_ns
 # Metadata of version 8 can be read by Humble, Jazzy and Kilted; version 9 is not for Humble.
 METADATA_VERSION: Literal[8] = 8
 
+JPEG_QUALITY = 90
+
 # The names that ROS 2 accepts for a topic given in full.
 TOPIC = re.compile(r'(/[A-Za-z_][A-Za-z0-9_]*)+')
 
@@ -42,7 +44,7 @@ def write_bag(
     frames: Iterable[tuple[str, Frame]],
     *,
     transport: Transport = Transport.COMPRESSED,
-    jpeg_quality: int = 90,
+    jpeg_quality: int = JPEG_QUALITY,
     zstd: bool = False,
 ) -> int:
     """
@@ -88,7 +90,7 @@ def _write_frames(
         if topic not in connections:
             check_topic(topic)
             connections[topic] = writer.add_connection(topic, msgtype, typestore=_types)
-        cdr = _serialise(frame, transport, jpeg_quality)
+        cdr = serialise(frame, transport, jpeg_quality)
         writer.write(connections[topic], frame.stamp_ns, cdr)
         count += 1
     if count == 0:
@@ -105,7 +107,12 @@ def check_topic(topic: str) -> None:
         )
 
 
-def _serialise(frame: Frame, transport: Transport, jpeg_quality: int) -> bytes:
+def serialise(frame: Frame, transport: Transport, jpeg_quality: int = JPEG_QUALITY) -> bytes:
+    """
+    Return a frame as a serialised message of the transport; see `write_bag`.
+
+    Raises BagError for a stamp or a size that does not fit.
+    """
     if not 0 <= frame.stamp_ns <= LAST_STAMP_NS:
         raise BagError(
             f'a stamp of {frame.stamp_ns} ns does not fit; it must lie between 1970 and 2038'

@@ -2,7 +2,7 @@
 
 from array import array
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
@@ -60,7 +60,9 @@ class Index:
     def __len__(self) -> int:
         return len(self.channel_of)
 
-    def messages(self, channels: Collection[Channel]) -> Iterator[tuple[int, RawMessage]]:
+    def messages(
+        self, channels: Collection[Channel]
+    ) -> Generator[tuple[int, RawMessage], None, None]:
         """Yield the messages of channels with their numbers, in the order of their times."""
         wanted = [self.channels.index(each) for each in channels]
         numbers = np.flatnonzero(np.isin(self.channel_of, wanted))

@@ -22,6 +22,7 @@ from mcap.records import Channel as ChannelRecord
 from mcap.records import Chunk, McapRecord, Message, Schema, Statistics
 from mcap.stream_reader import breakup_chunk
 
+from . import protobuf
 from .bag import CDR, Channel, Definition
 from .cdr import read_stamp, unpacked
 
@@ -86,7 +87,11 @@ class McapFile:
                 found += 1
                 stamp_ns = 0
                 if self.channels[channel].has_pictures:
-                    stamp_ns = read_stamp(unpacked(message.data, BEGINNING))
+                    stamp_ns = (
+                        read_stamp(unpacked(message.data, BEGINNING))
+                        if self.channels[channel].encoding == CDR
+                        else protobuf.read_stamp(message.data)
+                    )
                 yield place, number, channel, _signed(message.log_time), stamp_ns
         if self._breaks_off:
             self.loss = 'breaks off'

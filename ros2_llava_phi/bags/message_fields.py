@@ -5,6 +5,7 @@ A path leads to a field: `data`, `objects[0].label`, `objects[#]`, `objects[*].l
 """
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
@@ -12,8 +13,20 @@ from rosbags.typesys.store import Typestore
 
 from ros2_llava_phi.errors import BagError, QuestionsFileError, described
 
-from .bag import CDR, Channel, RawMessage
+from .bag import CDR, COMPRESSED_VIDEO, FFMPEG_PACKET, Channel, Definition, RawMessage
 
+# Types that ROS 2 itself does not have, for recordings that do not define them.
+DEFINITIONS = {
+    COMPRESSED_VIDEO: Definition(
+        'ros2msg',
+        'builtin_interfaces/Time timestamp\nstring frame_id\nuint8[] data\nstring format\n',
+    ),
+    FFMPEG_PACKET: Definition(
+        'ros2msg',
+        'std_msgs/Header header\nint32 width\nint32 height\nstring encoding\nuint64 pts\n'
+        'uint8 flags\nbool is_bigendian\nuint8[] data\n',
+    ),
+}
 STEP = re.compile(r'([A-Za-z_][A-Za-z0-9_]*)((?:\[(?:\d+|\*|#)\])*)')
 INDEX = re.compile(r'\[(\d+|\*|#)\]')
 
@@ -40,9 +53,13 @@ class MessageTypes:
             return
         known = get_typestore(Stores.ROS2_JAZZY)
         reason = 'the recording does not define it; record it with MCAP, or from ROS 2 Iron on'
-        if channel.definition.text:
+        definition = channel.definition
+        if not definition.text:
+            definition = DEFINITIONS.get(channel.type, definition)
+        if definition.text:
             try:
-                self._stores[channel] = _own_store(channel, known)
+                own = _own_store(replace(channel, definition=definition), known)
+                self._stores[channel] = own
                 return
             except Exception as error:
                 reason = f'its definition in the recording cannot be read: {error}'

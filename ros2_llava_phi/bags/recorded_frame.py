@@ -2,20 +2,21 @@
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
-from rosbags.typesys import Stores, get_typestore
+import numpy as np
+from numpy.typing import NDArray
 
 from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.errors import DamagedFrameError, FrameError, InstallationError
+from ros2_llava_phi.imaging.formats import is_video
 from ros2_llava_phi.imaging.image_conversion import compressed_to_rgb, image_to_rgb
 from ros2_llava_phi.imaging.pixels import MOST_BITS
 
-from .bag import IMAGE, RawMessage
+from .bag import CDR, COMPRESSED_IMAGE, IMAGE, Channel, RawMessage, Transport
+from .bag_writer import serialise
+from .camera_messages import CameraMessages
 from .cdr import read_stamp, shift_stamp
-from .stamps import to_ns
-
-_types = get_typestore(Stores.ROS2_JAZZY)
+from .video_stream import VideoPicture
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class RecordedFrame:
     at_s: seconds since the recording's start, by the time of recording, however its clock jumps.
     stamp_ns, frame_id: what its header says; 0 and empty where the message is damaged.
     steady_stamp_ns: the stamp by a clock that does not jump; 0 where there is none.
+    messages: reads its message. video: its picture, where it is part of a video.
     significant_bits: of the values of 16-bit encodings (`image_to_rgb`).
     flaws: sentences on what is amiss with its data, but lost nothing; once it was decoded.
     """
@@ -39,12 +41,16 @@ class RecordedFrame:
     stamp_ns: int
     frame_id: str
     steady_stamp_ns: int
+    messages: CameraMessages
+    video: VideoPicture | None = None
     significant_bits: int = MOST_BITS
     flaws: list[str] = field(default_factory=list)
 
     def on_steady_clock(self) -> 'RecordedFrame':
         """Return it as it would have been, had no clock jumped."""
         message = self.message
+        if message.channel.encoding != CDR:
+            return replace(self, message=replace(message, recorded_ns=message.time_ns))
         cdr = shift_stamp(message.cdr, self.steady_stamp_ns - self.stamp_ns)
         message = replace(message, recorded_ns=message.time_ns, cdr=cdr)
         return replace(self, message=message, stamp_ns=read_stamp(cdr) if self.stamp_ns else 0)
@@ -58,11 +64,7 @@ class RecordedFrame:
     @cached_property
     def _decoded(self) -> Frame | FrameError:
         try:
-            message = _deserialise(self.message)
-            if self.message.type == IMAGE:
-                image = image_to_rgb(message, self.significant_bits)
-            else:
-                image = compressed_to_rgb(message, self.significant_bits, self.flaws.append)
+            image = self._picture()
         except InstallationError:
             raise
         except Exception as error:
@@ -74,16 +76,27 @@ class RecordedFrame:
             )
         return Frame(image, self.stamp_ns, self.frame_id, self.camera)
 
+    def as_published(self) -> RawMessage:
+        """
+        Return the message as a camera's driver publishes it: of a video, its picture as JPEG.
 
-def read_header(message: RawMessage) -> tuple[int, str]:
-    """
-    Return the stamp in nanoseconds and the frame_id of a camera's message.
+        Raises FrameError where a video has no picture here.
+        """
+        if self.video is None:
+            return self.message
+        channel = Channel(self.message.topic, COMPRESSED_IMAGE)
+        return replace(
+            self.message, channel=channel, cdr=serialise(self.frame(), Transport.COMPRESSED)
+        )
 
-    Raises whatever damaged bytes lead to.
-    """
-    header = _deserialise(message).header
-    return to_ns(header.stamp), header.frame_id
-
-
-def _deserialise(message: RawMessage) -> Any:
-    return _types.deserialize_cdr(message.cdr, message.type)
+    def _picture(self) -> NDArray[np.uint8]:
+        if self.video is not None:
+            return self.video.rgb()
+        said = self.messages.read(self.message)
+        if is_video(said.names_video):
+            raise FrameError(
+                f'the format {said.names_video!r} is video that is not read; H.264 and H.265 are'
+            )
+        if self.message.type == IMAGE:
+            return image_to_rgb(said.picture, self.significant_bits)
+        return compressed_to_rgb(said.picture, self.significant_bits, self.flaws.append)

@@ -1,17 +1,18 @@
 """Read a rosbag2 without ROS: whole, or as much as is readable of it."""
 
-from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterator, Mapping
 from pathlib import Path
 
 from ros2_llava_phi.errors import BagError
 from ros2_llava_phi.imaging.pixels import MOST_BITS
 
 from .bag import CDR, PICTURE_TYPES, Channel, RawMessage
+from .camera_messages import CameraMessages
 from .clock_notes import clock_notes, stamp_notes
+from .frame_reader import FrameReader
 from .index import Index
 from .metadata import Metadata, read_metadata
-from .recorded_frame import RecordedFrame, read_header
+from .recorded_frame import RecordedFrame
 from .storage import storage_files
 
 
@@ -88,21 +89,22 @@ class Recording:
                 raise BagError(
                     f'{self.path} has no pictures on {topic!r}; it has them on {", ".join(known)}'
                 )
-        numbers: Counter[str] = Counter()
         wanted = [each for each in self.channels if each.has_pictures and each.topic in names]
-        for index, message in self._messages(wanted):
-            stamp_ns, frame_id = self._header(message)
+        reader = FrameReader(self._messages(wanted), CameraMessages(wanted), self._hear_of_damage)
+        for index, read in reader.read():
+            message = read.message
             yield RecordedFrame(
                 camera=names[message.topic],
-                number=numbers[message.topic],
+                number=read.number,
                 at_s=self.seconds(message.time_ns),
                 message=message,
-                stamp_ns=stamp_ns,
-                frame_id=frame_id,
-                steady_stamp_ns=int(self._index.steady_stamps[index]) if stamp_ns else 0,
+                stamp_ns=read.stamp_ns,
+                frame_id=read.frame_id,
+                steady_stamp_ns=int(self._index.steady_stamps[index]) if read.stamp_ns else 0,
+                messages=reader.cameras,
+                video=read.video,
                 significant_bits=significant_bits,
             )
-            numbers[message.topic] += 1
 
     def messages(self, channels: Collection[Channel]) -> Iterator[RawMessage]:
         """
@@ -128,7 +130,9 @@ class Recording:
         """Return sentences about metadata and clocks, those of the stamps on these topics."""
         return [*self._notes, *clock_notes(self._index), *stamp_notes(self._index, topics)]
 
-    def _messages(self, channels: Collection[Channel]) -> Iterator[tuple[int, RawMessage]]:
+    def _messages(
+        self, channels: Collection[Channel]
+    ) -> Generator[tuple[int, RawMessage], None, None]:
         counts = self._index.counts()
         for topic in dict.fromkeys(each.topic for each in channels):
             announced = self._metadata.counts.get(topic, 0)
@@ -138,16 +142,11 @@ class Recording:
                     self.lose(f'{", ".join(self._missing)} is missing')
         return self._index.messages(channels)
 
-    def _header(self, message: RawMessage) -> tuple[int, str]:
-        try:
-            return read_header(message)
-        except Exception as error:
-            if self._must_be_whole:
-                raise BagError(
-                    f'{self.path} is damaged: a message on {message.topic} is no picture ({error})'
-                ) from error
-            # That these bytes are no picture comes out where the frame is looked at.
-            return 0, ''
+    def _hear_of_damage(self, message: RawMessage, error: Exception) -> None:
+        if self._must_be_whole:
+            raise BagError(
+                f'{self.path} is damaged: a message on {message.topic} is no picture ({error})'
+            ) from error
 
     def _read_metadata(self) -> Metadata:
         """Return what metadata.yaml announces; a file by itself has none."""

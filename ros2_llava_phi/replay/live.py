@@ -51,7 +51,7 @@ def replay_live(
             robot.wait_for(played.message.recorded_ns)
             yield _ended(under_way, asking, shown)
             # For what answers say about it, a frame is kept without its picture.
-            bare = replace(frame, message=replace(frame.message, cdr=b''))
+            bare = replace(frame, message=replace(frame.message, cdr=b''), video=None)
             shown[frame.camera, played.stamp_ns] = bare
             robot.show(played.message)
             for index in due:
