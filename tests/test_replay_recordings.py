@@ -3,6 +3,7 @@
 import shutil
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +14,23 @@ from damaged_frames import as_jpeg
 from helpers import write_compressed
 from mcap.reader import make_reader
 from PIL import Image
+from recordings import POINT, TYPES, Written, frame, point, text, write_rosbag2
 from replay_stand_in import COLOURS, PERIOD_NS, START_NS, Scripted, picture, write_recording
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from ros2_llava_phi.assistant.frame import Frame
-from ros2_llava_phi.bags.bag import Storage
+from ros2_llava_phi.bags.bag import IMAGE, Storage
 from ros2_llava_phi.bags.bag_writer import write_bag
 from ros2_llava_phi.bags.message_fields import read_field
 from ros2_llava_phi.bags.recording import Recording
-from ros2_llava_phi.errors import BagError, QuestionsFileError
+from ros2_llava_phi.errors import BagError, QuestionsFileError, ResultsError
 from ros2_llava_phi.replay.asking import Asking
 from ros2_llava_phi.replay.notes import NoteTaker, RecordingNotes
 from ros2_llava_phi.replay.offline import replay_offline
 from ros2_llava_phi.replay.questions import QuestionsFile
 from ros2_llava_phi.replay.record import Record
+from ros2_llava_phi.replay.runs import open_recordings
 
 
 def ask(path: Path, *questions: dict[str, object]) -> tuple[list[Record], RecordingNotes]:
@@ -300,3 +303,85 @@ def test_labels_come_from_a_topic_of_a_type_that_only_the_bag_knows(
 def test_field_paths() -> None:
     with pytest.raises(QuestionsFileError, match='takes an element of what is no list'):
         read_field(Scripted(), 'identity.name[0]')
+
+
+def labelled(damaged: int) -> list[Written]:
+    """Return ten frames with labels, of which the first so many are cut off."""
+    found = []
+    for index in range(10):
+        at_ns = START_NS + index * PERIOD_NS
+        label = point(at_ns, at_ns, float(index))
+        found.append(frame(at_ns, at_ns))
+        found.append(replace(label, cdr=label.cdr[:-9]) if index < damaged else label)
+    return found
+
+
+LABELLED: dict[str, object] = {
+    'question': 'Where?',
+    'kind': 'number',
+    'labels': {'topic': '/labels', 'field': 'point.x', 'within_s': 0.1},
+}
+
+
+@pytest.mark.parametrize('storage', Storage)
+def test_a_damaged_label_is_left_out_and_counted(tmp_path: Path, storage: Storage) -> None:
+    for damaged in (1, 5):
+        path = write_rosbag2(tmp_path / str(damaged), labelled(damaged), storage)
+        records, notes = ask(path, LABELLED)
+        assert [each.truth for each in records] == [
+            (str(index),) if index >= damaged else () for index in range(10)
+        ]
+        lost = f'Not all of it can be read: {damaged} of 10 messages on /labels are damaged.'
+        assert notes.notes == (lost,)
+    with pytest.raises(BagError, match=r'6 of 10 messages on /labels are damaged; the first: a'):
+        ask(write_rosbag2(tmp_path / 'most', labelled(6), storage), LABELLED)
+
+
+@pytest.mark.parametrize('storage', StoragePlugin)
+def test_a_type_is_what_the_recording_says_that_it_is(
+    tmp_path: Path, storage: StoragePlugin
+) -> None:
+    """A type that ROS 2 has as well, but not with these fields."""
+    own = get_typestore(Stores.EMPTY)
+    definition = 'int32 sure\nbuiltin_interfaces/Time when\nfloat64 x\n'
+    own.register(get_types_from_msg(definition, POINT))
+    when = own.types['builtin_interfaces/msg/Time'](sec=1, nanosec=5)
+    with Writer(tmp_path / 'bag', version=8, storage_plugin=storage) as writer:
+        pictures = writer.add_connection('/front', IMAGE, typestore=TYPES)
+        labels = writer.add_connection('/labels', POINT, typestore=own)
+        for index in range(3):
+            at_ns = START_NS + index * PERIOD_NS
+            writer.write(pictures, at_ns, frame(at_ns, at_ns).cdr)
+            label = own.types[POINT](sure=1, when=when, x=float(index))
+            writer.write(labels, at_ns, own.serialize_cdr(label, POINT))
+    question = {**LABELLED, 'labels': {'topic': '/labels', 'field': 'x', 'within_s': 0.1}}
+    records, notes = ask(tmp_path / 'bag', question)
+    assert [each.truth for each in records] == [('0',), ('1',), ('2',)] and not notes.notes
+
+
+def test_labels_on_the_topic_of_the_pictures_are_labels(tmp_path: Path) -> None:
+    both = [replace(each, topic='/front') for each in labelled(0)]
+    path = write_rosbag2(tmp_path / 'bag', both, Storage.MCAP)
+    question = {**LABELLED, 'labels': {'topic': '/front', 'field': 'point.x', 'within_s': 0.1}}
+    records, notes = ask(path, question)
+    assert [each.truth for each in records] == [(str(index),) for index in range(10)]
+    assert not notes.notes
+
+
+def test_labels_of_two_types_on_one_topic(tmp_path: Path) -> None:
+    strange = [text(START_NS + 1, 'no label', '/labels')]
+    path = write_rosbag2(tmp_path / 'bag', strange + labelled(0), Storage.MCAP)
+    records, _ = ask(path, LABELLED)
+    assert [each.truth for each in records] == [(str(index),) for index in range(10)]
+
+
+def test_two_recordings_of_one_name_are_told_apart_by_renaming(tmp_path: Path) -> None:
+    first = write_recording(tmp_path / 'monday' / 'bag', COLOURS)
+    second = write_recording(tmp_path / 'tuesday' / 'bag', COLOURS)
+    file = QuestionsFile.model_validate({'questions': [{'question': 'What?'}]})
+    with pytest.raises(
+        ResultsError, match=f'{first} and {second} are both called bag.*rename one'
+    ):
+        open_recordings([first, second], file)
+    with pytest.raises(ResultsError, match=r'bag is given twice; once is enough'):
+        open_recordings([first, first.parent / '..' / 'monday' / 'bag'], file)

@@ -152,7 +152,7 @@ def test_several_recordings_and_a_baseline(folder: Path) -> None:
     _, summary = run(folder, other, baseline=folder / 'old' / 'results.jsonl')
     assert summary.comparison is not None
     assert (summary.comparison.pairs, summary.comparison.p_value) == (3, 1.0)
-    with pytest.raises(ResultsError, match='two recordings are called other'):
+    with pytest.raises(ResultsError, match='other is given twice'):
         run(folder, other, other)
 
 

@@ -20,6 +20,8 @@ LAST_REPRESENTATION = 0x0B
 ZSTD_FRAME = b'\x28\xb5\x2f\xfd'
 # Beyond any message; a size that is damaged would have the memory run out.
 LARGEST_MESSAGE = 2**30
+# So much is decompressed at a time.
+PART = 2**20
 
 
 def is_cdr(data: bytes) -> bool:
@@ -40,9 +42,13 @@ def unpacked(data: bytes, most: int = LARGEST_MESSAGE) -> bytes:
     try:
         # The frame need not say how large its content is, nor be the only one.
         with zstandard.ZstdDecompressor().stream_reader(data) as reader:
-            content: bytes = reader.read(most)
+            parts = []
+            while most > 0 and (part := reader.read(min(most, PART))):
+                parts.append(part)
+                most -= len(part)
     except zstandard.ZstdError:
         return data
+    content = b''.join(parts)
     return content if is_cdr(content) else data
 
 

@@ -329,19 +329,32 @@ def _apply_settings(messages: _Messages, settings: _Settings) -> SteadyTimes:
 
 def steady_stamps(stamps: Times, times: Times) -> SteadyTimes:
     """
-    Return the stamps of one source by a clock that does not jump.
+    Return the stamps of one source by a clock that does not jump, in line with the recorder's.
 
     stamps: int64 [n] nanoseconds, in the order of writing. times: when each was recorded, steady.
-
-    Of the settings by which a good part of the stamps go, the one nearest to the times counts.
     """
     if not len(stamps):
         return SteadyTimes(stamps)
     steady = steady_times(
         stamps, np.zeros(len(stamps), np.int64), np.diff(times, prepend=times[0])
     )
-    offsets, counts = np.unique(stamps - steady.times, return_counts=True)
-    far = np.abs(np.median(steady.times - times) + offsets)
-    far[counts < counts.max() / FEW] = np.inf
-    steady.times = steady.times + offsets[int(np.argmin(far))]
+    steady.times = in_line(steady.times, stamps, steady.times - times)
     return steady
+
+
+def in_line(steady: Times, raw: Times, ahead: Times) -> Times:
+    """
+    Return steady times as that setting of their clock had them that agrees with another clock.
+
+    raw: the times as they were. ahead: what steady times are ahead of the other clock, any number.
+
+    Where no setting agrees, the nearest counts of those by which a good part of the times go.
+    """
+    if not len(ahead):
+        return steady
+    offsets, counts = np.unique(raw - steady, return_counts=True)
+    far = np.abs(np.median(ahead) + offsets)
+    if far.min() > LONGEST_PAUSE_NS:
+        far[counts < counts.max() / FEW] = np.inf
+    shifted = steady + offsets[int(np.argmin(far))]
+    return shifted if 0 <= int(shifted.min()) < LAST_NS else steady

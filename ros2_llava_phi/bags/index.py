@@ -11,7 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bag import Channel, RawMessage
-from .clock import SteadyTimes, Times, never_falling, steady_stamps, steady_times, steps_between
+from .clock import (
+    SteadyTimes,
+    Times,
+    in_line,
+    never_falling,
+    steady_stamps,
+    steady_times,
+    steps_between,
+)
 from .storage import StorageFile, opened
 
 # Times beyond, in either direction, could not be subtracted in 64 bits.
@@ -44,7 +52,10 @@ class Index:
         self._stamps = rows[:, 5]
         steps = steps_between(self._stamps, self.channel_of)
         self.clock = steady_times(self._recorded, self.channel_of, steps)
-        self.clock.times = never_falling(self.clock.times, self.channel_of)
+        stamped = self._stamps != 0
+        ahead = self.clock.times[stamped] - self._stamps[stamped]
+        times = in_line(self.clock.times, self._recorded, ahead)
+        self.clock.times = never_falling(times, self.channel_of)
 
     def counts(self) -> Counter[str]:
         """Return how many messages each topic has."""

@@ -5,7 +5,8 @@ A path leads to a field: `data`, `objects[0].label`, `objects[#]`, `objects[*].l
 """
 
 import re
-from dataclasses import replace
+from contextlib import suppress
+from functools import cache, lru_cache
 from typing import Any
 
 from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
@@ -14,6 +15,9 @@ from rosbags.typesys.store import Typestore
 from ros2_llava_phi.errors import BagError, QuestionsFileError, described
 
 from .bag import CDR, COMPRESSED_VIDEO, FFMPEG_PACKET, Channel, Definition, RawMessage
+
+# What recordings call the interface definition language.
+IDL = ('ros2idl', 'omgidl')
 
 # Types that ROS 2 itself does not have, for recordings that do not define them.
 DEFINITIONS = {
@@ -47,25 +51,21 @@ class MessageTypes:
         """Learn the type of a channel; raises BagError for one that nobody defines."""
         if channel.encoding != CDR:
             raise BagError(
-                f'{channel} is not serialised as ROS 2 does ({CDR}), and cannot be read'
+                f'{channel} is not serialised in {CDR}, as ROS 2 does: it cannot be read'
             )
-        if channel in self._stores:
-            return
-        known = get_typestore(Stores.ROS2_JAZZY)
         reason = 'the recording does not define it; record it with MCAP, or from ROS 2 Iron on'
         definition = channel.definition
         if not definition.text:
             definition = DEFINITIONS.get(channel.type, definition)
         if definition.text:
             try:
-                own = _own_store(replace(channel, definition=definition), known)
-                self._stores[channel] = own
+                self._stores[channel] = _defined(channel.type, definition)
                 return
             except Exception as error:
                 reason = f'its definition in the recording cannot be read: {error}'
-        if channel.type not in known.types:
+        if channel.type not in _jazzy().types:
             raise BagError(f'{channel.type}, the type of {channel.topic}, is not known: {reason}')
-        self._stores[channel] = known
+        self._stores[channel] = _jazzy()
 
     def deserialise(self, message: RawMessage) -> Any:
         """
@@ -79,17 +79,26 @@ class MessageTypes:
             raise BagError(f'a message on {message.topic} is damaged: {error}') from error
 
 
-def _own_store(channel: Channel, known: Typestore) -> Typestore:
-    """Return the types of a channel's definition; those that it only names are as known."""
-    text = channel.definition.text
-    if channel.definition.encoding == 'ros2idl':
-        types = get_types_from_idl(text)
+@cache
+def _jazzy() -> Typestore:
+    return get_typestore(Stores.ROS2_JAZZY)
+
+
+@lru_cache(maxsize=64)
+def _defined(message_type: str, definition: Definition) -> Typestore:
+    """Return the types of a definition; raises whatever one that is damaged leads to."""
+    if definition.encoding in IDL:
+        types = get_types_from_idl(definition.text)
     else:
-        types = get_types_from_msg(text, channel.type)
-    store = get_typestore(Stores.EMPTY)
-    store.register(known.fielddefs | types)
-    store.get_msgdef(channel.type)
-    return store
+        types = get_types_from_msg(definition.text, message_type)
+    for defined in (types, _jazzy().fielddefs | types):
+        store = get_typestore(Stores.EMPTY)
+        store.register(defined)
+        with suppress(KeyError):
+            store.get_msgdef(message_type)
+            return store
+        # It only names some of its types, as IDL may: those are as known.
+    raise KeyError(message_type)
 
 
 def parse_field_path(path: str) -> tuple[str, ...]:

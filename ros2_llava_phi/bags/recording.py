@@ -36,7 +36,7 @@ class Recording:
 
         Raises BagError if nothing is readable.
         """
-        self.path, self.name = path, path.resolve().name
+        self.path, self.name = path, recording_name(path)
         self.losses: list[str] = []
         self._notes: list[str] = []
         self._must_be_whole = must_be_whole
@@ -161,3 +161,8 @@ class Recording:
                 raise
             self._notes.append(f'{str(error).rstrip(".")}. Every message in its files is read.')
             return Metadata()
+
+
+def recording_name(path: Path) -> str:
+    """Return what a recording is called: as its folder or file is."""
+    return path.resolve().name

@@ -7,7 +7,7 @@ from pathlib import Path
 from ros2_llava_phi.assistant.answer import ModelIdentity
 from ros2_llava_phi.assistant.assistant import Assistant
 from ros2_llava_phi.bags.recorded_frame import RecordedFrame
-from ros2_llava_phi.bags.recording import Recording
+from ros2_llava_phi.bags.recording import Recording, recording_name
 from ros2_llava_phi.client.robot import Robot
 from ros2_llava_phi.errors import ResultsError
 from ros2_llava_phi.files.atomic import write_atomically
@@ -44,13 +44,19 @@ def open_recordings(bags: Sequence[Path], questions: QuestionsFile) -> list[Aski
 
     Raises errors of ours, each with a sentence.
     """
-    recordings = [Recording(bag) for bag in bags]
-    names = [each.name for each in recordings]
-    if twice := [name for name in names if names.count(name) > 1]:
+    by_name: dict[str, Path] = {}
+    for bag in bags:
+        name = recording_name(bag)
+        if name not in by_name:
+            by_name[name] = bag
+            continue
+        if by_name[name].resolve() == bag.resolve():
+            raise ResultsError(f'{bag} is given twice; once is enough')
         raise ResultsError(
-            f'two recordings are called {twice[0]}; results tell them apart by this name'
+            f'{by_name[name]} and {bag} are both called {name}, by which results tell recordings '
+            'apart; rename one, or ask about each into a folder of its own'
         )
-    return [Asking(each, questions) for each in recordings]
+    return [Asking(Recording(bag), questions) for bag in bags]
 
 
 def run_offline(
