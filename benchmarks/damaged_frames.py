@@ -5,7 +5,7 @@ How much of what damages a JPEG is seen: the rates in docs/node.md, and what dec
 
 The picture is made 1280x720 and written as JPEG, quality 85, as baseline, with restart markers and
 progressive. Damaged in one place drawn at random, it is refused, decoded as it was, or decoded as
-another picture without a word; the last is what is counted.
+another picture without a word. The last is counted, with the grey levels that the worst is off by.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ros2_llava_phi.errors import DamagedFrameError
+from ros2_llava_phi.errors import FrameError
 from ros2_llava_phi.imaging.jpeg import decode_jpeg
 
 END = b'\xff\xd9'
@@ -118,7 +118,7 @@ def unseen(data: bytes, damage: Damage, of: int, seed: int = 0) -> tuple[int, fl
     for _ in range(of):
         try:
             pixels = decode_jpeg(damage(data, rng)).pixels
-        except DamagedFrameError:
+        except FrameError:
             continue
         same = pixels.shape == whole.shape
         differences.append(float(np.abs(pixels - whole).mean()) if same else 255.0)
