@@ -34,7 +34,7 @@ set(setup_cfg "${CMAKE_CURRENT_BINARY_DIR}/setup.cfg")
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/setup.cfg")
 file(READ "${CMAKE_CURRENT_SOURCE_DIR}/setup.cfg" content)
 string(REPLACE "console_scripts =\n"
-  "console_scripts =\n    replay = ros2_llava_phi.cli.main:replay_alone\n" content "${content}"
+  "console_scripts =\n    replay = ros2_llava_phi.entry_points:replay\n" content "${content}"
 )
 file(WRITE "${setup_cfg}" "${content}")
 

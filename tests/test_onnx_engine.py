@@ -595,12 +595,13 @@ def test_nothing_but_the_export_is_needed_to_ask(tmp_path: Path) -> None:
 
     result = run_without_torch(*question, '--precision', 'fp32')
     assert result.returncode == 2
-    assert "is missing: install the extra 'train', or export it elsewhere" in result.stderr
+    assert "torch is missing: `pip install '" in result.stderr
+    assert "'torch>=2.9'" in result.stderr and 'or export it elsewhere' in result.stderr
     assert 'Traceback' not in result.stderr
 
     result = run_without_torch('export', 'llava-phi-tiny', str(tmp_path / 'out'))
     assert result.returncode == 2
-    assert "install the extra 'train' for checkpoints, export and training" in result.stderr
+    assert "is missing: `pip install '" in result.stderr and "'torch>=2.9'" in result.stderr
 
 
 def test_export_by_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

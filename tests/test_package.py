@@ -311,6 +311,34 @@ def test_pip_installs_the_code_and_its_data(wheel: list[str]) -> None:
 
 
 @pytest.mark.slow
+def test_a_wheel_alone_says_what_its_commands_lack(wheel_file: Path, tmp_path: Path) -> None:
+    python = tmp_path / 'venv' / 'bin' / 'python'
+    subprocess.run([sys.executable, '-m', 'venv', '--without-pip', tmp_path / 'venv'], check=True)
+    pip = [sys.executable, '-m', 'pip', '--python', python, 'install', '--quiet']
+    # Away from this environment, which has the package, too.
+    bare = {'PATH': os.environ['PATH']}
+    subprocess.run([*pip, '--no-deps', '--no-index', wheel_file], env=bare, check=True)
+    needed = requirements(setup_cfg()['options']['install_requires'])
+    for command, said in {
+        'vqa_node': 'vqa_node: ROS 2 is missing (rclpy): `source /opt/ros/DISTRO/setup.bash`',
+        'llava-phi': 'llava-phi: typer is missing: `pip install ',
+        'python -m ros2_llava_phi.demo': 'demo: rich is missing: `pip install ',
+    }.items():
+        name, *arguments = command.split()
+        ran = subprocess.run(
+            [python.with_name(name), *arguments],
+            env=bare,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+        assert ran.returncode == 2, ran.stderr
+        assert ran.stderr.startswith(said) and ran.stderr.count('\n') == 1, ran.stderr
+        if 'pip install' in said:
+            assert set(re.findall(r"'([\w.-]+)[<>=!]", ran.stderr)) == set(needed)
+
+
+@pytest.mark.slow
 def test_an_installed_package_has_all_that_its_questions_name(
     wheel_file: Path, tmp_path: Path
 ) -> None:
@@ -386,6 +414,9 @@ def test_a_rebuild_leaves_no_stale_module(tmp_path: Path, symlinks: bool) -> Non
     (module / 'old.py').unlink()
     (module / 'node' / 'old.py').unlink()
     assert build() == kept
+    # What a command names as missing is read from there.
+    (declared,) = installed.rglob('ros2_llava_phi*.egg-info/requires.txt')
+    assert re.search('^torch>=', declared.read_text(), re.MULTILINE)
     commands = {file.name for file in installed.glob('lib/llava_phi/*')}
     assert commands == {'llava-phi', 'replay', 'vqa_node'}
 

@@ -13,7 +13,8 @@ from types import ModuleType
 import pytest
 from replay_stand_in import COLOURS, QUESTIONS, Scripted, write_recording
 
-from ros2_llava_phi.cli.main import main, replay_alone
+from ros2_llava_phi.cli.main import main
+from ros2_llava_phi.entry_points import replay as replay_alone
 from ros2_llava_phi.errors import ResultsError
 from ros2_llava_phi.files.json_lines import JsonLines
 from ros2_llava_phi.replay.comparison import check_baseline

@@ -21,6 +21,7 @@ from rich.progress import (
 from ros2_llava_phi.errors import TrainingError
 from ros2_llava_phi.files.atomic import write_atomically
 from ros2_llava_phi.files.json_lines import JsonLines, read_lines
+from ros2_llava_phi.requirements import what_is_missing
 
 from .saves import LOG_FILE
 from .trainer import Step
@@ -115,7 +116,7 @@ def _tensorboard(run: Path, console: Console, done: int) -> Any:
     """Return a writer of event files; None, and say so, where the package is missing."""
     try:
         from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        console.print("no TensorBoard files: install the extra 'tensorboard' for them")
+    except ImportError as error:
+        console.print(f'no TensorBoard files; {what_is_missing(error) or error}')
         return None
     return SummaryWriter(str(run / 'tensorboard'), purge_step=done + 1)

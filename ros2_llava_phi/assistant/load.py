@@ -11,6 +11,7 @@ from ros2_llava_phi.errors import ModelError, described
 from ros2_llava_phi.files.hashing import remembered_hashes
 from ros2_llava_phi.files.packaged import DATA
 from ros2_llava_phi.model.tokenizer import load_tokenizer
+from ros2_llava_phi.requirements import what_is_missing
 
 from .answer import ModelIdentity
 from .assistant import Assistant
@@ -177,10 +178,10 @@ def _load_checkpoint(folder: Path, device: str, precision: str) -> Assistant:
     try:
         from ros2_llava_phi.engine.torch_engine import TorchEngine, check_device
         from ros2_llava_phi.model.checkpoint import open_checkpoint
-    except ModuleNotFoundError as error:
+    except ImportError as error:
+        lacks = what_is_missing(error) or error
         raise ModelError(
-            f'{folder} is run as a checkpoint, and {error.name} is missing: install the extra '
-            "'train', or export it elsewhere"
+            f'{folder} is run as a checkpoint, and {lacks}; or export it elsewhere'
         ) from error
     if precision in OF_EXPORTS:
         raise ModelError(f'{folder} has no export in {precision}; write one: `llava-phi export`')

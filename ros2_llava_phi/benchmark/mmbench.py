@@ -18,12 +18,12 @@ from pydantic import BaseModel, StrictInt, StrictStr, TypeAdapter
 
 from ros2_llava_phi.errors import DataError
 from ros2_llava_phi.files.atomic import write_atomically
+from ros2_llava_phi.requirements import what_is_missing
 from ros2_llava_phi.scoring.option_matching import matched_option
 
 from .benchmark import LONG, OPTION_LETTER, Benchmark, Item, Metric, Scores
 from .official_files import by_id, check_same_ids, find_file, read_official_lines
 
-MISSING = "openpyxl is missing: install the extra 'benchmark' for MMBench's workbooks"
 LETTERS = 'ABCD'
 COLUMNS = ('index', 'question', 'image', 'A', 'B')
 # What LLaVA-1.5 leaves out of a submission, and where it puts the predictions.
@@ -206,8 +206,8 @@ def write_workbook(path: Path, columns: Sequence[str], rows: Iterable[Sequence[A
     """Write a sheet with names above its columns; raises DataError without openpyxl."""
     try:
         from openpyxl import Workbook
-    except ModuleNotFoundError as error:
-        raise DataError(MISSING) from error
+    except ImportError as error:
+        raise DataError(f"MMBench's workbooks: {what_is_missing(error) or error}") from error
     book = Workbook(write_only=True)
     sheet = book.create_sheet('Sheet1')
     sheet.append(list(columns))
@@ -226,8 +226,8 @@ def read_workbook(path: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
     """
     try:
         from openpyxl import load_workbook
-    except ModuleNotFoundError as error:
-        raise DataError(MISSING) from error
+    except ImportError as error:
+        raise DataError(f"MMBench's workbooks: {what_is_missing(error) or error}") from error
     if not path.is_file():
         raise DataError(f'there is no file {path}')
     try:

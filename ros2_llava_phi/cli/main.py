@@ -9,6 +9,7 @@ import typer
 from ros2_llava_phi import __version__
 from ros2_llava_phi.errors import LlavaPhiError
 from ros2_llava_phi.files.streams import Output
+from ros2_llava_phi.requirements import what_is_missing
 
 from .ask import ask
 from .bag_from_video import bag_from_video
@@ -22,17 +23,6 @@ from .inspect import inspect
 from .replay import replay
 from .train import train
 
-# What an installation that only runs exported models does without.
-OF_CHECKPOINTS = (
-    'torch',
-    'safetensors',
-    'huggingface_hub',
-    'ml_dtypes',
-    'onnx_ir',
-    'onnxscript',
-    'accelerate',
-    'peft',
-)
 # Whose result is nothing but what they print.
 PRINTERS = (['ask'], ['inspect'])
 # typer brings a click of its own or uses click's, by version; its errors have this in common.
@@ -102,21 +92,13 @@ def _run() -> NoReturn:
         sys.exit(1)
     except UsageError as error:
         _complain(f'{error.format_message()} See --help.')
-    except ModuleNotFoundError as error:
-        if error.name not in OF_CHECKPOINTS:
+    except ImportError as error:
+        sentence = what_is_missing(error)
+        if sentence is None:
             raise
-        _complain(
-            f"{error.name} is missing: install the extra 'train' for checkpoints, export and "
-            'training'
-        )
+        _complain(sentence)
     except (LlavaPhiError, OSError) as error:
         _complain(_sentence(error))
-
-
-def replay_alone() -> None:
-    """Run the verb replay as a command of its own: `ros2 run llava_phi replay`."""
-    sys.argv.insert(1, 'replay')
-    main()
 
 
 def _complain(text: str) -> NoReturn:

@@ -125,14 +125,9 @@ def replay(
 def _live(
     askings: 'Sequence[Asking]', node: str, out: Path, rate: float | None, on_frame: 'OnFrame'
 ) -> 'list[RecordingNotes]':
-    try:
-        from ros2_llava_phi.client.ask_client import AskClient
-        from ros2_llava_phi.client.node_under_test import START_PATIENCE_S, NodeUnderTest
-        from ros2_llava_phi.client.robot import PlayedCamera
-    except ModuleNotFoundError as error:
-        raise typer.BadParameter(
-            f'--live needs ROS 2 and this package built and sourced ({error.name} is missing).'
-        ) from error
+    from ros2_llava_phi.client.ask_client import AskClient
+    from ros2_llava_phi.client.node_under_test import START_PATIENCE_S, NodeUnderTest
+    from ros2_llava_phi.client.robot import PlayedCamera
     from ros2_llava_phi.replay.runs import run_live
 
     cameras = {

@@ -11,6 +11,7 @@ from typing import Any
 
 from ros2_llava_phi.errors import DataError
 from ros2_llava_phi.model.prompt import Turn
+from ros2_llava_phi.requirements import what_is_missing
 
 from .clips import about_frames, evenly
 from .dialogue import Dialogue, Sample, samples
@@ -56,9 +57,7 @@ def _rows(path: Path) -> Records[Any]:
     try:
         from pyarrow import ArrowException, parquet
     except ImportError as error:
-        raise DataError(
-            f"{path}: pyarrow is missing: install the extra 'lingoqa' for Parquet"
-        ) from error
+        raise DataError(f'{path} is a Parquet file; {what_is_missing(error) or error}') from error
     try:
         with parquet.ParquetFile(path) as file:
             missing = [column for column in COLUMNS if column not in file.schema_arrow.names]

@@ -9,6 +9,7 @@ from typing import Any
 from ros2_llava_phi.errors import ResultsError
 from ros2_llava_phi.files.json_lines import JsonLines
 from ros2_llava_phi.files.run_folder import check_new_run
+from ros2_llava_phi.requirements import what_is_missing
 
 from .asking import Asking
 from .notes import RecordingNotes
@@ -42,8 +43,8 @@ def run_on_ray(
     """
     try:
         import ray
-    except ModuleNotFoundError as error:
-        raise ResultsError("--ray needs Ray: install the extra 'ray'") from error
+    except ImportError as error:
+        raise ResultsError(f'--ray: {what_is_missing(error) or error}') from error
     _check_folder(askings, out, with_blank)
     ray.init(
         ignore_reinit_error=True,
