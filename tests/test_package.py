@@ -314,7 +314,7 @@ def test_pip_installs_the_code_and_its_data(wheel: list[str]) -> None:
 def test_a_wheel_alone_says_what_its_commands_lack(wheel_file: Path, tmp_path: Path) -> None:
     python = tmp_path / 'venv' / 'bin' / 'python'
     subprocess.run([sys.executable, '-m', 'venv', '--without-pip', tmp_path / 'venv'], check=True)
-    pip = [sys.executable, '-m', 'pip', '--python', python, 'install', '--quiet']
+    pip: list[str | Path] = [sys.executable, '-m', 'pip', '--python', python, 'install', '-q']
     # Away from this environment, which has the package, too.
     bare = {'PATH': os.environ['PATH']}
     subprocess.run([*pip, '--no-deps', '--no-index', wheel_file], env=bare, check=True)
