@@ -16,6 +16,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ros2_llava_phi.engine.cpu_threads import cpu_threads
+
 # Seconds to wait for the node to become active, and for one response.
 PATIENCE_S = 120.0
 
@@ -43,6 +45,7 @@ def machine() -> dict[str, str]:
     memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
     return {
         'processor': f'{len(cores)} x {cores[0]}' if cores else platform.machine(),
+        'threads of an engine': str(cpu_threads()),
         'memory': f'{memory / 2**30:.0f} GiB',
         'system': f'{platform.system()} {platform.release()}',
         'python': platform.python_version(),

@@ -10,7 +10,14 @@ from launch_ros.actions import LifecycleNode
 from launch_ros.parameter_descriptions import ParameterValue
 
 from launch import LaunchContext, LaunchDescription
-from ros2_llava_phi.node.launch_arguments import DESCRIPTIONS, read_defaults, to_parameters
+from ros2_llava_phi.node.launch_arguments import (
+    DESCRIPTIONS,
+    find_params_file,
+    put_back,
+    read_defaults,
+    take,
+    to_parameters,
+)
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -20,15 +27,12 @@ def generate_launch_description() -> LaunchDescription:
     def remember(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         # Before the arguments are declared, only those that somebody gave are set: they win over
         # the params file, their defaults do not.
-        given.update(context.launch_configurations)
+        given.update(take(context.launch_configurations, context.argv))
         return []
 
     def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         chosen = dict(context.launch_configurations)
-        # A launch file that includes this one twice must not find our defaults given the second
-        # time.
-        context.launch_configurations.clear()
-        context.launch_configurations.update(given)
+        put_back(context.launch_configurations, given)
         # With its type said, launch_ros does not read a text as YAML: a device '0' stays a text.
         # It knows lists only by their old name.
         kinds = {list: List[str]}  # noqa: UP006
@@ -36,14 +40,18 @@ def generate_launch_description() -> LaunchDescription:
             name: ParameterValue(value, value_type=kinds.get(type(value), type(value)))
             for name, value in to_parameters(given).items()
         }
+        params_file = find_params_file(chosen['params_file'])
+        # launch_ros puts what SetParameter says behind the arguments for ROS, and before the
+        # parameters: it wins over our own defaults, but not over what is given here.
+        defaults = [] if 'params_file' in given else ['--params-file', params_file]
         return [
             LifecycleNode(
                 package='llava_phi',
                 executable='vqa_node',
                 name=chosen['node_name'],
                 namespace=chosen['namespace'],
-                parameters=[chosen['params_file'], own],
-                ros_arguments=['--log-level', chosen['log_level']],
+                parameters=[*([params_file] if 'params_file' in given else []), own],
+                ros_arguments=['--log-level', chosen['log_level'], *defaults],
                 output='screen',
                 emulate_tty=True,
             )

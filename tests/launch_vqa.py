@@ -15,8 +15,9 @@ from typing import Any
 import launch_testing
 import launch_testing.actions
 import launch_testing.asserts
-from launch.actions import IncludeLaunchDescription
+from launch.actions import GroupAction, IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch_ros.actions import SetParameter
 
 from launch import LaunchDescription
 from ros2_llava_phi.bags.recording import Recording
@@ -29,7 +30,7 @@ START_S = 120.0
 
 
 def generate_test_description() -> LaunchDescription:
-    """Start the launch file as a robot would."""
+    """Start the launch file as two robots would; only the first has cameras of its own."""
     vqa = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(str(ROOT / 'launch' / 'vqa.launch.py')),
         launch_arguments={
@@ -39,7 +40,12 @@ def generate_test_description() -> LaunchDescription:
             'node_name': 'eyes',
         }.items(),
     )
-    return LaunchDescription([vqa, launch_testing.actions.ReadyToTest()])
+    second = IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(str(ROOT / 'launch' / 'vqa.launch.py')),
+        launch_arguments={'namespace': 'robot2', 'autostart': 'false'}.items(),
+    )
+    scoped = GroupAction([SetParameter('queue_length', 3), second])
+    return LaunchDescription([GroupAction([vqa]), scoped, launch_testing.actions.ReadyToTest()])
 
 
 def ros2(*arguments: str) -> str:
@@ -63,6 +69,9 @@ class TestTheNode(unittest.TestCase):
             said = ros2('lifecycle', 'get', '--no-daemon', '/robot1/eyes')
         topic = ros2('param', 'get', '--no-daemon', '/robot1/eyes', 'rear.topic')
         self.assertIn('/rear/image_raw/compressed', topic)
+        for parameter, value in (('cameras', "['front']"), ('queue_length', '3')):
+            said = ros2('param', 'get', '--no-daemon', '/robot2/vqa_node', parameter)
+            self.assertIn(value, said)
         refused = ask("question: 'Is there a car?', kind: 1, camera: left")
         self.assertIn('error_code=4', refused)
         with running_player(DRIVE, sys.stderr) as player:

@@ -156,7 +156,7 @@ class Robot:
         assert self.client.wait_for_service(20)
 
     def _load(self, *arguments: Any) -> Any:
-        if on_build := arguments[-1]:
+        if on_build := arguments[4]:
             on_build('decoder: Building', 3, 12)
         assert self.load.wait(60)
         return self.stand_in
@@ -196,7 +196,7 @@ class Robot:
         """Let the worker go; the nodes are destroyed by who spins them."""
         self.stand_in.release.set()
         self.load.set()
-        self.node.end_transitions()
+        self.node.stop()
         self.transitions.join()
         self.node.close()
 

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from ros2_llava_phi import __version__
 from ros2_llava_phi.bags.bag import COMPRESSED_IMAGE, IMAGE
 from ros2_llava_phi.bags.recording import Recording
 from ros2_llava_phi.cli import main as cli
+from ros2_llava_phi.cli.options import at_home
 
 
 @pytest.fixture
@@ -158,3 +160,32 @@ def test_a_wrong_command_line_is_one_line(
     assert message in err
     assert err.endswith('See --help.\n')
     assert err.count('\n') == 1
+
+
+def test_every_path_may_begin_at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No shell expands it in `--out=~/run`, nor does any where it is quoted."""
+    monkeypatch.setenv('HOME', str(tmp_path))
+    given: dict[str, Any] = {}
+    verb = at_home(lambda **values: given.update(values))
+    verb(one=Path('~/run'), some=[Path('~/a'), Path('b')], text='~/text', none=None)
+    assert given == {
+        'one': tmp_path / 'run',
+        'some': [tmp_path / 'a', Path('b')],
+        'text': '~/text',
+        'none': None,
+    }
+    callbacks = [command.callback for command in cli.app.registered_commands]
+    assert len(callbacks) > 10
+    assert all(getattr(one, '__code__', None) is verb.__code__ for one in callbacks)
+
+
+def test_the_videos_path_begins_at_home(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, video: Path
+) -> None:
+    monkeypatch.setenv('HOME', str(tmp_path))
+    assert run(monkeypatch, 'bag-from-video', f'~/{video.name}', '~/bag') == 0
+    assert (tmp_path / 'bag' / 'metadata.yaml').is_file()
+
+
+def test_a_path_of_nobody_is_a_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert run(monkeypatch, 'inspect', '~nobody-of-this-name/model') == 2

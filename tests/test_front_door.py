@@ -35,6 +35,7 @@ from ros2_llava_phi import (
     errors,
 )
 
+PACKAGED = Path(llava_phi.__file__).parent / 'data' / 'llava-phi-tiny'
 RGB = np.random.default_rng(3).integers(0, 255, (3, 4, 3), np.uint8).repeat(16, 0).repeat(16, 1)
 
 
@@ -104,6 +105,16 @@ def test_a_picture_may_be_given_in_any_form(model: Assistant, tmp_path: Path) ->
     jpeg = model.look(JPEG).frame.image
     assert np.abs(jpeg.astype(int) - RGB).mean() < 20
     np.testing.assert_array_equal(jpeg, np.asarray(Image.open(io.BytesIO(JPEG))))
+
+
+def test_a_picture_and_a_model_may_be_at_home(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv('HOME', str(tmp_path))
+    Image.new('RGB', (4, 3), (9, 8, 7)).save(tmp_path / 'photo.png')
+    (tmp_path / 'model').symlink_to(PACKAGED)
+    assert Frame('~/photo.png').image.tolist() == [[[9, 8, 7]] * 4] * 3
+    assert llava_phi.load('~/model').identity.name == 'llava-phi-tiny'
 
 
 def test_a_picture_is_not_turned_and_loses_what_is_transparent() -> None:

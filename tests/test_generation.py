@@ -235,7 +235,7 @@ def test_sampling_is_repeatable_and_varied(assistant: Assistant) -> None:
 class ScriptedEngine:
     """Expects the same after every token: the logits it was given."""
 
-    name, precision, device = 'scripted', 'fp32', 'cpu'
+    name, precision, device, threads = 'scripted', 'fp32', 'cpu', 1
     config = CONFIG
 
     def __init__(self, logits: Sequence[Floats]) -> None:

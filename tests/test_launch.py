@@ -1,9 +1,11 @@
 """The launch file: what its arguments mean, and what they make of the node."""
 
+import itertools
+import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,15 @@ import pytest
 import yaml
 
 from ros2_llava_phi.errors import ParameterError
-from ros2_llava_phi.node.launch_arguments import DESCRIPTIONS, parse_cameras, to_parameters
+from ros2_llava_phi.node.launch_arguments import (
+    DESCRIPTIONS,
+    NAMES,
+    find_params_file,
+    parse_cameras,
+    put_back,
+    take,
+    to_parameters,
+)
 
 ROOT = Path(__file__).parent.parent
 PARAMS = ROOT / 'config' / 'vqa.yaml'
@@ -55,6 +65,65 @@ def test_wrong_launch_arguments() -> None:
         to_parameters({'use_sim_time': 'maybe'})
     with pytest.raises(ParameterError, match='goes with cameras'):
         to_parameters({'transport': 'compressed'})
+
+
+def include(
+    configurations: dict[str, str], *command_line: str, **arguments: str
+) -> dict[str, str]:
+    """Do as launch and the launch file do: set the arguments, take them, and put them back."""
+    configurations.update(arguments)
+    given = take(configurations, command_line)
+    for name in NAMES:
+        configurations.setdefault(name, 'our default')
+    put_back(configurations, given)
+    return given
+
+
+@pytest.mark.parametrize('seed', range(20))
+def test_no_include_has_what_another_one_was_given(seed: int) -> None:
+    """Whatever two robots are given: the second has its own and the command line's, or none."""
+    chance = random.Random(seed)
+
+    def some(values: Sequence[str]) -> dict[str, str]:
+        names = chance.sample(NAMES, chance.randint(0, len(NAMES)))
+        return {name: chance.choice(values) for name in names}
+
+    outer = some('o')
+    command_line = [f'{name}:={value}' for name, value in outer.items()]
+    configurations: dict[str, str] = {'ros_namespace': '/fleet', **outer}
+    first, second = some('ab'), some('ab')
+    assert include(configurations, *command_line, **first) == {**outer, **first}
+    assert configurations == {'ros_namespace': '/fleet', **outer, **first}
+    if set(first) <= set(second):
+        assert include(configurations, *command_line, **second) == {**outer, **second}
+        return
+    with pytest.raises(ParameterError) as error:
+        include(configurations, *command_line, **second)
+    leaked = str(error.value).partition('was given ')[2].partition(', which launch')[0]
+    assert set(leaked.split(', ')) == set(first) - set(second)
+
+
+def test_includes_in_scopes_of_their_own_are_apart() -> None:
+    outer: dict[str, str] = {}
+    include(dict(outer), namespace='robot1', cameras='front=/robot1/image')
+    assert include(dict(outer), namespace='robot2') == {'namespace': 'robot2'}
+
+
+def test_what_was_used_is_a_text_as_before() -> None:
+    configurations: dict[str, str] = {}
+    include(configurations, model='x')
+    # As launch forwards it, when the file around declares an argument and gives it to each.
+    assert include(configurations, model=''.join([configurations['model']])) == {'model': 'x'}
+
+
+def test_a_params_file_is_found_at_home_or_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv('HOME', str(tmp_path))
+    with pytest.raises(ParameterError, match=r"no params file '~/robot\.yaml'"):
+        find_params_file('~/robot.yaml')
+    (tmp_path / 'robot.yaml').touch()
+    assert find_params_file('~/robot.yaml') == str(tmp_path / 'robot.yaml')
 
 
 @pytest.fixture
@@ -126,6 +195,57 @@ def test_the_launch_file_with_arguments(
         'cameras': ['rear', 'front'],
         'front.topic': '/front/image_raw',
     }
+
+
+@pytest.mark.parametrize(
+    ('given', 'queue_length', 'device'),
+    [
+        ({}, 3, 'cuda'),
+        ({'device': 'cuda:1'}, 3, 'cuda:1'),
+        ({'params_file': 'robot.yaml'}, 5, 'cuda'),
+        ({'params_file': 'robot.yaml', 'device': 'cuda:1'}, 5, 'cuda:1'),
+    ],
+)
+def test_what_set_parameter_says_wins_over_our_defaults_only(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    given: dict[str, str],
+    queue_length: int,
+    device: str,
+) -> None:
+    """Not over what a params file or an argument says: these are of this node, and that of all."""
+    pytest.importorskip('launch_ros')
+    import ament_index_python.packages
+    from launch.launch_context import LaunchContext
+    from launch.launch_description_sources import PythonLaunchDescriptionSource
+    from launch_ros.actions import SetParameter
+
+    monkeypatch.setattr(
+        ament_index_python.packages, 'get_package_share_directory', lambda name: str(ROOT)
+    )
+    monkeypatch.chdir(tmp_path)
+    robot = {'/**': {'ros__parameters': {'queue_length': 5}}}
+    (tmp_path / 'robot.yaml').write_text(yaml.safe_dump(robot))
+    context = LaunchContext()
+    SetParameter('queue_length', 3).execute(context)
+    SetParameter('device', 'cuda').execute(context)
+    context.launch_configurations.update(given)
+    source = PythonLaunchDescriptionSource(str(ROOT / 'launch' / 'vqa.launch.py'))
+    actions: list[Any] = []
+    for entity in source.get_launch_description(context).entities:
+        actions += entity.visit(context) or []
+    (node,) = actions
+    node._perform_substitutions(context)
+    words = [getattr(part[0], 'text', '') for part in node.cmd]
+    parameters: dict[str, Any] = {}  # as rcl reads them: the last one wins
+    for option, value in itertools.pairwise(words):
+        if option == '--params-file':
+            content = yaml.safe_load(Path(value).read_text())
+            parameters.update(next(iter(content.values()))['ros__parameters'])
+        elif option == '-p':
+            name, _, text = value.partition(':=')
+            parameters[name] = yaml.safe_load(text)
+    assert (parameters['queue_length'], parameters['device']) == (queue_length, device)
 
 
 def test_the_launch_arguments_read_well(

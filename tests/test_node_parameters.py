@@ -1,14 +1,18 @@
 """Parameters: one set of defaults, wrong ones refused with a sentence, when they may change."""
 
+import random
+import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from queue import SimpleQueue
+from typing import Any, cast
 
 import node_parameters
 import pytest
 import yaml
-from node_stand_in import Robot
+from node_stand_in import Robot, StandIn, response
 
+from ros2_llava_phi.assistant.assistant import Assistant
 from ros2_llava_phi.errors import ParameterError
 from ros2_llava_phi.node.launch_arguments import (
     DESCRIPTIONS,
@@ -16,7 +20,13 @@ from ros2_llava_phi.node.launch_arguments import (
     read_defaults,
     to_parameters,
 )
-from ros2_llava_phi.node.parameters import Parameters, flat, unknown, validate
+from ros2_llava_phi.node.parameters import (
+    CameraParameters,
+    Parameters,
+    flat,
+    unknown,
+    validate,
+)
 
 ROOT = Path(__file__).parent.parent
 
@@ -78,6 +88,11 @@ def test_a_file_that_says_something_else_is_noticed(tmp_path: Path, name: str) -
         ({'front.transport': 'theora'}, ['front.transport', 'theora', 'compressed']),
         ({'model': ''}, ['model', 'one at least']),
         ({'model': '', 'engine': ''}, ['model', 'engine']),
+        ({'front.topic': 'no topic'}, ['front.topic', 'no topic', 'such as /front/image_raw']),
+        ({'front.topic': '/a//b'}, ['front.topic', 'between slashes']),
+        ({'front.topic': '/a/'}, ['front.topic', 'between slashes']),
+        ({'front.topic': '/1/b'}, ['front.topic', 'begins with a digit']),
+        ({'threads': -1}, ['threads', 'at least 0']),
     ],
 )
 def test_wrong_values_are_refused(values: dict[str, Any], words: list[str]) -> None:
@@ -146,3 +161,142 @@ def test_a_wrong_parameter_at_start(ros: Any) -> None:
     pytest.importorskip('llava_phi')
     with pytest.raises(ParameterError, match='default_timeout'):
         Robot(lambda node: None, default_timeout='soon')
+
+
+def test_a_cameras_parameters_come_and_go_with_it(spin: Callable[[Any], None]) -> None:
+    """As `ros2 param set` does it: by the services, while the node is unconfigured."""
+    pytest.importorskip('llava_phi')
+    from rcl_interfaces.srv import SetParameters, SetParametersAtomically
+    from rclpy.parameter import Parameter
+
+    robot = Robot(spin)
+    one = robot.peer.create_client(SetParameters, 'vqa_node/set_parameters')
+    all_or_none = robot.peer.create_client(
+        SetParametersAtomically, 'vqa_node/set_parameters_atomically'
+    )
+    assert one.wait_for_service(20) and all_or_none.wait_for_service(20)
+
+    def messages(parameters: dict[str, Any]) -> list[Any]:
+        return [Parameter(name, value=v).to_parameter_msg() for name, v in parameters.items()]
+
+    def change(**parameters: Any) -> str:
+        """Set one after another; return the reasons why some were not."""
+        values = messages({name.replace('__', '.'): v for name, v in parameters.items()})
+        results = response(one.call_async(SetParameters.Request(parameters=values))).results
+        return ' '.join(result.reason for result in results if not result.successful)
+
+    def declared() -> set[str]:
+        names = robot.node.get_parameters_by_prefix('')
+        return {name for name in names if '.' in name and not name.startswith('qos')}
+
+    own = set(CameraParameters.model_fields)
+    assert declared() == {f'front.{name}' for name in own}
+    assert change(cameras=['front', 'left']) == ''
+    assert declared() == {f'{camera}.{name}' for camera in ('front', 'left') for name in own}
+    assert change(left__topic='/robot/left') == ''
+    assert 'theora' in change(left__transport='theora')
+    # What was given for a camera outlives it, and what nobody gave does not.
+    assert change(cameras=['front']) == ''
+    assert declared() == {'left.topic', *(f'front.{name}' for name in own)}
+    # Whichever is named first; and all at once.
+    assert change(rear__topic='/robot/rear', cameras=['rear', 'left']) == ''
+    assert change(front__topic='') == ''
+    assert {name.partition('.')[0] for name in declared()} == {'rear', 'left'}
+    together = messages({'side.transport': 'compressed', 'cameras': ['side', 'left']})
+    request = SetParametersAtomically.Request(parameters=together)
+    assert response(all_or_none.call_async(request)).result.successful
+    assert change(fornt__tpoic='/x') != ''
+    assert robot.node.bring_up()
+    assert robot.node._cameras['side'].topic == '/side/image_raw/compressed'
+    assert robot.node._cameras['left'].topic == '/robot/left'
+    robot.close()
+
+
+GOOD = """\
+/**:
+  ros__parameters:
+    model: llava-phi-tiny
+    cameras: [front, rear]
+    rear:
+      topic: /rear/image_raw
+      transport: compressed
+    max_frame_age: 2.5
+    qos_overrides:
+      /front/image_raw:
+        subscription:
+          reliability: reliable
+          depth: 5
+"""
+
+
+def run_with(*arguments: str) -> int:
+    """Run the node, which a signal has stopped already; return its exit code."""
+    from ros2_llava_phi.node.run import run
+
+    signals: SimpleQueue[int] = SimpleQueue()
+    signals.put(signal.SIGINT)
+    code, ended = run(['--ros-args', *arguments], lambda *_: cast(Assistant, StandIn()), signals)
+    assert ended
+    return code
+
+
+def damaged(seed: int) -> str:
+    chance = random.Random(seed)
+    text = GOOD
+    for _ in range(chance.randint(1, 3)):
+        place = chance.randrange(len(text))
+        cut = chance.choice([0, 1, 2, 5, len(text)])
+        text = (
+            text[:place] + chance.choice(['', *'[]{}:\t\n -#&*!|>%@"\'x5']) + text[place + cut :]
+        )
+    return text
+
+
+@pytest.mark.parametrize('seed', range(40))
+def test_a_damaged_params_file_is_refused_in_one_sentence_or_is_one(
+    ros_domain: int, tmp_path: Path, capfd: pytest.CaptureFixture[str], seed: int
+) -> None:
+    pytest.importorskip('llava_phi')
+    (tmp_path / 'robot.yaml').write_text(damaged(seed))
+    code = run_with('--params-file', str(tmp_path / 'robot.yaml'))
+    said = capfd.readouterr().err
+    assert 'Traceback' not in said
+    assert code in (0, 2)
+    if code == 2:
+        (line,) = [line for line in said.splitlines() if line.startswith('vqa_node: ')]
+        assert said.splitlines() == [line]
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [
+        (['--params-file', 'nowhere.yaml'], ['nowhere.yaml', 'ros__parameters: {']),
+        (['--params-file', 'flat.yaml'], ['flat.yaml', 'before ros__parameters', 'looks like']),
+        (['--params-file'], ['No file path']),
+        (['-p', 'model'], ['-p model', '-p model:=llava-phi-tiny']),
+        (['-p', 'cameras:=[1,a]'], ['cameras', 'same type']),
+        (['-p', 'cameras:=[]'], ['empty list']),
+        (['-p', 'use_sim_time:=3'], ['use_sim_time', 'true or false']),
+        (['-p', 'qos_overrides./a.subscription.history:=x'], ['history', 'keep_last']),
+        (['-p', 'qos_overrides./a.subscription.depth:=x'], ['depth', 'number']),
+        (['-r', '__node:=two words'], ['two words', 'write it like']),
+        (['--log-level', 'loud'], ['loud', 'debug']),
+        (['--parms-file', 'x'], ['--parms-file']),
+    ],
+)
+def test_wrong_arguments_end_in_a_sentence_and_2(
+    ros_domain: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    arguments: list[str],
+    words: list[str],
+) -> None:
+    pytest.importorskip('llava_phi')
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'flat.yaml').write_text('model: x\n')
+    assert run_with(*arguments) == 2
+    said = capfd.readouterr().err
+    (line,) = [line for line in said.splitlines() if line.startswith('vqa_node: ')]
+    assert all(word in line for word in words), line
+    assert '.c:' not in line

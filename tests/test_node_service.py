@@ -124,7 +124,7 @@ def test_a_picture_that_comes_along(robot: Robot) -> None:
         ({'question': ' '}, Response.INVALID_QUESTION, 'empty'),
         ({'question': 'a' * 1001}, Response.INVALID_QUESTION, '1001'),
         ({'question': 'a', 'kind': 9}, Response.INVALID_QUESTION, 'kind 9'),
-        ({'question': 'a', 'kind': 2, 'choices': ['b']}, Response.INVALID_QUESTION, 'choices'),
+        ({'question': 'a', 'kind': 2, 'choices': ['b']}, Response.INVALID_QUESTION, '1 choice'),
         ({'question': 'a', 'timeout': -1.0}, Response.INVALID_QUESTION, 'timeout'),
         ({'question': 'a', 'camera': 'side'}, Response.UNKNOWN_CAMERA, 'front, rear'),
         ({'question': 'a', 'camera': 'rear'}, Response.NO_FRAME, 'nobody publishes'),

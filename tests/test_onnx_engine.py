@@ -17,7 +17,6 @@ from small_model import CONFIG, make_model, pixels, random_model
 from ros2_llava_phi.assistant.assistant import Assistant
 from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.assistant.load import EXPORT_FOLDER, find_model, load
-from ros2_llava_phi.engine import onnx_engine
 from ros2_llava_phi.engine.engine import AnyEngine, Floats
 from ros2_llava_phi.engine.export import export
 from ros2_llava_phi.engine.exported import MANIFEST, Manifest, files_of, read_manifest
@@ -532,13 +531,13 @@ def test_the_packaged_export_is_of_the_packaged_weights() -> None:
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason='there is one core only')
 def test_it_takes_no_more_threads_than_there_are_cores_for_it() -> None:
     cores = os.sched_getaffinity(0)
-    graph = find_model('llava-phi-tiny') / EXPORT_FOLDER / 'vision.onnx'
     try:
         os.sched_setaffinity(0, {min(cores)})
-        session = onnx_engine._session(graph)
+        engine = load('llava-phi-tiny', 'onnxruntime')._responder.engine
     finally:
         os.sched_setaffinity(0, cores)
-    assert session.get_session_options().intra_op_num_threads == 1
+    assert isinstance(engine, OnnxEngine)
+    assert engine._vision.get_session_options().intra_op_num_threads == 1
 
 
 def test_int8_answers_as_fp32_does() -> None:

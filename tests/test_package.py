@@ -139,7 +139,7 @@ def test_a_robot_gets_from_pip_what_apt_does_not_have() -> None:
 def test_what_the_node_imports_is_told() -> None:
     pytest.importorskip('llava_phi')
     program = (
-        'import sys, ros2_llava_phi, ros2_llava_phi.node.main\n'
+        'import sys, ros2_llava_phi, ros2_llava_phi.node.run\n'
         "ros2_llava_phi.load('llava-phi-tiny')\n"
         "print(*(m.__file__ for n, m in sys.modules.items() if n.startswith('ros2_llava_phi.')))\n"
     )

@@ -1,15 +1,18 @@
 """The engine on plans, over a GPU that is none: what it binds, copies and keeps, and when."""
 
+import contextlib
 import gc
 import logging
+import multiprocessing
 import pwd
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from gpu_stand_in import GPU, Gpu, install, write_plans
 from small_model import pixels, random_model
 from test_tensorrt import EVEN, assert_as_close
@@ -315,12 +318,30 @@ def test_plans_that_another_process_built_meanwhile_are_taken(
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
     folder = tmp_path / 'llava_phi' / 'plans' / files_hash([exported / MANIFEST])
 
-    def wait(lock: FileLock, timeout: float | None = None) -> None:
-        assert timeout is None
+    heard: list[tuple[str, int, int]] = []
+
+    def wait(lock: FileLock, timeout: float) -> contextlib.AbstractContextManager[None]:
+        if not heard:
+            raise Timeout(lock.lock_file)
         write_plans(exported, folder, native=True)
+        return contextlib.nullcontext()
 
     monkeypatch.setattr(FileLock, 'acquire', wait)
-    assert load(str(exported)).identity.engine == 'tensorrt'
+    loaded = load(str(exported), on_build=lambda *step: heard.append(step))
+    assert loaded.identity.engine == 'tensorrt'
+    assert heard == [('waiting for another build', 0, 1)]
+
+
+def test_what_who_hears_progress_raises_ends_the_build(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def abort(phase: str, done: int, total: int) -> None:
+        raise CancelledError
+
+    monkeypatch.setattr(tensorrt_build, 'AGAIN', 0.01)  # it is heard before the process says more
+    with pytest.raises(CancelledError):
+        tensorrt_build.build_into(tmp_path, exported, '', abort)
+    assert not multiprocessing.active_children()
 
 
 def test_halves_are_rounded_as_pytorch_does() -> None:

@@ -21,6 +21,7 @@ PRECISIONS = ('auto', *get_args(Precision))
 OF_EXPORTS = ('int8', 'int4', 'mixed')
 # Where a checkpoint's folder may hold its export.
 EXPORT_FOLDER = 'onnx'
+MOST_THREADS = 1024
 
 
 def find_model(model: str | Path) -> Path:
@@ -65,6 +66,7 @@ def load(
     device: str = 'auto',
     precision: str = 'auto',
     on_build: Progress | None = lambda phase, done, total: None,
+    threads: int = 0,
 ) -> Assistant:
     """
     Load a model and make an assistant of it.
@@ -78,8 +80,10 @@ def load(
     two onnxruntime where it can do what is asked.
     device: cpu, cuda or cuda:N; auto is cuda for plans, and else cpu.
     precision: auto is that of the plans or the export, and fp32 in torch.
-    on_build: hears how plans are built; None if an export for tensorrt that has none yet is to be
-    refused.
+    on_build: hears how plans are built; what it raises ends the build. None if an export for
+    tensorrt that has none yet is to be refused.
+    threads: of onnxruntime, or of torch on a CPU; 0 takes one for each core that the process may
+    use, but leaves one free where there are four or more. tensorrt takes no notice.
 
     Raises ModelError in one sentence if any of them cannot be used, and FileError where what is
     built has no place.
@@ -92,6 +96,15 @@ def load(
         )
     if not isinstance(device, str):
         raise ModelError(f'a device is auto, cpu, cuda or cuda:N, not {described(device)}')
+    if (
+        not isinstance(threads, int)
+        or isinstance(threads, bool)
+        or not 0 <= threads <= MOST_THREADS
+    ):
+        raise ModelError(
+            f'threads is a number from 0, for what suits, to {MOST_THREADS}, not '
+            f'{described(threads)}'
+        )
     if on_build is not None and not callable(on_build):
         raise ModelError(f'on_build is a function or None, not {described(on_build)}')
     folder = find_model(model)
@@ -111,18 +124,18 @@ def load(
         )
     device = 'cpu' if device == 'auto' else device
     if engine == 'torch':
-        return _load_checkpoint(folder, device, precision)
+        return _load_checkpoint(folder, device, precision, threads)
     export = folder if is_exported(folder) else _export_beside(folder)
     if export is None:
         if engine == 'auto':
-            return _load_checkpoint(folder, device, precision)
+            return _load_checkpoint(folder, device, precision, threads)
         raise ModelError(f'{folder} is not exported for ONNX Runtime; use `llava-phi export`')
     manifest = read_manifest(export)
     if manifest.engine != 'onnxruntime':
         raise ModelError(f'{export} is exported for {manifest.engine}, not for onnxruntime')
     fits = device == 'cpu' and precision in ('auto', manifest.precision)
     if engine == 'auto' and not fits and export != folder and precision not in OF_EXPORTS:
-        return _load_checkpoint(folder, device, precision)
+        return _load_checkpoint(folder, device, precision, threads)
     if not fits:
         raise ModelError(
             f'{export} runs on the device cpu in {manifest.precision}, not on {device} in '
@@ -130,7 +143,7 @@ def load(
         )
     if export != folder:
         check_source(export, manifest, folder)
-    return _load_export(export, manifest)
+    return _load_export(export, manifest, threads)
 
 
 def _export_beside(folder: Path) -> Path | None:
@@ -165,16 +178,16 @@ def _load_plans(folder: Path) -> Assistant:
     return Assistant(loaded, tokenizer, _identity(loaded, export.name, export.weights_hash))
 
 
-def _load_export(folder: Path, manifest: Manifest) -> Assistant:
+def _load_export(folder: Path, manifest: Manifest, threads: int) -> Assistant:
     from ros2_llava_phi.engine.onnx_engine import OnnxEngine
 
-    engine = OnnxEngine(folder, manifest)
+    engine = OnnxEngine(folder, manifest, threads)
     tokenizer = load_tokenizer(folder, engine.config.text.vocab_size)
     identity = _identity(engine, manifest.name, manifest.weights_hash)
     return Assistant(engine, tokenizer, identity)
 
 
-def _load_checkpoint(folder: Path, device: str, precision: str) -> Assistant:
+def _load_checkpoint(folder: Path, device: str, precision: str, threads: int) -> Assistant:
     try:
         from ros2_llava_phi.engine.torch_engine import TorchEngine, check_device
         from ros2_llava_phi.model.checkpoint import open_checkpoint
@@ -192,7 +205,7 @@ def _load_checkpoint(folder: Path, device: str, precision: str) -> Assistant:
     network = checkpoint.read(dtype)
     if checkpoint.drops_head_bias:
         logging.getLogger(__name__).warning('%s has no lm_head.bias; it is taken as 0', folder)
-    engine = TorchEngine(network, precision, device)
+    engine = TorchEngine(network, precision, device, threads)
     (weights_hash,) = remembered_hashes([checkpoint.files])
     identity = _identity(engine, model_name(folder), weights_hash)
     return Assistant(engine, tokenizer, identity)

@@ -51,7 +51,7 @@ def benchmark(
 ) -> None:
     """Run an academic benchmark: its questions, LLaVA-1.5's prompts, its official score."""
     if table:
-        _show_table([Path(name) for name in names], out)
+        _show_table([Path(name).expanduser() for name in names], out)
         return
     part = _part(shard)
     if len(names) != 1:

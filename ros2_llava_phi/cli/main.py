@@ -20,6 +20,7 @@ from .export import export
 from .extract import extract
 from .import_sheet import import_sheet
 from .inspect import inspect
+from .options import at_home
 from .replay import replay
 from .train import train
 
@@ -34,17 +35,17 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command()(ask)
-app.command()(convert)
-app.command()(export)
-app.command()(build)
-app.command()(extract)
-app.command('import')(import_sheet)
-app.command()(inspect)
-app.command()(bag_from_video)
-app.command()(train)
-app.command()(replay)
-app.command()(benchmark)
+app.command()(at_home(ask))
+app.command()(at_home(convert))
+app.command()(at_home(export))
+app.command()(at_home(build))
+app.command()(at_home(extract))
+app.command('import')(at_home(import_sheet))
+app.command()(at_home(inspect))
+app.command()(at_home(bag_from_video))
+app.command()(at_home(train))
+app.command()(at_home(replay))
+app.command()(at_home(benchmark))
 
 
 def _show_version(wanted: bool) -> None:

@@ -1,7 +1,10 @@
 """What several commands share: options on the model that answers, numbers, and progress."""
 
+import functools
 import math
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +19,27 @@ Precision = Annotated[
     str, typer.Option(help="auto: the export's, or fp32; torch has bf16 and fp16, too.")
 ]
 Device = Annotated[str, typer.Option(help='cpu, cuda, cuda:N, or auto: cuda for plans, else cpu.')]
+
+
+def at_home(verb: Callable[..., None]) -> Callable[..., None]:
+    """Return a command whose paths may begin with ~, which no shell expands in `--out=~/run`."""
+
+    @functools.wraps(verb)
+    def expanded(**given: Any) -> None:
+        verb(**{name: _expanded(value) for name, value in given.items()})
+
+    return expanded
+
+
+def _expanded(given: Any) -> Any:
+    if isinstance(given, (list, tuple)):
+        return [_expanded(each) for each in given]
+    if not isinstance(given, Path):
+        return given
+    try:
+        return given.expanduser()
+    except RuntimeError:  # there is no such user: it may be the name of a file
+        return given
 
 
 def finite(number: float | None) -> float | None:

@@ -41,12 +41,13 @@ class Engine(Protocol[Cache]):
     encode and what reads tokens raise NumericsError where the result would not be finite, and the
     latter ValueError, before anything is written, where a cache has no room.
 
-    name, precision, device: what runs it, for people and logs.
+    name, precision, device: what runs it, for people and logs. threads: of it on a CPU, or 0.
     """
 
     name: str
     precision: str
     device: str
+    threads: int = 0
     config: ModelConfig
 
     def encode(self, pixels: Floats) -> Floats:

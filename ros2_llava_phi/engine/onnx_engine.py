@@ -1,6 +1,5 @@
 """An exported model on a CPU, run by ONNX Runtime: needs neither PyTorch nor transformers."""
 
-import os
 import platform
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ from ros2_llava_phi.errors import ModelError
 from ros2_llava_phi.model.config import ModelConfig, TextConfig, read_config
 
 from .branches import Layout
+from .cpu_threads import cpu_threads
 from .engine import Engine, Floats, KVCache, check_finite, check_room
 from .exported import (
     DECODER,
@@ -60,9 +60,11 @@ class OnnxEngine(Engine[OnnxCache]):
     name = 'onnxruntime'
     device = 'cpu'
 
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, threads: int = 0) -> None:
         """
         Load an exported model, whose manifest has been read.
+
+        threads: as for `cpu_threads`.
 
         Raises ModelError if a file is not what was exported, or the folder cannot be loaded.
         """
@@ -71,6 +73,7 @@ class OnnxEngine(Engine[OnnxCache]):
         check_files(folder, others, 'export again')
         self.config: ModelConfig = read_config(folder)
         self.precision: str = manifest.precision
+        self.threads = cpu_threads(threads)
         # Gigabytes, of which the hashes take as long as loading does: both at once.
         with ThreadPoolExecutor(1) as beside:
             whole = beside.submit(check_files, folder, weights, 'export again')
@@ -82,9 +85,9 @@ class OnnxEngine(Engine[OnnxCache]):
     def _load(self, folder: Path, in_integers: bool) -> None:
         tower = VISION_INTEGERS if in_integers else VISION
         graphs = [DECODER, PREFILL] if in_integers else [DECODER]
-        self._vision = _session(folder / tower)
+        self._vision = _session(folder / tower, self.threads)
         # The last for many tokens, the first for one.
-        self._decoders = [_session(folder / graph) for graph in graphs]
+        self._decoders = [_session(folder / graph, self.threads) for graph in graphs]
         self._embeddings = read_embeddings(folder / EMBEDDINGS, self.config.text)
         vision, text = self.config.vision, self.config.text
         cache: Shape = [1, text.heads, text.context_length, text.head_dim]
@@ -156,12 +159,11 @@ def multiplies_int8(machine: str = platform.machine(), cpu_info: Path = CPU_INFO
     return bool(SUMS_OF_INT8 & set(next(flags, '').split()))
 
 
-def _session(path: Path) -> ort.InferenceSession:
+def _session(path: Path, threads: int) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.log_severity_level = 3
-    if len(cores := os.sched_getaffinity(0)) < (os.cpu_count() or 1):
-        # By itself it takes a thread for every core of the machine.
-        options.intra_op_num_threads = len(cores)
+    # By itself it takes a thread for every core of the machine.
+    options.intra_op_num_threads = threads
     try:
         return ort.InferenceSession(path, options, providers=['CPUExecutionProvider'])
     except Exception as error:  # ONNX Runtime's own have nothing else in common

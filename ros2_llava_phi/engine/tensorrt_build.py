@@ -12,12 +12,13 @@ import shutil
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from ros2_llava_phi.errors import LlavaPhiError, ModelError
 from ros2_llava_phi.files.atomic import new_folder, replace_folder
@@ -60,6 +61,8 @@ from .tensorrt_library import (
 )
 
 USUAL_QUESTION = 64  # tokens, at most
+# Who hears progress hears the same again after so many seconds, and can end the build by raising.
+AGAIN = 1.0
 
 
 def profiles(config: ModelConfig) -> list[Shapes]:
@@ -86,7 +89,8 @@ def build(
 
     target: a compute capability such as sm86 where TensorRT can build for a GPU that is not there;
     empty is this machine's, whose plans are held to the logits that the export recorded.
-    on_progress: hears of the phase, and how many of how many of its steps are done.
+    on_progress: hears of the phase, and how many of how many of its steps are done, at least once
+    a second; what it raises ends the build.
 
     Raises ModelError if the export is damaged or not for TensorRT, TensorRT is missing or refuses
     it, or the plans compute something else, and FileError if the folder is not empty or cannot be
@@ -132,12 +136,17 @@ def _in_process(export: Path, out: Path, target: str, on_progress: Progress) -> 
         with ThreadPoolExecutor(1) as starter:
             starter.submit(_start, process).result()
         telling.close()
+        heard: list[Any] = ['start', 0, 1]
         while True:
+            if not hearing.poll(AGAIN):
+                on_progress(*heard)
+                continue
             kind, *rest = hearing.recv()
             if kind == 'error':
                 error = rest[0]
             else:
-                on_progress(*rest)
+                heard = rest
+                on_progress(*heard)
     except EOFError:
         process.join()
     finally:
@@ -251,7 +260,7 @@ def plans_of(export: Path, on_progress: Progress | None) -> Path:
 
     folder.parent.mkdir(mode=0o700, exist_ok=True)
     # Two at once would spoil each other's timings; the system unlocks for one that is killed.
-    with FileLock(user_cache() / 'building.lock'):
+    with _acquired(user_cache() / 'building.lock', hear):
         if not _unfit(folder):
             return folder
         check_machine('')
@@ -259,6 +268,16 @@ def plans_of(export: Path, on_progress: Progress | None) -> Path:
             build_into(unfinished, export, '', hear)
     log.info('plans are built, and kept in %s', folder)
     return folder
+
+
+def _acquired(path: Path, on_progress: Progress) -> AbstractContextManager[object]:
+    """Wait for a lock; on_progress hears so, and what it raises ends the wait."""
+    lock = FileLock(path)
+    while True:
+        try:
+            return lock.acquire(timeout=AGAIN)
+        except Timeout:
+            on_progress('waiting for another build', 0, 1)
 
 
 def _unfit(folder: Path) -> str:

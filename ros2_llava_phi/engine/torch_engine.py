@@ -22,6 +22,7 @@ from ros2_llava_phi.model.network import (
 from ros2_llava_phi.model.network import KVCache as NetworkCache
 
 from .branches import Layout
+from .cpu_threads import cpu_threads
 from .engine import Engine, Floats, KVCache, check_room
 
 PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
@@ -38,9 +39,14 @@ class TorchEngine(Engine[TorchCache]):
 
     name = 'torch'
 
-    def __init__(self, network: LlavaPhi, precision: str = 'fp32', device: str = 'cpu') -> None:
+    def __init__(
+        self, network: LlavaPhi, precision: str = 'fp32', device: str = 'cpu', threads: int = 0
+    ) -> None:
         """
         Take over a network, and move it to a precision (fp32, bf16, fp16) and a device.
+
+        threads: PyTorch's on a CPU, for the whole process; 0: as for `cpu_threads`, but no more
+        than it has, which OMP_NUM_THREADS limits.
 
         Raises ModelError for a precision or device that is not to be had.
         """
@@ -50,6 +56,9 @@ class TorchEngine(Engine[TorchCache]):
         self.config = network.config
         self.precision = precision
         self.device = device
+        if self._device.type == 'cpu':
+            torch.set_num_threads(threads or min(torch.get_num_threads(), cpu_threads()))
+            self.threads = torch.get_num_threads()
         self._captures = self._device.type == 'cuda'
 
     @torch.inference_mode()

@@ -95,7 +95,7 @@ def read_picture(
     """
     Return a picture file, or the bytes of one, as RGB: uint8 [height, width, 3].
 
-    It is not turned as EXIF may say.
+    It is not turned as EXIF may say. A path may begin with ~.
 
     on_flaw: hears in a sentence of what is amiss with the data, but lost nothing.
 
@@ -155,7 +155,7 @@ def _content(source: str | os.PathLike[str] | bytes) -> bytes:
     if isinstance(source, bytes):
         return source
     try:
-        with open(source, 'rb') as file:  # noqa: PTH123
+        with open(os.path.expanduser(source), 'rb') as file:  # noqa: PTH111, PTH123
             content = file.read(MOST_BYTES + 1)
     except FileNotFoundError:
         raise FrameError('there is no such file') from None

@@ -131,7 +131,7 @@ class Worker:
         self._serving: Ticket | None = None
         self._stopping: RefusalError | None = None
         self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._run, name='vqa_worker')
+        self._thread = threading.Thread(target=self._run, name='vqa_worker', daemon=True)
         self._thread.start()
 
     @property
@@ -166,11 +166,12 @@ class Worker:
         self._drop_closed()
         return bool(self.open_tickets())
 
-    def stop(self, refusal: RefusalError) -> None:
+    def stop(self, refusal: RefusalError, patience: float | None = None) -> bool:
         """
         Refuse every ticket, also the one being served, and all that come from now on.
 
-        Returns when the thread has ended, which is after the step that the model is at.
+        Waits for the thread to end, which is after the step that the model is at, but at most
+        `patience` seconds. Returns whether it has ended.
         """
         with self._changed:
             self._stopping = refusal
@@ -178,7 +179,8 @@ class Worker:
         for ticket in self.open_tickets():
             ticket.refuse(refusal)
         self._drop_closed()
-        self._thread.join()
+        self._thread.join(patience)
+        return not self._thread.is_alive()
 
     def _drop_closed(self) -> None:
         with self._changed:

@@ -5,7 +5,7 @@ Needs the standard library and PyYAML only: `ros2 launch` runs with the system's
 not have what the node has.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,66 @@ DESCRIPTIONS = {
     ),
     'autostart': 'Configure and activate without a lifecycle manager when started',
 }
+
+
+# The others.
+NAMES = (
+    *DESCRIPTIONS,
+    *('cameras', 'transport', 'params_file', 'namespace', 'node_name'),
+    *('log_level', 'use_sim_time'),
+)
+
+
+class Used(str):
+    """
+    The value of an argument that an include of the launch file has used.
+
+    To whoever reads it, it is as it was; given anew, it is a plain str again.
+    """
+
+
+def take(configurations: Mapping[str, str], command_line: Sequence[str]) -> dict[str, str]:
+    """
+    Return the arguments that an include of the launch file is given.
+
+    configurations: all that stand where the launch file is included. command_line: the arguments
+    of `ros2 launch`, such as 'use_sim_time:=true'; they hold for every include.
+
+    Raises ParameterError for one that was given to an include before, as launch goes on with it:
+    the second robot would listen to the cameras of the first.
+    """
+    given = {name: configurations[name] for name in NAMES if name in configurations}
+    leaked = [
+        name
+        for name, value in given.items()
+        if isinstance(value, Used) and f'{name}:={value}' not in command_line
+    ]
+    if leaked:
+        names = ', '.join(leaked)
+        raise ParameterError(
+            f'this launch file is included again, and an include before was given {names}, which '
+            f'launch hands on: give {names} to each include, or put each into a GroupAction'
+        )
+    return given
+
+
+def put_back(configurations: MutableMapping[str, str], given: Mapping[str, str]) -> None:
+    """Leave to who includes the launch file what was given, as used, and none of our defaults."""
+    for name in NAMES:
+        configurations.pop(name, None)
+        if name in given:
+            configurations[name] = Used(given[name])
+
+
+def find_params_file(text: str) -> str:
+    """Return the path of a params file, absolute; raises ParameterError if there is none."""
+    try:
+        path = Path(text).expanduser().absolute()
+    except RuntimeError:  # ~somebody who is not known
+        path = Path(text)
+    if not path.is_file():
+        raise ParameterError(f'there is no params file {text!r}; launch would go on without it')
+    return str(path)
 
 
 def read_defaults(config: Path) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The node's parameters in ROS: declared, described, and wrong ones refused."""
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from annotated_types import Ge, Le
@@ -17,12 +17,24 @@ from rclpy.parameter import Parameter
 
 from ros2_llava_phi.errors import ParameterError
 
-from .parameters import CameraParameters, Parameters, flat, is_live, unknown, validate
+from .parameters import (
+    CameraParameters,
+    Parameters,
+    flat,
+    is_live,
+    is_of_a_camera,
+    unknown,
+    validate,
+)
 
 
 class ParameterServer:
     """
     Keep a node's parameters and the validated settings they make.
+
+    A camera's own parameters are there as long as the camera is: the node is to call
+    `before_change` and `after_change` around every change, as a callback of rclpy cannot declare
+    any. (Callbacks after a change came with Iron.)
 
     The node must have been made with `automatically_declare_parameters_from_overrides`: what a
     params file or a command line says is then there to be checked.
@@ -39,18 +51,30 @@ class ParameterServer:
         self._node = node
         self._changeable = changeable
         self.settings = validate(self._values())
-        self.declare()
+        self.after_change()
         node.add_on_set_parameters_callback(self._check)
 
-    def declare(self) -> None:
-        """Declare what is not declared yet, such as the parameters of a camera added since."""
-        for name, value in flat(self.settings).items():
-            described = _descriptor(name)
-            if self._node.has_parameter(name):
-                if self._node.describe_parameter(name).description == described.description:
-                    continue
+    def before_change(self, names: Iterable[str]) -> None:
+        """Declare the names that are of a camera, which may be named later, or with them."""
+        for name in names:
+            if is_of_a_camera(name) and not self._node.has_parameter(name):
+                self._declare(name, _field(name).default)
+
+    def after_change(self) -> None:
+        """Declare what the cameras may have, and forget what says nothing about no camera."""
+        wanted = flat(self.settings)
+        for name, value in wanted.items():
+            if not self._node.has_parameter(name):
+                self._declare(name, value)
+            elif self._node.describe_parameter(name).description != _descriptor(name).description:
                 self._node.undeclare_parameter(name)
-            self._node.declare_parameter(name, value, described, ignore_override=True)
+                self._declare(name, value)
+        for name, value in self._values().items():
+            if name not in wanted and is_of_a_camera(name) and value == _field(name).default:
+                self._node.undeclare_parameter(name)
+
+    def _declare(self, name: str, value: Any) -> None:
+        self._node.declare_parameter(name, value, _descriptor(name), ignore_override=True)
 
     def misspelt(self) -> list[str]:
         """Return one sentence for every parameter that was given but that nobody reads."""

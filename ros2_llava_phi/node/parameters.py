@@ -5,6 +5,7 @@ The node's parameters: names, meanings, defaults and limits stand here, and only
 says about its arguments. It needs no ROS.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
@@ -16,8 +17,17 @@ from ros2_llava_phi.engine.engine import EngineName, Precision
 from ros2_llava_phi.errors import ParameterError
 from ros2_llava_phi.files.settings import problems
 
+# What `qos_overrides.TOPIC.subscription.POLICY` may be, in capitals or not; depth is a number.
+QOS_VALUES = {
+    'reliability': ('best_effort', 'reliable', 'best_available', 'system_default'),
+    'history': ('keep_last', 'keep_all', 'system_default'),
+}
+
+# https://design.ros2.org/articles/topic_and_service_names.html
+TOPIC_NAME = r'(~?/)?[A-Za-z_{][A-Za-z0-9_{}]*(/[A-Za-z_{][A-Za-z0-9_{}]*)*'
 # A camera's name is part of parameter and topic names.
-CameraName = Annotated[str, StringConstraints(pattern=r'^[A-Za-z][A-Za-z0-9_]*$', max_length=64)]
+CAMERA_NAME = r'^[A-Za-z][A-Za-z0-9_]*$'
+CameraName = Annotated[str, StringConstraints(pattern=CAMERA_NAME, max_length=64)]
 
 
 def fixed(default: Any, description: str, **limits: Any) -> Any:
@@ -47,6 +57,16 @@ class CameraParameters(BaseModel):
         16, 'Bits that values of 16-bit pictures have: 12 where white is 4095', ge=8, le=16
     )
 
+    @field_validator('topic')
+    @classmethod
+    def _is_a_name(cls, topic: str) -> str:
+        if topic and not re.fullmatch(TOPIC_NAME, topic):
+            raise ValueError(
+                'a topic is letters, digits and _, between slashes, such as /front/image_raw; no '
+                'part begins with a digit'
+            )
+        return topic
+
 
 class Parameters(BaseModel):
     """All parameters of the node but those of single cameras, which `cameras` holds by name."""
@@ -69,6 +89,13 @@ class Parameters(BaseModel):
     precision: Literal['auto', Precision] = fixed(
         'auto',
         'Precision of the weights: fp32, bf16, fp16 for torch; auto: fp32, or what was exported',
+    )
+    threads: int = fixed(
+        0,
+        'Threads of the engine on CPUs; 0: one for each core that the process may use, but for '
+        'one core where there are four or more; tensorrt takes no notice',
+        ge=0,
+        le=1024,
     )
     build_plans: bool = fixed(
         True, "Build TensorRT's plans for this machine where the model has none; takes minutes"
@@ -120,11 +147,12 @@ def validate(values: Mapping[str, Any]) -> Settings:
     """
     Return the settings that the values make, with defaults for what is left out.
 
-    values: by ROS name, such as `max_frame_age` or `front.topic`; names that are no parameter of
-    ours (`unknown`) are ignored.
+    values: by ROS name, such as `max_frame_age` or `front.topic`; names that nobody reads
+    (`unknown`) are ignored.
 
     Raises ParameterError, with one sentence for every wrong value.
     """
+    _check_those_of_rclpy(values)
     own = {name: values[name] for name in Parameters.model_fields if name in values}
     node = _checked(Parameters, '', own)
     cameras = {
@@ -166,6 +194,27 @@ def unknown(names: Iterable[str], settings: Settings) -> list[str]:
         and name not in ('use_sim_time', 'start_type_description_service')
         and not name.startswith('qos_overrides.')
     )
+
+
+def is_of_a_camera(name: str) -> bool:
+    """Return whether a parameter of that ROS name is one that a camera may have."""
+    camera, _, own = name.rpartition('.')
+    return own in CameraParameters.model_fields and bool(re.fullmatch(CAMERA_NAME, camera))
+
+
+def _check_those_of_rclpy(values: Mapping[str, Any]) -> None:
+    """Raise ParameterError for what rclpy would take no notice of, or fail at much later."""
+    for name, value in values.items():
+        policy = name.rpartition('.')[2] if name.startswith('qos_overrides.') else ''
+        right = ''
+        if name == 'use_sim_time' and not isinstance(value, bool):
+            right = 'true or false'
+        elif policy == 'depth' and (type(value) is not int or value < 0):
+            right = 'a number of messages'
+        elif policy in QOS_VALUES and str(value).lower() not in QOS_VALUES[policy]:
+            right = ', '.join(QOS_VALUES[policy])
+        if right:
+            raise ParameterError(f'the parameter {name} cannot be {value!r}: it is {right}')
 
 
 def _checked(model: type[Any], prefix: str, values: Mapping[str, Any]) -> Any:

@@ -3,20 +3,22 @@
 import traceback
 from collections import Counter
 from collections.abc import Callable
-from queue import SimpleQueue
+from concurrent.futures import CancelledError
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
-from lifecycle_msgs.srv import ChangeState
 from llava_phi.msg import Answer as AnswerMessage
 from llava_phi.msg import ModelInfo
 from llava_phi.srv import Ask
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import InvalidTopicNameException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.task import Future
+from std_srvs.srv import Trigger
 
 from ros2_llava_phi.assistant.assistant import Assistant
 from ros2_llava_phi.client.ask_client import BURST, error_name
@@ -28,14 +30,16 @@ from ros2_llava_phi.imaging.ros_cv_bridge import find_cv_bridge
 from .answering import Answering, RefusalError, Ticket, Worker
 from .cameras import Camera
 from .diagnostics import PERIOD, Diagnostics
+from .loading import Loading
 from .messages import model_info_message, read_request, refused, safe_text
 from .node_clock import NO_CLOCK, NodeClock
 from .parameter_server import ParameterServer
+from .transitions import Transitions
 
 # How far beyond its time-out a waiting question may get its refusal, in seconds.
 WATCH_PERIOD = 0.05
 
-Load = Callable[[str, str, str, str, Progress | None], Assistant]
+Load = Callable[[str, str, str, str, Progress | None, int], Assistant]
 
 
 class VqaNode(LifecycleNode):
@@ -46,15 +50,15 @@ class VqaNode(LifecycleNode):
     deactivating refuses those still open and forgets all frames, cleaning up frees the model.
 
     An executor runs the callbacks, which are all short. Transitions take longer: those that a
-    lifecycle manager asks for are made by the thread that calls `make_transitions`.
+    lifecycle manager asks for are made by the thread that calls `make_transitions`. A model is
+    loaded in a thread of its own, so that a load can be aborted.
     """
 
     def __init__(self, load: Load, node_name: str = 'vqa_node', **options: Any) -> None:
         """
         Make the node, unconfigured.
 
-        load: makes an Assistant of model, engine, device and precision; its last argument hears
-        how far TensorRT's plans are, and is None if they must not be built. Raises ModelError.
+        load: does what `assistant.load.load` does, with its arguments in its order.
         options: those of rclpy's Node.
 
         Raises ParameterError if a parameter is wrong.
@@ -65,17 +69,20 @@ class VqaNode(LifecycleNode):
             )
         except ValueError as error:
             # rclpy cannot tell the type of an empty list.
-            raise ParameterError(f'a parameter is an empty list: {error}') from error
+            raise ParameterError(
+                f'a parameter is an empty list; leave it out, or say what it holds: {error}'
+            ) from error
         self._load = load
         self._state = 'unconfigured'
         self._cameras: dict[str, Camera] = {}
         self._worker: Worker | None = None
+        self._loading: Loading | None = None
+        self._stopping = False
         self._answering: Answering | None = None
         self._outcomes: Counter[str] = Counter()
         self._unsent = 0
         self._time = NodeClock(self.get_clock())
         self._clock_fault = ''
-        self._transitions: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._parameter_server = ParameterServer(self, lambda: self._state == 'unconfigured')
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._model_info = self.create_publisher(ModelInfo, '~/model_info', latched)
@@ -95,12 +102,19 @@ class VqaNode(LifecycleNode):
             qos_profile=BURST,
             callback_group=ReentrantCallbackGroup(),
         )
-        # rclpy would make transitions in the executor, and answer nobody meanwhile.
-        service: Any
-        (service,) = (one for one in self.services if one.srv_type is ChangeState)
-        self._change_state, service.callback = service.callback, self._on_change_state
-        service.callback_group = MutuallyExclusiveCallbackGroup()
-        service.callback_group.add_entity(service)
+        self.create_service(Trigger, '~/abort_loading', self._on_abort_loading)
+        self._transitions = Transitions(self, self._resolve, self.abort_loading)
+
+    def set_parameters(self, parameter_list: list[Parameter]) -> list[SetParametersResult]:
+        """Set parameters, one after another."""
+        return [self.set_parameters_atomically([parameter]) for parameter in parameter_list]
+
+    def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
+        """Set all parameters, or none; those of a camera come and go with it."""
+        self._parameter_server.before_change(parameter.name for parameter in parameter_list)
+        result = super().set_parameters_atomically(parameter_list)
+        self._parameter_server.after_change()
+        return result
 
     @property
     def autostart(self) -> bool:
@@ -113,29 +127,43 @@ class VqaNode(LifecycleNode):
         return self._unsent
 
     def bring_up(self) -> bool:
-        """Configure and activate; return whether that worked."""
-        return (
+        """Configure and activate; return whether that worked, or was aborted on request."""
+        done = (
             self.trigger_configure() == TransitionCallbackReturn.SUCCESS
             and self.trigger_activate() == TransitionCallbackReturn.SUCCESS
         )
+        return done or (self._loading is not None and self._loading.aborted)
 
     def make_transitions(self) -> None:
-        """Make the transitions that a lifecycle manager asks for, until `end_transitions`."""
-        while (transition := self._transitions.get()) is not None:
-            transition()
+        """Make the transitions that a lifecycle manager asks for, until `stop`."""
+        self._transitions.make()
 
-    def end_transitions(self) -> None:
-        """Have `make_transitions` return; callable from any thread."""
-        self._transitions.put(None)
+    def stop(self) -> None:
+        """Abort a load, make no more transitions, and have `make_transitions` return."""
+        self._stopping = True
+        self.abort_loading()
+        self._transitions.stop()
 
-    def close(self) -> None:
-        """Refuse what is open, end the worker and free everything, in whatever state."""
+    def abort_loading(self) -> bool:
+        """Have a node that loads its model fail to configure; return whether it was loading."""
+        return self._state == 'configuring' and self._loading is not None and self._loading.abort()
+
+    def close(self, patience: float | None = None) -> bool:
+        """
+        Refuse what is open, end the worker and free everything, in whatever state.
+
+        patience: seconds to wait for the step that the model is at; None: for as long as it takes.
+        Returns whether the model is at no step any more.
+        """
         self._state = 'shutting down'
-        self._stop_worker(self._state)
+        ended = self._stop_worker(self._state, patience)
         self._answering = None
         cameras, self._cameras = self._cameras, {}
         for camera in cameras.values():
             camera.destroy()
+        if patience is not None and self._loading is not None:
+            ended = self._loading.ended(patience) and ended
+        return ended
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe to the cameras and load the model."""
@@ -158,12 +186,14 @@ class VqaNode(LifecycleNode):
         return self._attempt('shutting down', self.close, 'finalized', 'finalized')
 
     def _attempt(
-        self, what: str, transition: Callable[[], None], success: str, failure: str
+        self, what: str, transition: Callable[[], object], success: str, failure: str
     ) -> TransitionCallbackReturn:
         """Run a transition; rclpy would swallow its exceptions without a word."""
         self._state = what
         try:
             transition()
+        except CancelledError:
+            self.get_logger().warning(f'{what} was aborted')
         except (LlavaPhiError, InvalidTopicNameException) as error:
             self.get_logger().error(f'{what} failed: {error}')
         except Exception:
@@ -175,7 +205,6 @@ class VqaNode(LifecycleNode):
         return TransitionCallbackReturn.FAILURE
 
     def _configure(self) -> None:
-        self._parameter_server.declare()
         for sentence in self._parameter_server.misspelt():
             self.get_logger().warning(sentence)
         settings = self._parameter_server.settings
@@ -184,15 +213,12 @@ class VqaNode(LifecycleNode):
                 self._cameras[name] = Camera(self, name, settings.topic(name), own, self._time)
             check_decoder()
             find_cv_bridge()  # takes seconds on a small computer: not within the first question
-            chosen = settings.node
-            self.get_logger().info(f'loading the model {chosen.model}')
-            assistant = self._load(
-                chosen.model,
-                chosen.engine,
-                chosen.device,
-                chosen.precision,
-                self._say_building if chosen.build_plans else None,
-            )
+            self.get_logger().info(f'loading the model {settings.node.model}')
+            self._loading = Loading(self._load_model, after=self._loading)
+            if self._stopping:
+                self._loading.abort()
+            self._loading.start()
+            assistant = self._loading.result()
             self._answering = Answering(assistant, self._cameras, self._time)
         except BaseException:
             self.close()
@@ -200,10 +226,23 @@ class VqaNode(LifecycleNode):
         self._model_info.publish(model_info_message(assistant.identity))
         self.get_logger().info(f'the model {assistant.identity} is loaded')
 
-    def _say_building(self, phase: str, done: int, total: int) -> None:
-        model = self._parameter_server.settings.node.model
-        status = f'building plans: {phase}, {done} of {total}'
-        self._model_info.publish(ModelInfo(name=safe_text(model), status=status))
+    def _load_model(self, loading: Loading) -> Assistant:
+        """Load what the parameters say; runs in the thread of the load."""
+        chosen = self._parameter_server.settings.node
+
+        def say(phase: str, done: int, total: int) -> None:
+            loading.check()
+            status = f'building plans: {phase}, {done} of {total}'
+            self._model_info.publish(ModelInfo(name=safe_text(chosen.model), status=status))
+
+        return self._load(
+            chosen.model,
+            chosen.engine,
+            chosen.device,
+            chosen.precision,
+            say if chosen.build_plans else None,
+            chosen.threads,
+        )
 
     def _activate(self) -> None:
         for camera in self._cameras.values():
@@ -217,10 +256,9 @@ class VqaNode(LifecycleNode):
         if self._answering is not None:
             self._answering.forget()
 
-    def _stop_worker(self, why: str) -> None:
-        if self._worker is not None:
-            self._worker.stop(_not_active(why))
-        self._worker = None
+    def _stop_worker(self, why: str, patience: float | None = None) -> bool:
+        worker, self._worker = self._worker, None
+        return worker is None or worker.stop(_not_active(why), patience)
 
     def _serve(self, ticket: Ticket) -> None:
         """Give a ticket its response; runs in the worker's thread."""
@@ -258,22 +296,17 @@ class VqaNode(LifecycleNode):
             return refused(Ask.Response.INTERNAL_ERROR, _internal_error(error).sentence, '')
         return await response
 
-    async def _on_change_state(
-        self, request: ChangeState.Request, response: ChangeState.Response
-    ) -> ChangeState.Response:
-        """Return the response when the transition was made, or could not be."""
-        made = Future()
-
-        def make() -> None:
-            try:
-                self._change_state(request, response)
-            except Exception as error:  # what rclpy raises where it should say no
-                self.get_logger().error(f'there is no such transition now: {error}')
-                response.success = False
-            self._resolve(made, response)
-
-        self._transitions.put(make)
-        return await made
+    def _on_abort_loading(
+        self, request: Trigger.Request, response: Trigger.Response
+    ) -> Trigger.Response:
+        state = self._state
+        response.success = self.abort_loading()
+        response.message = (
+            'the load is aborted; the node comes to rest unconfigured'
+            if response.success
+            else f'nothing is being loaded; the node is {state}'
+        )
+        return response
 
     def _resolve(self, future: Future, result: Any) -> None:
         """Give a waiting callback what it waits for; callable from any thread."""
