@@ -23,10 +23,10 @@ LONGEST_PAUSE_NS = 60 * NS
 LONGEST_PAUSE_STEPS = 10
 # Of the settings that a clock had, so many of the last are tried for a message.
 SETTINGS_TRIED = 8
-# A step is out of the usual from so many usual ones on; a source whose steps mostly differ by less
-# than a half is regular.
+# A step is out of the usual from so many usual ones on; a source with some steps that mostly differ
+# by less than a half is regular.
 UNUSUAL_STEPS = 3
-REGULAR_SHARE, REGULAR_STEP = 0.8, 0.5
+REGULAR_STEPS, REGULAR_SHARE, REGULAR_STEP = 3, 0.8, 0.5
 # A setting by which less than this part of the messages go as by the most frequent one is rare.
 FEW = 4
 # Who was held up catches up within so many messages; a clock that was set ahead stays so.
@@ -152,9 +152,12 @@ class _Messages:
     def _learn_usual(self, source: int, forward: Times) -> None:
         if len(forward):
             # The lower middle: a step that there was, and rather one without a pause in it.
-            usual = self._usual[source] = forward[(len(forward) - 1) // 2]
+            usual = forward[(len(forward) - 1) // 2]
             near = np.abs(forward - usual) < REGULAR_STEP * usual
-            self._is_regular[source] = near.mean() > REGULAR_SHARE
+            is_regular = len(forward) >= REGULAR_STEPS and near.mean() > REGULAR_SHARE
+            self._is_regular[source] = is_regular
+            if is_regular or usual <= LONGEST_PAUSE_NS:
+                self._usual[source] = usual
 
     def are_steady(self) -> bool:
         """Return whether the clock does not jump at all."""

@@ -22,8 +22,8 @@ from .clock import (
 )
 from .storage import StorageFile, opened
 
-# Times beyond, in either direction, could not be subtracted in 64 bits.
-FURTHEST_NS = 2**61
+# The year 2113: times beyond, in either direction, could not be subtracted in 64 bits.
+FURTHEST_NS = 2**62 - 2**56
 
 
 class Index:
