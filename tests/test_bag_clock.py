@@ -117,6 +117,14 @@ def test_stamps_that_go_at_another_rate_are_as_they_were() -> None:
         assert (steady_stamps(stamps, times).times == stamps).all()
 
 
+def test_one_wrong_stamp_near_the_recorders_clock_does_not_move_the_others() -> None:
+    times = START_NS + np.arange(50) * PERIOD_NS
+    since_boot = 100 * NS + np.arange(50) * PERIOD_NS
+    stamps = since_boot.copy()
+    stamps[20] = times[20] - 3600 * NS
+    assert (steady_stamps(stamps, times).times == since_boot).all()
+
+
 QUESTIONS: dict[str, Any] = {
     'questions': [
         {

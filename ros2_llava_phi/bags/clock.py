@@ -23,8 +23,8 @@ LONGEST_PAUSE_NS = 60 * NS
 LONGEST_PAUSE_STEPS = 10
 # Of the settings that a clock had, so many of the last are tried for a message.
 SETTINGS_TRIED = 8
-# A step is out of the usual from so many usual ones on; a source with some steps that mostly differ
-# by less than a half is regular.
+# A step is out of the usual from so many usual ones on; a source with some steps, of which most
+# differ by less than a half, is regular.
 UNUSUAL_STEPS = 3
 REGULAR_STEPS, REGULAR_SHARE, REGULAR_STEP = 3, 0.8, 0.5
 # A setting by which less than this part of the messages go as by the most frequent one is rare.
