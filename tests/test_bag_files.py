@@ -250,6 +250,13 @@ def test_what_is_no_rosbag2_is_told_by_what_it_is(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b'#ROSBAG V2.0\n' + bytes(100))
         with pytest.raises(BagError, match=f'{name} is a recording of ROS 1; .*rosbags-convert'):
             Recording(tmp_path / name)
+        (tmp_path / name).unlink()
+    write_rosbag2(tmp_path / 'bag', messages(), Storage.MCAP)
+    with pytest.raises(BagError, match=f'itself; name a recording in it, such as {tmp_path}/bag'):
+        Recording(tmp_path)
+    # Beside what it was converted to, it is no matter.
+    (tmp_path / 'bag' / 'drive.bag').write_bytes(b'#ROSBAG V2.0\n')
+    assert read(tmp_path / 'bag') == (COUNT, [])
     pointer = b'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 123456\n'
     folder = tmp_path / 'folder'
     folder.mkdir()

@@ -42,8 +42,8 @@ def read_metadata(folder: Path) -> Metadata:
     except FileError as error:
         raise BagError(f'{path} cannot be read: {error}') from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
+        wrong = f'it has no {error}' if isinstance(error, KeyError) else 'not as rosbag2 writes it'
         raise BagError(
-            f'{path} cannot be read: it is not as rosbag2 writes it ({error!r}); '
-            '`ros2 bag reindex` writes a new one'
+            f'{path} cannot be read: {wrong}; `ros2 bag reindex` writes a new one'
         ) from error
     return Metadata(files, counts)

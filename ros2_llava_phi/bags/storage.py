@@ -36,13 +36,10 @@ def storage_files(path: Path, listed: tuple[str, ...] = ()) -> list[Path]:
     try:
         files = sorted(path.iterdir()) if path.is_dir() else [path]
         kept = [each for each in files if each.is_file() and _kind(each)]
+        if not kept:
+            raise BagError(f'{path} is no rosbag2: {_what_instead(files)}')
     except OSError as error:
         raise BagError(f'{path} cannot be read: {error.strerror}') from error
-    if not kept:
-        raise BagError(
-            f'{path} is no rosbag2: it holds neither .mcap nor .db3 files; '
-            'name the folder of a recording'
-        )
     # Playing a packed file leaves it unpacked beside; either is the recording, both are not.
     names = {each.name for each in kept}
     twins = {each for each in kept if each.suffix == PACKED and each.stem in names}
@@ -66,28 +63,46 @@ def opened(file: Path) -> Iterator[StorageFile]:
 
 def _kind(file: Path) -> str:
     """Return the suffix that a file should have; empty if it holds no messages."""
-    with file.open('rb') as stream:
-        begins = stream.read(LONGEST_MAGIC)
-        if begins.startswith(ZSTD_FRAME):
-            stream.seek(0)
-            with suppress(zstandard.ZstdError):
-                begins = zstandard.ZstdDecompressor().stream_reader(stream).read(LONGEST_MAGIC)
+    begins = _begins(file)
     for magic, suffix in MAGICS.items():
         if begins.startswith(magic):
             return suffix
     name = file.with_suffix('') if file.suffix == PACKED else file
     claimed = name.suffix if name.suffix in READERS else ''
     if begins.startswith(ROS1):
-        raise BagError(
-            f'{file} is a recording of ROS 1; convert it first: '
-            f'`rosbags-convert --src {file} --dst NEW_FOLDER` (pip install rosbags)'
-        )
+        return ''
     if begins.startswith(LFS_POINTER) and claimed:
         raise BagError(
             f'{file} is only a pointer of Git LFS to the recording; `git lfs pull` fetches it'
         )
     # With its beginning damaged, a file is what its name says.
     return claimed
+
+
+def _what_instead(files: list[Path]) -> str:
+    """Say what there is where no file of a rosbag2 is."""
+    for file in files:
+        if file.is_file() and _begins(file).startswith(ROS1):
+            return (
+                f'{file} is a recording of ROS 1; convert it first: '
+                f'`rosbags-convert --src {file} --dst NEW_FOLDER` (pip install rosbags)'
+            )
+    held = 'it holds neither .mcap nor .db3 files'
+    for folder in files:
+        if folder.is_dir() and any(each.suffix in READERS for each in folder.iterdir()):
+            return f'{held} itself; name a recording in it, such as {folder}'
+    return f'{held}; name the folder of a recording'
+
+
+def _begins(file: Path) -> bytes:
+    """Return the first bytes of a file, of a packed one as it was before."""
+    with file.open('rb') as stream:
+        begins = stream.read(LONGEST_MAGIC)
+        if begins.startswith(ZSTD_FRAME):
+            stream.seek(0)
+            with suppress(zstandard.ZstdError):
+                return zstandard.ZstdDecompressor().stream_reader(stream).read(LONGEST_MAGIC)
+        return begins
 
 
 def _number(file: Path) -> tuple[list[int], str]:
