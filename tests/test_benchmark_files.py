@@ -1,12 +1,16 @@
 """Benchmark files that are not as published are refused at reading, in a line that says where."""
 
+import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 
 import pytest
 from benchmark_data import MAKERS
 
 from ros2_llava_phi.benchmark.benchmarks import BENCHMARKS
+from ros2_llava_phi.datasets import records
 from ros2_llava_phi.errors import DataError
 
 DEEP, LONG = '[' * 100_000, '9' * 5000
@@ -86,3 +90,36 @@ def test_a_workbook_of_other_bytes_is_named(tmp_path: Path) -> None:
     (tmp_path / 'p.xlsx').write_bytes(b'PK\x03\x04 no workbook')
     with pytest.raises(DataError, match=r'p\.xlsx is no workbook'):
         BENCHMARKS['mmbench'].score(data, tmp_path / 'p.xlsx')
+
+
+def test_objects_are_read_one_by_one_as_json_takes_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever a piece ends, and whatever blanks and texts stand around the objects."""
+    file, random = tmp_path / 'table.json', Random(7)
+    taken = 0
+    for _ in range(600):
+        monkeypatch.setattr(records, 'CHUNK', random.randrange(12, 40))
+        blanks = [
+            ''.join(random.choices(' \t\n\r', k=random.choice([0, 1, 60]))) for _ in range(6)
+        ]
+        count = random.randrange(3)
+        objects = ','.join(blanks[each] + '{"a": "  ]"}' + blanks[5] for each in range(count))
+        text = f'{blanks[3]}[{objects}]{blanks[4]}' if count else '[]'
+        if random.random() < 0.6:
+            place = random.choice([0, random.randrange(len(text)), len(text)])
+            text = text[:place] + random.choice('\xa0\u2003\x0bx]},"') + text[place:]
+        file.write_text(text)
+        try:
+            wanted = json.loads(text)
+        except ValueError:
+            wanted = None
+        try:
+            found = [each for _, each in records.objects_in(file)]
+        except DataError:
+            # A file of little but blanks, as nobody writes one, may be refused.
+            assert wanted is None or max(map(len, re.findall(r'\s+', text))) >= records.CHUNK
+        else:
+            assert found == wanted, text
+            taken += 1
+    assert taken > 200

@@ -24,8 +24,10 @@ GZIP = b'\x1f\x8b'
 BEGINNING = 1 << 20  # characters, enough for any record
 CHUNK = 1 << 20  # characters that are read at once of a file that may not fit into memory
 # What stands around the objects of a JSON list.
-BEFORE_FIRST, BEFORE_NEXT = re.compile(r'\s*\[\s*(?={)'), re.compile(r'\s*,\s*(?={)')
-END, EMPTY = re.compile(r'\s*\]\s*'), re.compile(r'\s*\[\s*\]\s*')
+BLANK = '[ \\t\\n\\r]*'  # of JSON, which has fewer than Unicode
+BEFORE_FIRST = re.compile(rf'{BLANK}\[{BLANK}(?={{)')
+BEFORE_NEXT = re.compile(rf'{BLANK},{BLANK}(?={{)')
+END, EMPTY = re.compile(rf'{BLANK}\]{BLANK}'), re.compile(rf'{BLANK}\[{BLANK}\]{BLANK}')
 TOO_MANY_CELLS = 'the record: it has more cells than names; put text with commas into quotes'
 
 # A long text is the checks' business, and a picture is long: neither is a damage to the file.
@@ -141,7 +143,9 @@ def objects_in(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                         break  # it goes on in the next piece
                     number += 1
                     yield number, record
-                if len(text) - done > CHUNK:
+                if (END if number else EMPTY).fullmatch(text, done):
+                    text, done = ']' if number else '[]', 0  # What comes now must be blank.
+                elif len(text) - done > CHUNK:
                     break
     except UnicodeDecodeError as error:
         raise DataError(f'{path} is no UTF-8; save it as UTF-8') from error

@@ -5,10 +5,12 @@ Three cases: a file, which may replace an older one; a folder of the user's, whi
 a folder of our own among others, which may replace an older one.
 """
 
+import functools
 import json
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +21,8 @@ from .locks import Lock
 
 # What a killed process leaves of a file, or of a folder of our own, ends so.
 PARTIAL = '.partial'
+# Nobody writes one file for as long as this, in seconds.
+LONG_AGO = 24 * 3600.0
 # In a new folder while it is written, and locked: what is found unlocked was left by a killed
 # process. The lock is on the folder itself, so that no lock file is left beside it.
 UNFINISHED = '.unfinished'
@@ -33,11 +37,13 @@ def write_atomically(
     Write a file, text as UTF-8: afterwards it is whole and on the disk, or as it was before.
 
     Several threads, processes and machines may write one file at once; the last one counts. The
-    folder is made if need be. Raises `error`, which names the file, if it cannot be written.
+    folder is made if need be; what a process that was killed a day ago left in it is removed.
+    Raises `error`, which names the file, if it cannot be written.
     """
     partial = path.with_name(f'.{path.name}.{secrets.token_hex(8)}{PARTIAL}')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_left(path.parent)
         # Not by tempfile, whose files only their owner can read.
         with partial.open('xb') as file:
             file.write(content.encode() if isinstance(content, str) else content)
@@ -50,6 +56,15 @@ def write_atomically(
         if isinstance(reason, OSError):
             raise error(_unwritable(path, reason)) from reason
         raise
+
+
+@functools.cache
+def _remove_left(folder: Path) -> None:
+    """Remove, once in a process, what was left of files by processes that were killed."""
+    with suppress(OSError):
+        for left in folder.glob(f'.*.{"[0-9a-f]" * 16}{PARTIAL}'):
+            if time.time() - left.lstat().st_mtime > LONG_AGO:
+                left.unlink()
 
 
 @contextmanager
@@ -107,14 +122,14 @@ def new_folder(out: Path, error: type[InputError] = FileError) -> Iterator[Path]
             raise error(f'{out} is being written by another process') from reason
         _check_new(out, error)  # again: whoever had it locked may have finished it
         mine = [unfinished, *mine]
-        _remove([*_arrived(out), *unfinished.iterdir()])
+        _empty(unfinished, out)
         yield unfinished
-        _move(unfinished, out)
+        _move(unfinished, out, error)
     # An interrupt, too, which may come before anything is locked.
     except BaseException as reason:
         if unfinished in mine:
             with suppress(OSError):
-                _remove([*_arrived(out), *unfinished.iterdir()])
+                _empty(unfinished, out)
         _remove_empty(mine)
         if isinstance(reason, OSError):
             raise error(_unwritable(out, reason)) from reason
@@ -143,22 +158,34 @@ def _check_new(out: Path, error: type[InputError]) -> None:
         raise error(f'{out} is not empty; give a new folder')
 
 
-def _move(unfinished: Path, out: Path) -> None:
+def _move(unfinished: Path, out: Path, error: type[InputError]) -> None:
     paths = sorted(unfinished.iterdir(), key=lambda path: path.stat().st_mtime_ns)
     moving = unfinished / MOVING
     moving.write_text(json.dumps({path.name: _mark(path) for path in paths}))
     _sync_all(unfinished)
-    move_in_order(paths, out)
+    for path in paths:
+        if os.path.lexists(out / path.name):
+            raise error(f'{out / path.name} was put there meanwhile; give a new folder')
+        move_in_order([path], out)
     moving.unlink()
     unfinished.rmdir()
     _sync(out)  # Otherwise all might be taken for what a killed process left.
+
+
+def _empty(unfinished: Path, out: Path) -> None:
+    """Remove what was written; what has arrived comes back first, so that it stays known."""
+    for path in _arrived(out):
+        path.rename(unfinished / path.name)
+    _remove(unfinished.iterdir())
 
 
 def _arrived(out: Path) -> list[Path]:
     """Return what stands in `out` of a move that has not come to its end."""
     try:
         moving = json.loads((out / UNFINISHED / MOVING).read_bytes())
-    except (OSError, ValueError):  # no move has begun
+    except (OSError, ValueError, RecursionError):  # no move has begun
+        return []
+    if not isinstance(moving, dict):  # written by nobody here
         return []
     return [path for path in out.iterdir() if moving.get(path.name) == _mark(path)]
 
@@ -171,7 +198,7 @@ def _mark(path: Path) -> list[int]:
 
 def _remove(paths: Iterable[Path]) -> None:
     for path in paths:
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def _remove_empty(folders: Sequence[Path]) -> None:
@@ -189,7 +216,8 @@ def _unwritable(path: Path, reason: OSError) -> str:
 def _sync_all(folder: Path) -> None:
     """Wait until a folder and all that is in it is on the disk."""
     for path in folder.rglob('*'):
-        _sync(path)
+        if not path.is_symlink():
+            _sync(path)
     _sync(folder)
 
 
