@@ -131,4 +131,4 @@ def described(given: object) -> str:
 
 def counted(number: int, noun: str, nouns: str = '') -> str:
     """Return a number with its noun: 1 scene, 2 scenes; `nouns` where they are no noun and s."""
-    return f'{number} {noun if number == 1 else nouns or f"{noun}s"}'
+    return f'{number:,} {noun if number == 1 else nouns or f"{noun}s"}'

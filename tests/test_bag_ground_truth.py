@@ -35,7 +35,7 @@ def test_answers_are_by_camera_stamp_and_question(tmp_path: Path) -> None:
         ),
         (
             '{"questions": ["a?"], "frames": [{"camera": "front", "stamp_ns": 5, "answers": []}]}',
-            'has 0 answers to 1 questions',
+            'has 0 answers to 1 question$',
         ),
         ('{"questions": [], "frame": []}', "no field 'frame'; did you mean frames"),
     ],

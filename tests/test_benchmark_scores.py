@@ -220,7 +220,7 @@ def test_scores_are_the_official_ones(tmp_path: Path, name: str) -> None:
 def test_what_is_not_scored_is_said(tmp_path: Path) -> None:
     drive = MAKERS['drivelm'](tmp_path / 'drive')
     gated, judge = BENCHMARKS['drivelm'].score(drive, PREDICTED['drivelm'](drive)).notes
-    assert gated.startswith('3 of 12 questions do not count')
+    assert gated.startswith('3 of 12 questions left out')
     assert 'judge.json' in judge
     write = BENCHMARKS['drivelm'].judge
     assert write is not None
@@ -251,7 +251,7 @@ BROKEN: Sequence[tuple[str, str, Any, str]] = [
     ('mmvet', 'p.json', {'v1_0': 'x'}, "no prediction for 'v1_1' (3 of 4"),
     ('drivelm', 'p.json', [{'id': 'x', 'answer': ''}], "prediction for 'x'"),
     ('openeqa', 'p.json', {'id-9': 5}, "prediction for 'id-9'"),
-    ('nuscenesqa', 'p.json', [], '1 lines; there are 8 questions'),
+    ('nuscenesqa', 'p.json', [], '1 line for 8 questions'),
 ]  # fmt: skip
 
 

@@ -407,7 +407,7 @@ def askings() -> Iterator[tuple[dict[str, Any], str, str, Any]]:
                 continue  # what a function of the user's raises is the user's
             if field != 'question' or others is not MADE:
                 yield {**others, field: given}, field, names, given
-    more: dict[str, Any] = {"'ab'": 'ab', "'a', 1": ['a', 1], '1 choices': ['a']}
+    more: dict[str, Any] = {"'ab'": 'ab', "'a', 1": ['a', 1], '1 choice;': ['a']}
     more |= {'twice': ['a', 'a '], 'choice 2 is empty': ['a', ''], '2': np.array([1, 2])}
     for names, given in more.items():
         yield {**CHOICE, 'choices': given}, 'choices', names, given

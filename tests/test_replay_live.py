@@ -165,7 +165,7 @@ questions:
   - {question: "Is there a car?", kind: yes_no, camera: front}
   - {question: What is the weather, kind: choice, choices: [clear, rain], camera: front}
   - {question: How many cars are there, kind: number, camera: front}
-  - {question: What colour is the car, camera: front, when: {every_s: 1}}
+  - {question: What colour is the car, camera: front, when: {every_s: 0.4}}
 """
 
 

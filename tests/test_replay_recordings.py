@@ -161,7 +161,7 @@ def test_frames_that_lost_data_are_bad_and_those_of_webcams_are_noted(tmp_path: 
     records, notes = ask(tmp_path / 'bag')
     assert [each.error for each in records] == ['', '', 'BAD_FRAME', '']
     assert 'lost data' in records[2].error_text
-    assert any('2 frames of /front have extraneous bytes' in each for each in notes.notes)
+    assert any('2 frames of /front with extraneous bytes' in each for each in notes.notes)
 
 
 def test_a_questions_file_says_how_many_bits_are_significant(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_clocks_that_jump_and_stamps_of_zero(tmp_path: Path) -> None:
     assert any(
         'stamps of /front are set back by 3.0 s at 2.0 s (frame 2)' in each for each in notes.notes
     )
-    assert any('2 of 6 frames of /front have a stamp of zero' in each for each in notes.notes)
+    assert any('2 of 6 frames of /front with a stamp of zero' in each for each in notes.notes)
 
 
 @pytest.mark.parametrize(

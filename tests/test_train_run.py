@@ -634,7 +634,7 @@ def test_a_dry_run_shows_labels_time_and_memory_and_writes_nothing(
     with pytest.raises(SystemExit) as stopped:
         main.main()
     assert not stopped.value.code
-    assert 'of which 2 steps are saved' in ' '.join(capsys.readouterr().out.split())
+    assert 'of which saved: 2 steps' in ' '.join(capsys.readouterr().out.split())
     (tmp_path / 'out' / 'run' / 'recipe.json').unlink()
     AcceleratorState._reset_state(True)
     with pytest.raises(TrainingError, match='out holds something else than a run'):

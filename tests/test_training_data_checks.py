@@ -128,7 +128,7 @@ def test_refused_where_the_set_says_so(folder: Path) -> None:
 def test_nothing_to_learn_from_is_refused(folder: Path) -> None:
     with pytest.raises(DataError, match='holds no records'):
         read_data_set(data_set(folder, []))
-    with pytest.raises(DataError, match='1 of 1 records cannot be used'):
+    with pytest.raises(DataError, match='1 of 1 record cannot be used'):
         read_data_set(data_set(folder, [{'conversations': said('a')}]))
     with pytest.raises(DataError, match='no folder of pictures'):
         read_data_set(data_set(folder, [], pictures=folder / 'nowhere'))

@@ -167,7 +167,7 @@ def test_a_filled_sheet_becomes_training_data(tmp_path: Path, run: Run) -> None:
         writer.writerows(filled)
 
     code, said, complained = run('import', out / 'filled.csv', '-o', out / 'data.json')
-    assert code == 0 and '4 questions about 1 scenes' in said
+    assert code == 0 and '4 questions about 1 scene\n' in said
     assert 'maybe' in complained and 'line 7' in complained
     found = conversations(read_llava(out / 'data.json', out))
     assert [each.kind for each in found] == ['yes_no', 'number', 'choice', 'free_text']
@@ -244,7 +244,7 @@ def test_the_other_recordings_are_read_all_the_same(tmp_path: Path, run: Run) ->
     write_bag(tmp_path / 'b', Storage.MCAP, frames(again, rate=1))
     bags = [tmp_path / name for name in ('a', 'gone', 'b')]
     code, _, complained = run('extract', *bags, '-o', tmp_path / 'out')
-    assert code == 2 and 'gone does not exist' in complained and 'the 40 frames' in complained
+    assert code == 2 and 'gone does not exist' in complained and ': 40 frames' in complained
     assert {row['scene'] for row in rows(tmp_path / 'out')} == {'a', 'b'}
 
 

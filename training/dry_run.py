@@ -5,6 +5,7 @@ from rich.console import Console
 from rich.text import Text
 from tokenizers import Tokenizer
 
+from ros2_llava_phi.errors import counted
 from ros2_llava_phi.model.config import CONFIG_FILE
 
 from .batches import positions
@@ -38,12 +39,13 @@ def dry_run(recipe: Recipe, console: Console) -> None:
             return
         state = last_save(recipe.out / RUN)
         done = state.step if state is not None else 0
-        console.print(f'{recipe.out} holds this run, of which {done} steps are saved')
+        console.print(f'{recipe.out} holds this run, of which saved: {counted(done, "step")}')
     trainer = make_trainer(recipe, origin, samples, accelerator)
     console.print('What carries loss is green; the rest is only read.')
     for step in range(min(BATCHES, trainer.steps)):
         rows = trainer.plan.rows(step)
-        console.rule(f'step {step + 1}: {len(rows)} conversations, the first {SHOWN} of them')
+        conversations = counted(len(rows), 'conversation')
+        console.rule(f'step {step + 1}: {conversations}, the first {SHOWN} of them')
         for row in rows[:SHOWN]:
             console.print(coloured(samples.training[row], origin.tokenizer))
     parts = _parts(trainer, accelerator.num_processes * recipe.accumulate)
@@ -58,7 +60,7 @@ def dry_run(recipe: Recipe, console: Console) -> None:
     where = 'GPU memory' if torch.cuda.is_available() else 'memory'
     console.rule('to expect')
     console.print(
-        f'{trainer.steps} steps of {one} s: about '
+        f'{counted(trainer.steps, "step")} of {one} s: about '
         f'{_duration(seconds * trainer.steps)} without the questions before and after, and '
         f'{memory_gib():.1f} GiB of {where}. A save takes {_saved(trainer):,.0f} MiB.'
     )

@@ -142,7 +142,7 @@ class Question:
         if self.choices and kind != Kind.CHOICE:
             raise QuestionError(
                 f'a question of kind {kind.name} takes no choices; '
-                f'ask it as CHOICE, or leave the {len(self.choices)} choices out'
+                f'ask it as CHOICE, or leave the {counted(len(self.choices), "choice")} out'
             )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import ValidationError, model_validator
 
-from ros2_llava_phi.errors import DataError
+from ros2_llava_phi.errors import DataError, counted
 from ros2_llava_phi.files.atomic import write_atomically
 from ros2_llava_phi.files.settings import StrictSettings, first_problem
 
@@ -29,7 +29,8 @@ class _File(StrictSettings):
             if len(frame.answers) != len(self.questions):
                 raise ValueError(
                     f'the frame of {frame.camera} at {frame.stamp_ns} ns has '
-                    f'{len(frame.answers)} answers to {len(self.questions)} questions'
+                    f'{counted(len(frame.answers), "answer")} to '
+                    f'{counted(len(self.questions), "question")}'
                 )
         return self
 

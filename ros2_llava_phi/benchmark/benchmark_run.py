@@ -13,7 +13,7 @@ from ros2_llava_phi.assistant.assistant import Assistant
 from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.assistant.question import Question
 from ros2_llava_phi.assistant.view import View
-from ros2_llava_phi.errors import DataError, FrameError, QuestionError
+from ros2_llava_phi.errors import DataError, FrameError, QuestionError, counted
 from ros2_llava_phi.files.json_lines import JsonLines, read_lines
 from ros2_llava_phi.files.run_folder import open_run
 from ros2_llava_phi.files.settings import StrictSettings
@@ -161,7 +161,7 @@ def _check_pictures(items: Sequence[Item]) -> None:
     if absent:
         raise DataError(
             f'question {absent[0].id!r}: there is no picture {absent[0].picture} '
-            f'({len(absent)} of {len(items)} questions lack theirs)'
+            f'({len(absent)} of {counted(len(items), "question")} without theirs)'
         )
 
 

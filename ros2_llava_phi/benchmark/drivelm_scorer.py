@@ -14,7 +14,7 @@ from pydantic import BaseModel, StrictStr, TypeAdapter
 
 from ros2_llava_phi.datasets.drivelm import DriveLmQuestion, drivelm_questions
 from ros2_llava_phi.datasets.records import checked_path
-from ros2_llava_phi.errors import DataError
+from ros2_llava_phi.errors import DataError, counted
 from ros2_llava_phi.scoring.language import bleu, cider, rouge_l
 from ros2_llava_phi.scoring.ptb import tokenise
 
@@ -117,7 +117,7 @@ def score(data: Path, predictions: Path) -> Scores:
     metrics += _language([each for each in pairs if LANGUAGE in each.tags])
     gated = len(answers) - len(pairs)
     notes = (
-        f'{gated} of {len(answers)} questions do not count: their points were not found',
+        f'{gated} of {counted(len(answers), "question")} left out: their points were not found',
         JUDGE,
     )
     return Scores(metrics=tuple(metrics), notes=notes)

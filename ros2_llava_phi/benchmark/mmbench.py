@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import BaseModel, StrictInt, StrictStr, TypeAdapter
 
-from ros2_llava_phi.errors import DataError
+from ros2_llava_phi.errors import DataError, counted
 from ros2_llava_phi.files.atomic import write_atomically
 from ros2_llava_phi.requirements import what_is_missing
 from ros2_llava_phi.scoring.option_matching import matched_option
@@ -143,7 +143,8 @@ def score(data: Path, predictions: Path) -> Scores:
     unmatched = sum(option is None for option in matched.values())
     notes = [f'scored on {path.name} by exact matching; published figures let GPT match, too']
     if unmatched:
-        notes.append(f'{unmatched} of {len(rows)} answers name no option; GPT would be asked')
+        of = counted(len(rows), 'answer')
+        notes.append(f'{unmatched} of {of} without the name of an option; GPT would be asked')
     return Scores(metrics=tuple(metrics.values()), headline=overall, notes=tuple(notes))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ros2_llava_phi.assistant.question import SHORT_ANSWER
 from ros2_llava_phi.datasets.records import checked_path
-from ros2_llava_phi.errors import DataError
+from ros2_llava_phi.errors import DataError, counted
 from ros2_llava_phi.files.atomic import write_atomically
 
 from .benchmark import Benchmark, Item, Metric, Scores
@@ -123,13 +123,15 @@ def _lines(path: Path, fields: int) -> list[_Line]:
             raise DataError(f'{path}, line {number}, field 1: {error}') from None
         lines.append(_Line(*row))
     if not lines or len(lines) % 2:
-        raise DataError(f'{path} has {len(lines)} lines; each picture needs two')
+        raise DataError(f'{path} has {counted(len(lines), "line")}; each picture needs two')
     return lines
 
 
 def _check_same_questions(lines: list[_Line], questions: list[_Line], path: Path) -> None:
     if len(lines) != len(questions):
-        raise DataError(f'{path} has {len(lines)} lines; there are {len(questions)} questions')
+        raise DataError(
+            f'{path} has {counted(len(lines), "line")} for {counted(len(questions), "question")}'
+        )
     for number, (line, question) in enumerate(zip(lines, questions, strict=True), 1):
         if (line.picture, line.truth.lower()) != (question.picture, question.truth.lower()):
             raise DataError(

@@ -13,7 +13,7 @@ from pathlib import Path
 from ros2_llava_phi.assistant.question import SHORT_ANSWER
 from ros2_llava_phi.datasets.nuscenes import pictures_of_samples
 from ros2_llava_phi.datasets.nuscenes_qa import NuScenesQuestion, nuscenes_questions
-from ros2_llava_phi.errors import DataError
+from ros2_llava_phi.errors import DataError, counted
 from ros2_llava_phi.files.atomic import write_atomically
 
 from .benchmark import Benchmark, Item, Metric, Scores
@@ -53,8 +53,8 @@ def score(data: Path, predictions: Path) -> Scores:
     lines = read_lines(predictions)
     if len(lines) != len(questions):
         raise DataError(
-            f'{predictions} has {len(lines)} lines; there are {len(questions)} questions, and '
-            'each must have its line'
+            f'{predictions} has {counted(len(lines), "line")} for '
+            f'{counted(len(questions), "question")}; each must have its line'
         )
     for number, (each, line) in enumerate(zip(questions, lines, strict=True), 1):
         head = f'{each.sample_token}{BETWEEN}{each.question}{BETWEEN}'

@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import BaseModel, StrictStr, TypeAdapter
 
 from ros2_llava_phi.datasets.openeqa import OpenEqaQuestion, openeqa_questions
-from ros2_llava_phi.errors import DataError
+from ros2_llava_phi.errors import DataError, counted
 
 from .benchmark import SHORT, Benchmark, Item, Metric, Scores
 from .official_files import (
@@ -78,7 +78,7 @@ def score(data: Path, predictions: Path) -> Scores:
         for name, keys in groups.items()
     ]
     missing = len(questions) - len(marks)
-    note = f'{missing} of {len(questions)} questions without a mark do not count'
+    note = f'{missing} of {counted(len(questions), "question")} without a mark, left out'
     return Scores(metrics=tuple(metrics), headline=metrics[0], notes=(note,) if missing else ())
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, StrictStr, TypeAdapter
 
 from ros2_llava_phi.assistant.question import SHORT_ANSWER
 from ros2_llava_phi.datasets.records import PathWithin, Text
-from ros2_llava_phi.errors import DataError
+from ros2_llava_phi.errors import DataError, counted
 
 from .benchmark import Benchmark, Item, Metric, Scores
 from .official_files import read_official_lines, write_json_lines
@@ -83,7 +83,8 @@ def score(data: Path, predictions: Path) -> Scores:
         asked = questions[category]
         _check(given, asked, f'{predictions}, category {category}')
         if len(given) < len(asked):
-            notes.append(f'{category}: the last {len(asked) - len(given)} questions do not count')
+            rest = counted(len(asked) - len(given), 'question')
+            notes.append(f'{category}: left out at the end: {rest}')
         found = _figures([_says_yes(each.said or '') for each in given], asked)
         metrics += [
             Metric(name=f'{category} {name}', value=each, digits=0 if name in COUNTS else None)
@@ -141,7 +142,9 @@ def _check(given: Sequence[_Prediction], asked: Sequence[_Question], where: str)
     if not given:
         raise DataError(f'{where} has no answer')
     if len(given) > len(asked):
-        raise DataError(f'{where} has {len(given)} answers to {len(asked)} questions')
+        raise DataError(
+            f'{where} has {counted(len(given), "answer")} to {counted(len(asked), "question")}'
+        )
     for number, (each, question) in enumerate(zip(given, asked, strict=False), 1):
         if each.said is None:
             raise DataError(f"{where}, record {number}: the field 'answer' is missing")

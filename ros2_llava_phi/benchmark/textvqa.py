@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, StrictInt, StrictStr, TypeAdapter
 
 from ros2_llava_phi.assistant.question import SHORT_ANSWER
 from ros2_llava_phi.datasets.records import PathWithin, Text
-from ros2_llava_phi.errors import DataError
+from ros2_llava_phi.errors import DataError, counted
 from ros2_llava_phi.scoring.correctness import normalise_for_submission, soft_accuracy
 
 from .benchmark import Benchmark, Item, Metric, Scores
@@ -105,7 +105,7 @@ def score(data: Path, predictions: Path) -> Scores:
     accuracy = 100.0 * (sum(accuracies) / len(accuracies))
     first = Metric(name='Accuracy', value=accuracy, digits=2)
     missing = len(questions) - len(records)
-    note = f'{missing} of {len(questions)} questions without a prediction do not count'
+    note = f'{missing} of {counted(len(questions), "question")} without a prediction, left out'
     return Scores(metrics=(first,), headline=first, notes=(note,) if missing else ())
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ros2_llava_phi.bags.bag import Storage, Transport
+from ros2_llava_phi.errors import counted
 
 from .options import finite
 
@@ -73,7 +74,7 @@ def bag_from_video(
         transport=transport,
         zstd=zstd,
     )
-    typer.echo(f'{out}: {count} frames on {full_topic}, {storage.value}')
+    typer.echo(f'{out}: {counted(count, "frame")} on {full_topic}, {storage.value}')
 
 
 def _frames(video: 'Video', start_ns: int, rate_hz: float, frame_id: str) -> Iterator['Frame']:

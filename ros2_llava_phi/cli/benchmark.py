@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ros2_llava_phi.errors import counted
+
 from . import options
 from .options import shown_progress
 
@@ -104,12 +106,12 @@ def _ask(
 
         answers = ask_all(chosen, items, assistant, out, part, show)
     if left := sum(item.id not in answers for item in items):
-        typer.echo(f'{out}: {left} of {len(items)} questions are left to the other parts')
+        typer.echo(f'{out}: {left} of {counted(len(items), "question")} left to the other parts')
         return None
     written = chosen.write(data, {item.id: answers[item.id].answer for item in items}, out)
-    typer.echo(f'{written}: {len(items)} predictions')
+    typer.echo(f'{written}: {counted(len(items), "prediction")}')
     if unfit := sum(not answers[item.id].fits for item in items):
-        typer.echo(f'{unfit} questions are too long for the model; their answers are empty')
+        typer.echo(f'Too long for the model, and so without answer: {counted(unfit, "question")}')
     return written
 
 

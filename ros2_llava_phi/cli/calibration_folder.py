@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ros2_llava_phi.assistant.question import Kind, Question, request_text
 from ros2_llava_phi.engine.gptq import LEAST_PROMPTS, Prompt
-from ros2_llava_phi.errors import ModelError, QuestionError
+from ros2_llava_phi.errors import ModelError, QuestionError, counted
 from ros2_llava_phi.imaging.pictures import read_picture
 from ros2_llava_phi.model.config import ModelConfig
 from ros2_llava_phi.model.image import preprocess
@@ -39,8 +39,8 @@ def folder_prompts(folder: Path, config: ModelConfig) -> list[Prompt]:
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
     if len(paths) < LEAST_PROMPTS:
         raise ModelError(
-            f'{folder} holds {len(paths)} pictures ({", ".join(PICTURES)}); calibration needs '
-            f'{LEAST_PROMPTS} or more'
+            f'{folder} holds {counted(len(paths), "picture")} ({", ".join(PICTURES)}); '
+            f'calibration needs {LEAST_PROMPTS} or more'
         )
     prompts = []
     questions, kinds = _questions(folder), (Kind.FREE_TEXT, Kind.YES_NO)

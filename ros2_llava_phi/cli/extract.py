@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ros2_llava_phi.errors import counted
+
 from .options import finite, shown_progress
 
 if TYPE_CHECKING:
@@ -97,5 +99,5 @@ def extract(
 
 def _summary(result: 'Extracted') -> str:
     cameras = ', '.join(f'{count} of {camera}' for camera, count in result.kept.items())
-    text = f'{result.kept.total()} of {result.seen} frames ({cameras})'
+    text = f'{result.kept.total()} of {counted(result.seen, "frame")} ({cameras})'
     return f'{text}, {result.alike} left out that look alike'

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from ros2_llava_phi.errors import counted
+
 
 def import_sheet(
     sheet: Annotated[
@@ -31,8 +33,9 @@ def import_sheet(
             lambda: progress.advance(task),
         )
     write_llava(out, sheet.parent, records.conversations)
-    scenes = len({each.scene for each in records.conversations})
-    typer.echo(f'{out}: {len(records.conversations)} questions about {scenes} scenes')
+    questions = counted(len(records.conversations), 'question')
+    scenes = counted(len({each.scene for each in records.conversations}), 'scene')
+    typer.echo(f'{out}: {questions} about {scenes}')
     if out.resolve().parent != sheet.resolve().parent:
         typer.echo(f'Its pictures are relative to {sheet.parent}: name that as `pictures`.')
     if records.dropped:

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ros2_llava_phi.assistant.question import is_unicode
-from ros2_llava_phi.errors import DamagedFrameError, DataError, FrameError
+from ros2_llava_phi.errors import DamagedFrameError, DataError, FrameError, counted
 from ros2_llava_phi.imaging.pictures import check_picture_file
 from ros2_llava_phi.model.prompt import Mark
 
@@ -68,8 +68,9 @@ def refuse_damaged(damaged: int, of: int, where: str, first: str) -> None:
     """
     if damaged > math.ceil(MOST_DAMAGED * of):
         raise DataError(
-            f'{where}: {damaged} of {of} pictures lost data, more than {MOST_DAMAGED:.0%}; mend '
-            f'where they come from, or leave that part out; the first: {first}'
+            f'{where}: {damaged} of {counted(of, "picture")} lost data, more than '
+            f'{MOST_DAMAGED:.0%}; mend where they come from, or leave that part out; '
+            f'the first: {first}'
         )
 
 
@@ -126,7 +127,7 @@ def _check_text(sample: Dialogue) -> None:
     if places != len(sample.pictures):
         raise RecordError(
             'image: there must be as many pictures as places for them',
-            f'{len(sample.pictures)} pictures, {places} places',
+            f'{counted(len(sample.pictures), "picture")}, {counted(places, "place")}',
         )
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ros2_llava_phi.errors import DataError
+from ros2_llava_phi.errors import DataError, counted
 from ros2_llava_phi.files.settings import Number, StrictSettings
 
 from .bddx import read_bddx
@@ -122,7 +122,7 @@ def read_data_set(data_set: DataSet, checked: Callable[[], object] = lambda: Non
         detail = f' ({first.detail})' if first.detail else ''
         raise DataError(
             f'{data_set.path}, record {first.record}: {first.reason}{detail}; '
-            f'{len(dropped)} of {len(all_checked)} records cannot be used'
+            f'{len(dropped)} of {counted(len(all_checked), "record")} cannot be used'
         )
     if not conversations:
         of_these = f' of the scenes in {data_set.scenes}' if data_set.scenes else ''

@@ -13,7 +13,7 @@ from PIL import Image
 from ros2_llava_phi.bags.keyframes import KeyframeSelection
 from ros2_llava_phi.bags.recorded_frame import RecordedFrame
 from ros2_llava_phi.bags.recording import Recording
-from ros2_llava_phi.errors import BagError, DamagedFrameError, DataError, FrameError
+from ros2_llava_phi.errors import BagError, DamagedFrameError, DataError, FrameError, counted
 from ros2_llava_phi.files.atomic import new_folder
 from ros2_llava_phi.imaging.pixels import MOST_BITS
 
@@ -111,7 +111,7 @@ def extract(
     if damages:
         problems = '; '.join(map(str, damages))
         raise BagError(
-            f'{problems}; the {result.kept.total()} frames that could be read are in {out}'
+            f'{problems}; what could be read is in {out}: {counted(result.kept.total(), "frame")}'
         )
     return result
 

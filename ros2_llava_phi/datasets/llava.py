@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from ros2_llava_phi.errors import DataError
+from ros2_llava_phi.errors import DataError, counted
 from ros2_llava_phi.files.atomic import write_atomically
 from ros2_llava_phi.model.prompt import PICTURE_TEXT, Mark, Turn, turn
 
@@ -114,7 +114,7 @@ def _turns(record: _LlavaRecord) -> tuple[Turn, ...]:
     if places * each != len(record.image):
         raise RecordError(
             'image: there must be as many pictures as <image> in the requests',
-            f'{len(record.image)} pictures, {places} <image>',
+            f'{counted(len(record.image), "picture")}, {places} <image>',
         )
     return tuple(turn(_in_front(human.value, each), gpt.value) for human, gpt in pairs)
 

@@ -16,6 +16,7 @@ from ros2_llava_phi.assistant.question import KIND_WORDS
 from ros2_llava_phi.bags.ground_truth import GroundTruth
 from ros2_llava_phi.bags.stamps import to_ns, to_seconds
 from ros2_llava_phi.client.ask_client import error_name, to_timings
+from ros2_llava_phi.errors import counted
 from ros2_llava_phi.files.atomic import write_atomically
 from ros2_llava_phi.files.templates import templates_in
 from ros2_llava_phi.imaging.pictures import jpeg_uri
@@ -109,7 +110,7 @@ def tally(exchanges: Sequence[Exchange]) -> str:
     abstained = sum(bool(each.abstain_reason) for each in exchanges)
     scored = [each.right for each in exchanges if each.right is not None]
     return (
-        f'{len(exchanges)} questions: {len(exchanges) - refused - abstained} answered, '
+        f'{counted(len(exchanges), "question")}: {len(exchanges) - refused - abstained} answered, '
         f'{abstained} abstained, {refused} refused; {sum(scored)} of {len(scored)} right'
     )
 

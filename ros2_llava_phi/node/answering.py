@@ -21,7 +21,7 @@ from ros2_llava_phi.assistant.question import Kind
 from ros2_llava_phi.assistant.view import View
 from ros2_llava_phi.bags.clock import was_set_back
 from ros2_llava_phi.bags.stamps import NS
-from ros2_llava_phi.errors import FrameError, OutOfTimeError, QuestionError
+from ros2_llava_phi.errors import FrameError, OutOfTimeError, QuestionError, counted
 from ros2_llava_phi.imaging.image_conversion import compressed_to_rgb
 
 from .cameras import Camera, CapturedFrame
@@ -147,7 +147,8 @@ class Worker:
             if len(self._waiting) >= self._queue_length:
                 raise RefusalError(
                     Ask.Response.QUEUE_FULL,
-                    f'{self._queue_length} questions are waiting already; ask again later',
+                    'the queue is full: it holds '
+                    f'{counted(self._queue_length, "question")} already; ask again later',
                 )
             self._waiting.append(ticket)
             self._changed.notify()

@@ -11,6 +11,7 @@ from std_msgs.msg import Header
 
 from ros2_llava_phi.bags.stamps import NS
 from ros2_llava_phi.client.ask_client import error_name
+from ros2_llava_phi.errors import counted
 
 from .cameras import Camera
 from .node_clock import NodeClock
@@ -112,7 +113,7 @@ class Diagnostics:
         new = camera.refused - self._refused[camera.name]
         self._refused[camera.name] = camera.refused
         if new and not fault:
-            fault = f'{new} frames were refused since the last report: {camera.refusal}'
+            fault = f'{counted(new, "frame")} refused since the last report: {camera.refusal}'
         level = DiagnosticStatus.WARN if fault else DiagnosticStatus.OK
         fine = 'delivers' if active else 'not used: not active'
         return self._status(f'camera {camera.name}', level, fault or fine, values)

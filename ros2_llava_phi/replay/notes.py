@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ros2_llava_phi.bags.recorded_frame import RecordedFrame
 from ros2_llava_phi.bags.recording import Recording
+from ros2_llava_phi.errors import counted
 
 from .questions import AskedQuestion
 
@@ -58,13 +59,13 @@ class NoteTaker:
                 notes.append(f'There is no frame of {camera} ({topic}).')
             if self._unstamped[camera]:
                 notes.append(
-                    f'{self._unstamped[camera]} of {self.frames[camera]} frames of {camera} have '
-                    'a stamp of zero; the time of recording counts.'
+                    f'{self._unstamped[camera]} of {counted(self.frames[camera], "frame")} of '
+                    f'{camera} with a stamp of zero; the time of recording counts.'
                 )
             if flawed := sum(map(bool, self._flaws.get(camera, ()))):
                 notes.append(
-                    f'{flawed} frames of {camera} have extraneous bytes, as webcams write them; '
-                    'they lost nothing.'
+                    f'{counted(flawed, "frame")} of {camera} with extraneous bytes, as webcams '
+                    'write them; nothing is lost by that.'
                 )
         for index, question in enumerate(questions):
             if not self._asked[index]:

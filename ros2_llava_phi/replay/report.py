@@ -9,6 +9,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from ros2_llava_phi.assistant.question import KIND_NAMES, KIND_WORDS
+from ros2_llava_phi.errors import counted
 from ros2_llava_phi.files.templates import templates_in
 
 from .asking import Asking
@@ -94,7 +95,8 @@ def headline(summary: Summary) -> str:
     """Return how many were asked, answered and right, and how that compares."""
     scores = summary.scores
     abstained, refused = sum(scores.abstained.values()), sum(scores.refused.values())
-    text = f'{scores.asked} questions: {scores.answered} answered, {abstained} abstained'
+    text = counted(scores.asked, 'question')
+    text += f': {scores.answered} answered, {abstained} abstained'
     text += f', {refused} without an answer' if refused else ''
     accuracy = scores.accuracy
     if accuracy is not None:
@@ -120,7 +122,8 @@ def why_not_compared(comparison: Comparison) -> str:
     """Return why nobody can say which of two runs is better."""
     if not comparison.pairs:
         return 'the baseline has no answer to the same question about the same frame'
-    return f'of {comparison.pairs} answers that the baseline has, too, none has a known truth'
+    both = counted(comparison.pairs, 'answer')
+    return f'of {both} that the baseline has, too, none has a known truth'
 
 
 def percent(share: float | None, digits: int = 1) -> str:

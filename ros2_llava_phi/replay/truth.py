@@ -12,7 +12,7 @@ from ros2_llava_phi.bags.message_fields import MessageTypes, read_field
 from ros2_llava_phi.bags.recorded_frame import RecordedFrame
 from ros2_llava_phi.bags.recording import Recording
 from ros2_llava_phi.bags.stamps import to_ns
-from ros2_llava_phi.errors import BagError, QuestionsFileError
+from ros2_llava_phi.errors import BagError, QuestionsFileError, counted
 from ros2_llava_phi.scoring.correctness import as_number
 
 from .cameras import Cameras
@@ -91,11 +91,11 @@ class LabelMessages:
         count = len(self.messages) + len(damages)
         if len(damages) > MOST_DAMAGED * count:
             raise BagError(
-                f'{recording.path}: {len(damages)} of {count} messages on {topic} are damaged; '
-                f'the first: {damages[0]}'
+                f'{recording.path}: damaged are {len(damages)} of {counted(count, "message")} on '
+                f'{topic}; the first: {damages[0]}'
             )
         if damages:
-            recording.lose(f'{len(damages)} of {count} messages on {topic} are damaged')
+            recording.lose(f'{len(damages)} of {counted(count, "message")} on {topic} damaged')
         self.times = np.array(times, np.int64)
         self.stamps = np.array([_stamp_ns(each) for each in self.messages], np.int64)
         if self.stamps.any():
