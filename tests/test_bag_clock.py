@@ -234,7 +234,7 @@ def test_a_clock_that_stands_still_does_not_stop_the_seconds(tmp_path: Path) -> 
         asked, seconds, notes = ask(path)
         assert seconds == (COUNT - 1) / 2
         assert [each[2] for each in asked if each[0] == 1] == [index / 2 for index in range(COUNT)]
-        assert any('no time of their own' in each for each in notes)
+        assert any('without a time of its own' in each for each in notes)
 
 
 class TimedRobot:

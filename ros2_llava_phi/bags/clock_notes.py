@@ -4,6 +4,8 @@ from collections.abc import Collection, Iterable, Iterator
 
 import numpy as np
 
+from ros2_llava_phi.errors import counted
+
 from .clock import SET_BACK_NS, Jump
 from .index import Index
 from .stamps import NS
@@ -40,7 +42,7 @@ def clock_notes(index: Index) -> list[str]:
             'seconds go on as if it had not been.'
         )
     if len(groups) > MOST:
-        notes.append(f'Clocks are set {len(groups) - MOST} times more.')
+        notes.append(f'Clocks are set {counted(len(groups) - MOST, "time")} more.')
     for source, by_ns in clock.apart.items():
         notes.append(
             f'{_topics(index, [source])} is recorded by a clock that is '
@@ -48,8 +50,8 @@ def clock_notes(index: Index) -> list[str]:
         )
     for source, count in clock.untimed.items():
         notes.append(
-            f'{count} messages on {_topics(index, [source])} have no time of their own; '
-            'each is counted a usual step behind the last.'
+            f'{counted(count, "message")} on {_topics(index, [source])} without a time of its '
+            'own; each is counted a usual step behind the last.'
         )
     return notes + list(_pauses(index))
 
@@ -70,7 +72,7 @@ def stamp_notes(index: Index, topics: Collection[str]) -> list[str]:
             )
         if len(clock.jumps) > MOST:
             more = len(clock.jumps) - MOST
-            notes.append(f'The stamps of {channel.topic} are set {more} times more.')
+            notes.append(f'The stamps of {channel.topic} are set {counted(more, "time")} more.')
     return notes
 
 
@@ -99,7 +101,7 @@ def _pauses(index: Index) -> Iterator[str]:
             'or a clock that was set ahead.'
         )
     if len(long) > MOST:
-        yield f'There are {len(long) - MOST} such pauses more.'
+        yield f'{counted(len(long) - MOST, "such pause")} more.'
 
 
 def _topics(index: Index, sources: Iterable[int]) -> str:

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ros2_llava_phi.errors import counted
+
 from .bag import Channel, RawMessage
 from .clock import (
     SteadyTimes,
@@ -126,9 +128,8 @@ class Index:
             extent = 'nothing in it is readable'
             if count:
                 seconds = (last_ns - first_ns) / 1e9
-                extent = (
-                    f'{count} messages in it are readable, the last one {seconds:.1f} s into it'
-                )
+                readable = f'{counted(count, "message")} in it {"is" if count == 1 else "are"}'
+                extent = f'{readable} readable, the last one {seconds:.1f} s into it'
             self.losses.append(f'{self._files[number].name} {storage.loss}; {extent}')
 
     def _number(self, channel: Channel) -> int:

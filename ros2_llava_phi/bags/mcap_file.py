@@ -22,6 +22,8 @@ from mcap.records import Channel as ChannelRecord
 from mcap.records import Chunk, McapRecord, Schema, Statistics
 from mcap.stream_reader import get_chunk_data_stream
 
+from ros2_llava_phi.errors import counted
+
 from . import protobuf
 from .bag import CDR, Channel, Definition
 from .cdr import read_stamp, unpacked
@@ -113,7 +115,9 @@ class McapFile:
             self.loss = f'is damaged: {lost_chunks} of its chunks cannot be read, {lost_s:.1f} s'
         elif found < self._announced:
             lost = self._announced - found
-            self.loss = f'is damaged: {lost} of its {self._announced} messages cannot be found'
+            self.loss = (
+                f'is damaged: {lost} of its {counted(self._announced, "message")} cannot be found'
+            )
         elif self._broken:
             self.loss = 'is damaged'
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Generator, Iterator, Mapping
 from pathlib import Path
 
-from ros2_llava_phi.errors import BagError
+from ros2_llava_phi.errors import BagError, counted
 from ros2_llava_phi.imaging.pixels import MOST_BITS
 
 from .bag import CDR, PICTURE_TYPES, Channel, RawMessage
@@ -137,7 +137,9 @@ class Recording:
         for topic in dict.fromkeys(each.topic for each in channels):
             announced = self._metadata.counts.get(topic, 0)
             if counts[topic] < announced:
-                self.lose(f'{counts[topic]} of {announced} messages on {topic} are readable')
+                self.lose(
+                    f'{counts[topic]} of {counted(announced, "message")} on {topic} are readable'
+                )
                 if self._missing:
                     self.lose(f'{", ".join(self._missing)} is missing')
         return self._index.messages(channels)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup, escape
 
+from ros2_llava_phi.errors import counted
 from ros2_llava_phi.scoring.calibration import Bin
 
 SIDE = 320
@@ -82,7 +83,8 @@ def reliability_chart(bins: Sequence[Bin]) -> Markup:
         radius = 4 + 8 * math.sqrt(each.count / most)
         content += [
             f'<line class="off" x1="{x}" x2="{x}" y1="{y}" y2="{plane.y(each.confidence)}"/>',
-            f'<circle class="dot" cx="{x}" cy="{y}" r="{radius:.1f}"><title>{each.count} answers: '
+            f'<circle class="dot" cx="{x}" cy="{y}" r="{radius:.1f}"><title>'
+            f'{counted(each.count, "answer")}: '
             f'{each.confidence:.0%} sure, {each.accuracy:.0%} right</title></circle>',
         ]
     ticks = _shares(1)
@@ -125,7 +127,7 @@ def latency_chart(seconds: Sequence[float], percentiles: Mapping[str, float]) ->
     content = [
         f'<rect class="bar" x="{plane.x(index * wide) + 0.5}" y="{plane.y(count)}" '
         f'width="{(plane.x(wide) - plane.x(0)) - 1:.2f}" '
-        f'height="{plane.y(0) - plane.y(count):.2f}"><title>{count} answers in '
+        f'height="{plane.y(0) - plane.y(count):.2f}"><title>{counted(count, "answer")} in '
         f'{milliseconds(index * wide / scale)} to {milliseconds((index + 1) * wide / scale)}'
         '</title></rect>'
         for index, count in enumerate(counts)

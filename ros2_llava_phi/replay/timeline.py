@@ -15,6 +15,7 @@ from statistics import median
 from markupsafe import escape
 
 from ros2_llava_phi.assistant.answer import CANNOT_TELL, YES_NO
+from ros2_llava_phi.errors import counted
 
 from .record import Record, is_right, is_scored, said
 
@@ -165,7 +166,7 @@ class Piece:
         """Return what was said."""
         if len(self.stretches) == 1:
             return self.stretches[0].words
-        return f'{len(self.stretches)} answers'
+        return counted(len(self.stretches), 'answer')
 
     @property
     def wrong(self) -> bool:

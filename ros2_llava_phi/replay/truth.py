@@ -91,11 +91,11 @@ class LabelMessages:
         count = len(self.messages) + len(damages)
         if len(damages) > MOST_DAMAGED * count:
             raise BagError(
-                f'{recording.path}: damaged are {len(damages)} of {counted(count, "message")} on '
-                f'{topic}; the first: {damages[0]}'
+                f'{recording.path}: {len(damages)} of {counted(count, "message")} on {topic} are '
+                f'damaged; the first: {damages[0]}'
             )
         if damages:
-            recording.lose(f'{len(damages)} of {counted(count, "message")} on {topic} damaged')
+            recording.lose(f'{len(damages)} of {counted(count, "message")} on {topic} are damaged')
         self.times = np.array(times, np.int64)
         self.stamps = np.array([_stamp_ns(each) for each in self.messages], np.int64)
         if self.stamps.any():
