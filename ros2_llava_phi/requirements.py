@@ -47,17 +47,16 @@ def run_main(command: str, module: str) -> int:
     """
     Run `main` of a module as a command, and return its exit code.
 
-    If what the module imports is missing, it is 2, after one line on stderr.
+    If what the module imports is missing, at once or later, it is 2, after one line on stderr.
     """
     try:
-        main = importlib.import_module(module).main
+        return int(importlib.import_module(module).main() or 0)
     except ImportError as error:
         sentence = what_is_missing(error)
         if sentence is None:
             raise
         print(f'{command}: {" ".join(sentence.split())}', file=sys.stderr)
         return 2
-    return int(main() or 0)
 
 
 def _what_of_ros(module: str, error: ImportError) -> str:

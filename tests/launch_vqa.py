@@ -61,17 +61,24 @@ def ask(fields: str) -> str:
 
 
 class TestTheNode(unittest.TestCase):
-    def test_it_is_up_and_answers(self) -> None:
+    def wait_for(self, words: str, noun: str, verb: str, node: str, *arguments: str) -> None:
+        """Give a command until it says so; it may take a while to discover the node."""
         deadline = time.monotonic() + START_S
         said = ''
-        while not said.startswith('active'):
+        while words not in said:
             self.assertLess(time.monotonic(), deadline, said)
-            said = ros2('lifecycle', 'get', '--no-daemon', '/robot1/eyes')
-        topic = ros2('param', 'get', '--no-daemon', '/robot1/eyes', 'rear.topic')
-        self.assertIn('/rear/image_raw/compressed', topic)
-        for parameter, value in (('cameras', "['front']"), ('queue_length', '3')):
-            said = ros2('param', 'get', '--no-daemon', '/robot2/vqa_node', parameter)
-            self.assertIn(value, said)
+            said = ros2(noun, verb, '--no-daemon', '--spin-time', '2', node, *arguments)
+
+    def test_it_is_up_and_answers(self) -> None:
+        eyes, second = '/robot1/eyes', '/robot2/vqa_node'
+        self.wait_for('active [3]', 'lifecycle', 'get', eyes)
+        self.wait_for('/rear/image_raw/compressed', 'param', 'get', eyes, 'rear.topic')
+        self.wait_for("['front']", 'param', 'get', second, 'cameras')
+        self.wait_for('3', 'param', 'get', second, 'queue_length')
+        # A camera that comes later has its own parameters.
+        self.wait_for('unconfigured', 'lifecycle', 'get', second)
+        self.wait_for('successful', 'param', 'set', second, 'cameras', '[front, left]')
+        self.wait_for('successful', 'param', 'set', second, 'left.topic', '/left')
         refused = ask("question: 'Is there a car?', kind: 1, camera: left")
         self.assertIn('error_code=4', refused)
         with running_player(DRIVE, sys.stderr) as player:
