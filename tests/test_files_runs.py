@@ -11,9 +11,15 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from ros2_llava_phi.errors import FileError, ResultsError
+from ros2_llava_phi.assistant.load import load
+from ros2_llava_phi.bags.recording import Recording
+from ros2_llava_phi.datasets.records import checked_path, objects_in, read_text
+from ros2_llava_phi.errors import FileError, InputError, ResultsError
+from ros2_llava_phi.files.atomic import new_folder, replace_folder, write_atomically
 from ros2_llava_phi.files.json_lines import JsonLines, whole_lines
 from ros2_llava_phi.files.run_folder import holds_run, open_run
+from ros2_llava_phi.files.settings import read_json
+from ros2_llava_phi.files.user_cache import user_cache
 
 
 class Run(BaseModel):
@@ -161,3 +167,55 @@ def test_a_run_begins_in_no_folder_of_others(tmp_path: Path) -> None:
     inside = tmp_path / 'mine' / 'out' / 'run.json'
     with pytest.raises(ResultsError, match='cannot be written: Not a directory; name a new'):
         open_run(inside, Run(model='a'), difference, ResultsError)
+
+
+def test_a_folder_that_may_not_be_searched_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> bool:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    # Root may search any.
+    monkeypatch.setattr(Path, 'exists', refuse)
+    with pytest.raises(ResultsError, match=f'{tmp_path} cannot be read: Permission denied'):
+        holds_run(tmp_path / 'run.json', Run(model='a'), difference, ResultsError)
+
+
+@pytest.mark.parametrize('home', ['', 'relative', './x'])
+def test_a_home_that_is_no_absolute_path_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('HOME', home)
+    monkeypatch.delenv('XDG_CACHE_HOME')
+    with pytest.raises(FileError, match=f"HOME is '{home}', no absolute path; let it or XDG_"):
+        user_cache()
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+    assert user_cache() == tmp_path / 'llava_phi'
+
+
+def test_a_path_with_a_nul_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    """As a file of settings may hold one."""
+    path = tmp_path / 'a\0b'
+
+    def write_folder(writes: Any) -> None:
+        with writes(path):
+            pass
+
+    for ask in (
+        lambda: write_atomically(path, 'text'),
+        lambda: write_folder(new_folder),
+        lambda: write_folder(replace_folder),
+        lambda: open_run(path / 'run.json', Run(model='a'), difference, ResultsError),
+        lambda: read_json(path, Run),
+        lambda: list(objects_in(path)),
+        lambda: read_text(path),
+        lambda: Recording(path),
+        lambda: load(path),
+    ):
+        with pytest.raises(InputError, match=r'NUL|null byte|does not exist|there is no'):
+            ask()
+    with pytest.raises(ValueError, match='holds a NUL character'):
+        checked_path('a\0b')
+    assert not list(tmp_path.iterdir())

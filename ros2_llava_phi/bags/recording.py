@@ -36,12 +36,12 @@ class Recording:
 
         Raises BagError if nothing is readable.
         """
+        if not path.exists():
+            raise BagError(f'{path} does not exist; name the folder of a rosbag2')
         self.path, self.name = path, recording_name(path)
         self.losses: list[str] = []
         self._notes: list[str] = []
         self._must_be_whole = must_be_whole
-        if not path.exists():
-            raise BagError(f'{path} does not exist; name the folder of a rosbag2')
         self._metadata = self._read_metadata()
         files = storage_files(path, self._metadata.files)
         self._index = Index(files)

@@ -64,6 +64,8 @@ def checked_text(text: str) -> str:
 
 def checked_path(path: str) -> str:
     """Return a path within the folder of the files; raises ValueError if it leads out of it."""
+    if '\0' in path:
+        raise ValueError(f'{path!r} holds a NUL character, which no path has')
     parts = PurePosixPath(path)
     if parts.is_absolute() or '..' in parts.parts:
         raise ValueError(f'{path!r} leads out of the folder; a path within it must stand there')
@@ -149,7 +151,7 @@ def objects_in(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                     break
     except UnicodeDecodeError as error:
         raise DataError(f'{path} is no UTF-8; save it as UTF-8') from error
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
     rest = text[done:]
     if not (END if number else EMPTY).fullmatch(rest):

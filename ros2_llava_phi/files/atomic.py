@@ -40,6 +40,7 @@ def write_atomically(
     folder is made if need be; what a process that was killed a day ago left in it is removed.
     Raises `error`, which names the file, if it cannot be written.
     """
+    _check_path(path, error)
     partial = path.with_name(f'.{path.name}.{secrets.token_hex(8)}{PARTIAL}')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,6 +77,7 @@ def replace_folder(place: Path, error: type[InputError] = FileError) -> Iterator
     a time may write a place; what a killed one left is removed first. Raises `error`, which names
     the place, if it cannot be written.
     """
+    _check_path(place, error)
     partial = place.with_name(place.name + PARTIAL)
     try:
         shutil.rmtree(partial, ignore_errors=True)
@@ -110,6 +112,7 @@ def new_folder(out: Path, error: type[InputError] = FileError) -> Iterator[Path]
     Raises `error` if `out` is not empty or cannot be written, then, too, or if another process
     is writing it.
     """
+    _check_path(out, error)
     unfinished, mine, lock = out / UNFINISHED, list[Path](), None
     try:
         _check_new(out, error)
@@ -148,6 +151,12 @@ def move_in_order(paths: Sequence[Path], folder: Path) -> None:
     for path in paths:
         path.rename(folder / path.name)
         _sync(folder)
+
+
+def _check_path(path: Path, error: type[InputError]) -> None:
+    """Raise `error` for what no file system takes; it may come from a file of settings."""
+    if '\0' in str(path):
+        raise error(f'{str(path)!r} cannot be written: a path has no NUL character')
 
 
 def _check_new(out: Path, error: type[InputError]) -> None:

@@ -33,8 +33,11 @@ def holds_run(
 
     Raises `error` if the file is of another run, or none that can be read.
     """
-    if not path.exists():
-        return False
+    try:
+        if not path.exists():
+            return False
+    except OSError as reason:
+        raise error(f'{path.parent} cannot be read: {reason.strerror}') from reason
     try:
         before = read_json(path, type(run))
     except FileError as reason:
@@ -79,9 +82,10 @@ def check_new_run(path: Path, error: type[InputError], besides: Collection[str] 
         names = {each.name for each in folder.iterdir() if path.name not in each.name}
     except FileNotFoundError:
         return
-    except OSError as reason:
+    except (OSError, ValueError) as reason:  # a NUL within a path is a ValueError
+        said = getattr(reason, 'strerror', None) or reason
         raise error(
-            f'{folder} cannot be written: {reason.strerror}; name a new folder, or that of a run'
+            f'{folder} cannot be written: {said}; name a new folder, or that of a run'
         ) from reason
     if names - set(besides):
         raise error(f'{folder} is not empty and holds no run; give a new folder')

@@ -46,9 +46,12 @@ class StrictSettings(BaseModel):
 def read_json(path: Path, kind: type[Content], error: type[InputError] = FileError) -> Content:
     """Read a JSON file as a pydantic model; raises `error`, which names the file and the field."""
     try:
-        return kind.model_validate_json(path.read_bytes())
-    except OSError as reason:
-        raise error(f'{path} cannot be read: {reason.strerror}') from reason
+        content = path.read_bytes()
+    except (OSError, ValueError) as reason:  # a NUL within a path is a ValueError
+        said = getattr(reason, 'strerror', None) or reason
+        raise error(f'{path} cannot be read: {said}') from reason
+    try:
+        return kind.model_validate_json(content)
     except ValidationError as reason:
         raise error(f'{path}: {first_problem(reason)}') from reason
 

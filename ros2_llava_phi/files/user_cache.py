@@ -13,13 +13,20 @@ def user_cache() -> Path:
     Raises FileError if it cannot be made, or others may write to it: what it holds is run.
     Source: XDG Base Directory Specification.
     """
-    root = os.environ.get('XDG_CACHE_HOME', '')
-    try:
-        base = Path(root) if Path(root).is_absolute() else Path.home() / '.cache'
-    except RuntimeError as error:
+    root, home = os.environ.get('XDG_CACHE_HOME', ''), os.environ.get('HOME')
+    if Path(root).is_absolute():
+        base = Path(root)
+    elif home is not None and not Path(home).is_absolute():
         raise FileError(
-            'this user has no home folder for a cache; let XDG_CACHE_HOME name a folder'
-        ) from error
+            f'HOME is {home!r}, no absolute path; let it or XDG_CACHE_HOME name one for a cache'
+        )
+    else:
+        try:
+            base = Path.home() / '.cache'
+        except RuntimeError as error:
+            raise FileError(
+                'this user has no home folder for a cache; let XDG_CACHE_HOME name a folder'
+            ) from error
     folder = base / 'llava_phi'
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
