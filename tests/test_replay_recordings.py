@@ -359,6 +359,19 @@ def test_a_type_is_what_the_recording_says_that_it_is(
     assert [each.truth for each in records] == [('0',), ('1',), ('2',)] and not notes.notes
 
 
+def test_a_definition_that_no_message_fits_does_no_harm(tmp_path: Path) -> None:
+    """As converters leave it: that of ROS 1, whose header has one field more."""
+    old = get_typestore(Stores.ROS1_NOETIC).generate_msgdef(POINT, ros_version=1)[0]
+    path = write_rosbag2(tmp_path / 'bag', labelled(1), Storage.SQLITE3)
+    with sqlite3.connect(path / 'bag.db3') as database:
+        database.execute(
+            'UPDATE message_definitions SET encoded_message_definition = ? WHERE topic_type = ?',
+            (old, POINT),
+        )
+    records, _ = ask(path, LABELLED)
+    assert [each.truth for each in records] == [(), *((str(index),) for index in range(1, 10))]
+
+
 def test_labels_on_the_topic_of_the_pictures_are_labels(tmp_path: Path) -> None:
     both = [replace(each, topic='/front') for each in labelled(0)]
     path = write_rosbag2(tmp_path / 'bag', both, Storage.MCAP)

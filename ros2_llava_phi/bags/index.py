@@ -108,7 +108,7 @@ class Index:
         for number, channel in enumerate(self.channels):
             if channel.has_pictures:
                 numbers, clock = self.stamp_clock(number)
-                stamps[numbers] = clock.times
+                stamps[numbers] = np.where(self._stamps[numbers] != 0, clock.times, 0)
         return stamps
 
     def _scan(self, number: int, storage: StorageFile, found: 'array[int]') -> None:

@@ -40,7 +40,7 @@ class MessageTypes:
     The message types of a recording, as each channel defines its own.
 
     Distributions differ in what a type of one name has, so that the recording's word comes first;
-    what it leaves out is as in ROS 2 Jazzy.
+    what it leaves out is as in ROS 2 Jazzy, and so is a message that does not fit that word.
     """
 
     def __init__(self) -> None:
@@ -76,6 +76,10 @@ class MessageTypes:
         try:
             return self._stores[message.channel].deserialize_cdr(message.cdr, message.type)
         except Exception as error:
+            if message.type in _jazzy().types:
+                # Converters may leave the definition of what they converted from.
+                with suppress(Exception):
+                    return _jazzy().deserialize_cdr(message.cdr, message.type)
             raise BagError(f'a message on {message.topic} is damaged: {error}') from error
 
 

@@ -100,7 +100,9 @@ class Recording:
                 message=message,
                 stamp_ns=read.stamp_ns,
                 frame_id=read.frame_id,
-                steady_stamp_ns=int(self._index.steady_stamps[index]) if read.stamp_ns else 0,
+                # Of what is no CDR, the index has no stamp.
+                steady_stamp_ns=read.stamp_ns
+                and (int(self._index.steady_stamps[index]) or read.stamp_ns),
                 messages=reader.cameras,
                 video=read.video,
                 significant_bits=significant_bits,
