@@ -68,6 +68,7 @@ def point(recorded_ns: int, stamp_ns: int, x: float, topic: str = '/labels') -> 
 
 def write_rosbag2(path: Path, messages: Sequence[Written], storage: Storage) -> Path:
     """Write a folder as rosbag2 does."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with Writer(path, version=8, storage_plugin=StoragePlugin[storage.name]) as writer:
         connections: dict[tuple[str, str], Any] = {}
         for each in messages:

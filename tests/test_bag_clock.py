@@ -1,6 +1,7 @@
 """Seconds count from what can be trusted, whichever clock of a recording jumps where."""
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from ros2_llava_phi.bags.clock import (
 )
 from ros2_llava_phi.bags.recording import Recording
 from ros2_llava_phi.bags.stamps import NS
+from ros2_llava_phi.datasets.extraction import SHEET, Extraction, extract
 from ros2_llava_phi.replay.asking import Asking
 from ros2_llava_phi.replay.live import replay_live
 from ros2_llava_phi.replay.notes import NoteTaker
@@ -318,3 +320,21 @@ def test_a_few_messages_across_a_jump_do_not_stretch_it(tmp_path: Path) -> None:
         )
     ]
     assert rare_at == [0, 10]
+
+
+def test_scenes_and_rate_of_an_extraction_do_not_jump(tmp_path: Path) -> None:
+    true_ns = [START_NS + index * PERIOD_NS for index in range(COUNT)]
+    how = Extraction(rate_hz=1.0, scene_s=5.0)
+
+    def scenes(name: str, recorded: Sequence[int]) -> Counter[str]:
+        frames = [frame(each, true, 'noise') for each, true in zip(recorded, true_ns, strict=True)]
+        bag = write_rosbag2(tmp_path / name / 'bag', frames, Storage.MCAP)
+        extract([bag], tmp_path / name / 'out', how)
+        rows = (tmp_path / name / 'out' / SHEET).read_text().splitlines()[1:]
+        return Counter(row.split(',')[1] for row in rows)
+
+    expected = scenes('clean', true_ns)
+    assert expected == Counter({f'bag-{number:04}': 5 for number in range(4)})
+    for name, by_ns in (('ahead', 86400 * NS), ('back', -7200 * NS), ('never', -START_NS)):
+        jumped = [each + by_ns * (each >= START_NS + 7 * NS) for each in true_ns]
+        assert scenes(name, jumped) == expected
