@@ -241,6 +241,22 @@ def test_every_way_to_a_picture_refuses_a_jpeg_that_lost_data(tmp_path: Path) ->
             way()
 
 
+def test_a_picture_of_pillow_is_still_its_owners_after_a_look() -> None:
+    data = jpeg('baseline')
+    whole, draft = Image.open(io.BytesIO(data)), Image.open(io.BytesIO(data))
+    assert (to_rgb(whole) == decode_jpeg(data).pixels).all()
+    assert (np.asarray(whole) == decode_jpeg(data).pixels).all()
+    draft.draft('RGB', (40, 30))
+    assert to_rgb(draft).shape == (draft.height, draft.width, 3) != whole.size[::-1]
+
+
+def test_a_tiff_with_a_jpeg_inside_is_refused() -> None:
+    file = io.BytesIO()
+    scene(64, 60).save(file, 'TIFF', compression='jpeg')
+    with pytest.raises(FrameError, match='TIFF with JPEG inside'):
+        read_picture(file.getvalue())
+
+
 def png(**how: Any) -> bytes:
     file = io.BytesIO()
     scene(64, 60).save(file, 'PNG', **how)

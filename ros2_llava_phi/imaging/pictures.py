@@ -59,7 +59,7 @@ def to_rgb(picture: Picture) -> NDArray[np.uint8]:
 def _converted(picture: Image.Image) -> NDArray[np.uint8]:
     try:
         check_picture(picture)
-        if isinstance(picture, JpegImageFile) and picture.tile:
+        if isinstance(picture, JpegImageFile) and picture.tile and not picture.tell():
             # Not decoded yet: so that Pillow makes no picture of what lost data.
             file: Any = picture.fp
             file.seek(0)

@@ -23,7 +23,7 @@ from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.bags.clock import was_set_back
 from ros2_llava_phi.bags.stamps import NS, to_ns
 from ros2_llava_phi.client.distributions import destroy_subscription
-from ros2_llava_phi.errors import FrameError
+from ros2_llava_phi.errors import DamagedFrameError, FrameError
 from ros2_llava_phi.imaging.image_conversion import (
     check_format,
     compressed_to_rgb,
@@ -71,16 +71,21 @@ class CapturedFrame:
         self._kind = kind
         self._serialized = serialized
         self._serialized_stamp = serialized[:STAMP_BYTES]
+        self._message: Any = None
+        # The worker unpacks it for a question, the executor for diagnostics.
+        self._unpacking = threading.Lock()
 
-    @cached_property
+    @property
     def message(self) -> Any:
-        """The message, unpacked; raises FrameError if it cannot be."""
-        try:
-            message = deserialize_message(self._serialized, self._kind)
-        except Exception as error:
-            raise FrameError(f'the message cannot be unpacked: {error}') from error
-        self._serialized = b''
-        return message
+        """The message, unpacked; raises DamagedFrameError if it cannot be."""
+        with self._unpacking:
+            if self._message is None:
+                try:
+                    self._message = deserialize_message(self._serialized, self._kind)
+                except Exception as error:
+                    raise DamagedFrameError(f'the message cannot be unpacked: {error}') from error
+                self._serialized = b''
+            return self._message
 
     @cached_property
     def stamp_ns(self) -> int:

@@ -110,7 +110,8 @@ class Diagnostics:
                 fault = camera.why_ahead(frame)
         elif active:
             fault = camera.why_silent()
-        new = camera.refused - self._refused[camera.name]
+        # A camera that was configured anew counts from zero.
+        new = camera.refused - min(self._refused[camera.name], camera.refused)
         self._refused[camera.name] = camera.refused
         if new and not fault:
             fault = f'{counted(new, "frame")} refused since the last report: {camera.refusal}'
