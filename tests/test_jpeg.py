@@ -247,7 +247,7 @@ def test_a_picture_of_pillow_is_still_its_owners_after_a_look() -> None:
     assert (to_rgb(whole) == decode_jpeg(data).pixels).all()
     assert (np.asarray(whole) == decode_jpeg(data).pixels).all()
     draft.draft('RGB', (40, 30))
-    assert to_rgb(draft).shape == (draft.height, draft.width, 3) != whole.size[::-1]
+    assert to_rgb(draft).shape == (draft.height, draft.width, 3) and draft.size != whole.size
 
 
 def test_a_tiff_with_a_jpeg_inside_is_refused() -> None:
