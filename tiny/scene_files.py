@@ -9,6 +9,7 @@ The forty thermal pictures of the first training come along with the package, ma
 """
 
 import json
+import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from enum import Enum
 from functools import partial
@@ -53,7 +54,8 @@ def write_scenes(
     for smaller ones.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with ProcessPoolExecutor() as pool:
+    # A forked child would hang on a lock that a thread of its parent held.
+    with ProcessPoolExecutor(mp_context=multiprocessing.get_context('spawn')) as pool:
         write = partial(_write, folder, kind, seed, split, per_scene, suffix)
         records = [each for some in pool.map(write, range(scenes), chunksize=16) for each in some]
     path = folder / FILE

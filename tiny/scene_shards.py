@@ -5,6 +5,7 @@ Scene i is drawn with a random generator seeded by (seed, i), so that any part c
 and nothing depends on how many processes made it.
 """
 
+import multiprocessing
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -153,7 +154,8 @@ def make_shards(
         config=config,
         tokenizer_json=tokenizer.to_str(),
     )
-    with ProcessPoolExecutor() as pool:
+    # A forked child would hang on a lock that a thread of its parent held.
+    with ProcessPoolExecutor(mp_context=multiprocessing.get_context('spawn')) as pool:
         progress = tqdm(pool.map(make, missing), 'scenes', len(missing), unit='shard')
         for _ in progress:
             pass
