@@ -130,7 +130,15 @@ def test_the_demonstration(show: Show, tmp_path: Path) -> None:
         assert word in table
     assert f'The page: {page}' in table
 
+    # Refusals and abstentions that are right are not passed off as answers.
+    counted = (
+        '4 answered, 1 abstained, 1 refused; 5 of 5 right, of which 1 abstained and 1 refused'
+    )
+    assert f'6 questions: {counted}, as they had to be.' in table
+
     parsed = Page(page)
+    assert f'{counted}, as they had to be.' in parsed.words
+    assert 'alt="front at 1.0 s: Is it red? Answer: Yes"' in page.read_text()
     assert len(parsed.sources) == 5
     assert all(each.startswith('data:image/jpeg;base64,') for each in parsed.sources)
     assert not parsed.tags & {'script', 'link', 'iframe'}

@@ -105,14 +105,21 @@ def make_exchange(
 
 
 def tally(exchanges: Sequence[Exchange]) -> str:
-    """Return in one line how many were asked, answered, refused, and right."""
+    """Return in one line how many were asked, answered, refused, and right, and right by what."""
     refused = sum(bool(each.error) for each in exchanges)
     abstained = sum(bool(each.abstain_reason) for each in exchanges)
-    scored = [each.right for each in exchanges if each.right is not None]
-    return (
+    scored = [each for each in exchanges if each.right is not None]
+    right = [each for each in scored if each.right]
+    rightly = {
+        'abstained': sum(bool(each.abstain_reason) for each in right),
+        'refused, as they had to be': sum(bool(each.error) for each in right),
+    }
+    of_which = ' and '.join(f'{count} {how}' for how, count in rightly.items() if count)
+    text = (
         f'{counted(len(exchanges), "question")}: {len(exchanges) - refused - abstained} answered, '
-        f'{abstained} abstained, {refused} refused; {sum(scored)} of {len(scored)} right'
+        f'{abstained} abstained, {refused} refused; {len(right)} of {len(scored)} right'
     )
+    return f'{text}, of which {of_which}' if of_which else text
 
 
 def header() -> Table:

@@ -134,6 +134,8 @@ def latency_chart(seconds: Sequence[float], percentiles: Mapping[str, float]) ->
         if count
     ]
     for row, (name, value) in enumerate(percentiles.items()):
+        if not math.isfinite(value):
+            continue
         x = plane.x(value * scale)
         anchor = 'end' if x > SIDE / 2 else 'start'
         shift = -4 if anchor == 'end' else 4

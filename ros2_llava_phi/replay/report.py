@@ -26,7 +26,7 @@ MOST = {'rows': 300, 'changes': 60, 'notes': 40, 'reasons': 20, 'matrices': 12, 
 # Of a confusion matrix, the most answers that can be read.
 MOST_SIDE = 16
 # Of all lanes together, and of the list of answers.
-MOST_PIECES, LISTED_BYTES = 3000, 600_000
+MOST_PIECES, LISTED_BYTES = 3000, 1_000_000
 # A lane is no finer than this, in per cent: three pixels of a wide screen.
 FINEST = 0.4
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, groupby, pairwise
+from operator import itemgetter
 from statistics import median
 
 from markupsafe import escape
@@ -21,11 +22,12 @@ from .record import Record, is_right, is_scored, said
 
 # Behind a gap of so many usual steps, a new stretch begins.
 GAP = 2.5
-# Seconds are to scale where frames fill this share of them.
+# Seconds are to scale where frames fill this share of them, and no more of the steps from frame to
+# frame stand still.
 FILLED = 0.1
-# Of seconds that go back by more than the first, stand still, or are beyond the last (30,000
-# years), nothing is to scale.
-BACK_S, LEAST_STEP_S, MOST_S = 1.0, 1e-4, 1e12
+LEAST_STEP_S = 1e-4
+# Nor are they where they go back by more than the first, or are beyond the last (30,000 years).
+BACK_S, MOST_S = 1.0, 1e12
 MOST_TICKS = 10
 # Seconds between ticks, from which the first is taken that is not too close.
 STEPS = (
@@ -297,31 +299,30 @@ def _timeline(number: int, records: Sequence[Record]) -> Timeline:
 
 def _axis(records: Sequence[Record]) -> Axis:
     at_s = {(each.camera, each.frame): each.at_s for each in records}
-    # As they were asked about, for which a response that came late makes no difference.
-    cameras = [camera for camera, _ in at_s]
-    numbers = {camera: iter(sorted(n for c, n in at_s if c == camera)) for camera in cameras}
-    frames = [(camera, next(numbers[camera])) for camera in cameras]
-    step = _usual_step(frames, at_s)
+    step = _usual_step(at_s)
     if step:
         return Axis(True, at_s, step)
+    # As they were asked about; in a live run, the response to a later one may come earlier.
+    of_camera = {camera: iter(list(each)) for camera, each in groupby(sorted(at_s), itemgetter(0))}
+    frames = [next(of_camera[camera]) for camera, _ in at_s]
     return Axis(False, {frame: float(place) for place, frame in enumerate(frames)}, 1.0)
 
 
-def _usual_step(frames: Sequence[Frame], at_s: dict[Frame, float]) -> float:
+def _usual_step(at_s: dict[Frame, float]) -> float:
     """Return the seconds from frame to frame; 0 where they cannot be drawn to scale."""
     if not all(abs(each) < MOST_S for each in at_s.values()):
         return 0
     span = max(at_s.values()) - min(at_s.values())
     found = 0.0
-    by_camera = sorted(frames, key=lambda frame: frame[0])
-    for _, of_camera in groupby(by_camera, key=lambda frame: frame[0]):
+    for _, of_camera in groupby(sorted(at_s), itemgetter(0)):
         times = [at_s[frame] for frame in of_camera]
         steps = [after - before for before, after in pairwise(times)]
         if not steps:
             continue
-        usual = median(steps)
-        if min(steps) < -BACK_S or usual < LEAST_STEP_S:
+        stands_still = sum(step < LEAST_STEP_S for step in steps)
+        if min(steps) < -BACK_S or stands_still > FILLED * len(steps):
             return 0
+        usual = median(steps)
         if sum(min(step, GAP * usual) for step in steps) > FILLED * span:
             found = max(found, usual)
     return found
@@ -353,7 +354,7 @@ def _truth(record: Record) -> str:
 
 def _listed_bytes(stretch: Stretch) -> int:
     texts = stretch.first.question, stretch.words, stretch.truth, stretch.why
-    return LISTED_BYTES + sum(len(escape(short(each)).encode()) for each in texts)
+    return LISTED_BYTES + sum(len(escape(short(each)).encode(errors='replace')) for each in texts)
 
 
 def _seconds(start: float, end: float) -> list[tuple[float, str]]:

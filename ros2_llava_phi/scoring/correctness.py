@@ -9,6 +9,7 @@ every short answer before that.
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from ros2_llava_phi.assistant.answer import CANNOT_TELL, YES_NO
 from ros2_llava_phi.assistant.question import Kind
@@ -154,6 +155,7 @@ def as_number(text: str) -> float | None:
         return None
 
 
+@lru_cache(2**15)  # The few answers of many frames are compared again for every score.
 def _without_punctuation(text: str) -> str:
     grouped = GROUPED_DIGITS.search(text) is not None
     kept = text
