@@ -31,6 +31,7 @@ from ros2_llava_phi.files.atomic import remove_partial, replace_folder, write_at
 from ros2_llava_phi.files.locks import Lock
 from ros2_llava_phi.files.run_folder import holds_run
 from ros2_llava_phi.files.settings import StrictSettings, read_json
+from ros2_llava_phi.model.config import CONFIG_FILE
 from ros2_llava_phi.model.tensor_files import writing
 
 from .recipe import Recipe
@@ -96,9 +97,13 @@ def begin_run(out: Path, recipe: Recipe, fingerprint: str, start: str) -> Iterat
     """
     Make the folder of a run, or go on with that of an interrupted one; see check_run.
 
-    Within the block no other process can. Raises TrainingError if one does already.
+    Within the block no other process can. Raises TrainingError if one does already. Nothing is
+    written into the folder of a finished one, which may be read only.
     """
-    check_run(out, recipe, fingerprint, start)  # what cannot begin leaves nothing behind
+    begun = check_run(out, recipe, fingerprint, start)  # what cannot leaves nothing behind
+    if begun and (out / CONFIG_FILE).is_file():
+        yield
+        return
     folder = out / RUN
     try:
         folder.mkdir(parents=True, exist_ok=True)
