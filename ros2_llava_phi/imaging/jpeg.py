@@ -22,10 +22,9 @@ try:
 except ImportError as error:
     _lacking = f'simplejpeg is missing ({error})'
 else:
-    old = tuple(map(int, simplejpeg.__version__.split('.')[:2])) < (1, 7)
-    _lacking = f'simplejpeg {simplejpeg.__version__} is too old' if old else ''
+    _old = tuple(map(int, simplejpeg.__version__.split('.')[:2])) < (1, 7)
+    _lacking = f'simplejpeg {simplejpeg.__version__} is too old' if _old else ''
 
-JPEG_START = b'\xff\xd8\xff'
 # Codes of markers (ITU-T T.81, table B.1).
 START_OF_IMAGE, END_OF_IMAGE, START_OF_SCAN, RESTART_INTERVAL = 0xD8, 0xD9, 0xDA, 0xDD
 NOT_FRAMES = (0xC4, 0xC8, 0xCC)  # tables, and an extension, among the codes of frames
