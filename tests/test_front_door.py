@@ -3,8 +3,10 @@
 import io
 import itertools
 import math
+import os
 import subprocess
 import sys
+import threading
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +30,8 @@ from ros2_llava_phi import (
     FrameError,
     Kind,
     LlavaPhiError,
+    ModelError,
+    OutOfTimeError,
     Question,
     QuestionError,
     Sampling,
@@ -159,6 +163,43 @@ def test_threads_wait_for_each_other(model: Assistant) -> None:
     with ThreadPoolExecutor(4) as threads:
         together = list(threads.map(lambda question: model.ask(view, question).text, questions))
     assert together == alone
+
+
+def test_who_waits_for_another_thread_runs_out_of_time(model: Assistant, view: View) -> None:
+    working, over = threading.Event(), threading.Event()
+
+    def hold(text: str) -> None:
+        working.set()
+        assert over.wait(20)
+
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(model.ask, view, 'What is there?', on_text=hold)
+        assert working.wait(20)
+        asked = iter([False, False, True])
+        with pytest.raises(OutOfTimeError):
+            model.ask(view, 'Is there a car?', kind='yes_no', out_of_time=lambda: next(asked))
+        assert not first.done()
+        over.set()
+        assert first.result().text
+
+
+def test_what_who_hears_a_text_raises_comes_out(model: Assistant, view: View) -> None:
+    for error in (StopIteration('enough'), StopAsyncIteration(), KeyError('x'), RuntimeError('y')):
+
+        def raise_it(text: str, error: Exception = error) -> None:
+            raise error
+
+        with pytest.raises(type(error)) as raised:
+            model.ask(view, 'What is there?', on_text=raise_it)
+        assert raised.value is error
+    assert model.ask(view, 'Is there a car?', kind='yes_no').text
+
+
+def test_a_fork_is_told_to_load_the_model_itself(model: Assistant, view: View) -> None:
+    with mock.patch.object(os, 'getpid', lambda: -1):
+        for use in (lambda: model.ask(view, 'a'), lambda: model.look(RGB)):
+            with pytest.raises(ModelError, match='fork'):
+                use()
 
 
 def test_an_error_of_the_system_is_no_damage(model: Assistant, tmp_path: Path) -> None:

@@ -300,3 +300,44 @@ def test_wrong_arguments_end_in_a_sentence_and_2(
     (line,) = [line for line in said.splitlines() if line.startswith('vqa_node: ')]
     assert all(word in line for word in words), line
     assert '.c:' not in line
+
+
+@pytest.mark.parametrize(
+    ('names', 'heard'),
+    [
+        ('/**: P', True),
+        ('vqa_node: P', False),
+        ('/robot1/vqa_node: P', True),
+        ('robot1/vqa_node: P', True),
+        ('/robot1: {vqa_node: P}', True),
+        ('/*/vqa_node: P', True),
+        ('/**/vqa_node: P', True),
+        ('/robot1/**: P', True),
+        ('/robot1/*: P', True),
+        ('/*: P', False),
+        ('/robot2/vqa_node: P', False),
+        ('/robot1/vqa: P', False),
+        ('{/robot2/vqa_node: P, /robot1/vqa_node: P}', True),
+        ('', True),
+    ],
+)
+def test_a_params_file_for_other_nodes_is_pointed_out(
+    ros_domain: int, tmp_path: Path, names: str, heard: bool
+) -> None:
+    """As rcl sees it: where it takes the parameters, nothing is said."""
+    rclpy = pytest.importorskip('rclpy')
+    from ros2_llava_phi.node.run import unheard
+
+    file = tmp_path / 'robot.yaml'
+    file.write_text(names.replace('P', '{ros__parameters: {model: x}}'))
+    arguments = ['--ros-args', '-r', '__ns:=/robot1', '--params-file', str(file)]
+    rclpy.init(args=arguments)
+    try:
+        node = rclpy.create_node('vqa_node', automatically_declare_parameters_from_overrides=True)
+        assert node.has_parameter('model') == (heard and bool(names))
+        said = unheard(arguments, node.get_fully_qualified_name())
+        node.destroy_node()
+    finally:
+        rclpy.shutdown()
+    assert bool(said) != heard
+    assert not said or 'says nothing about /robot1/vqa_node' in said[0]

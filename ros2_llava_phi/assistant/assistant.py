@@ -1,6 +1,7 @@
 """The assistant: look at a frame once, then answer any number of questions about it."""
 
 import math
+import os
 import threading
 import time
 import weakref
@@ -24,6 +25,9 @@ from .question import Kind, Question, Sampling, request_text, to_question
 from .reply import check_time, read_number, write_text
 from .responder import LEAST_ROOM, Form, Past, Replied, Request, Responder, never
 from .view import Conversation, View
+
+# Seconds after which who waits for another thread asks whether there is still time.
+LOOK_UP = 0.02
 
 
 def ignore(text: str) -> None:
@@ -62,6 +66,7 @@ class Assistant:
         self._answered = weakref.WeakSet[View]()
         self._turn = threading.RLock()
         self._at_work = False
+        self._process = os.getpid()
 
     def look(self, picture: Picture | Frame, check: bool = True, decoding: float = 0.0) -> View:
         """
@@ -116,8 +121,8 @@ class Assistant:
             model.ask(Conversation(view), 'Is there a car?', kind='yes_no')
 
         kind, choices, max_tokens, sampling: as Question has them, where a text is given.
-        out_of_time: asked before every step; once true, a free text is cut short and anything
-        else raises OutOfTimeError.
+        out_of_time: asked before every step, and while another thread asks; once true, a free text
+        is cut short, and anything else, or what has not begun, raises OutOfTimeError.
         on_text: gets a free text's pieces as they come.
 
         Raises QuestionError for what cannot be asked, or does not fit the model's context, and for
@@ -134,14 +139,20 @@ class Assistant:
                 f'not about {described(about)}'
             )
         view = self._own(conversation.view)
-        with self._alone():
+        with self._alone(out_of_time):
             check_time(out_of_time)
             if view.prefix is None:
                 answer = self._abstain(view, question)
                 conversation.remember(answer, Past())
                 return answer
             request = self._request(view, question, conversation.past, out_of_time, on_text)
-            (replied,) = self._responder.reply(view.prefix, [request])
+            try:
+                (replied,) = self._responder.reply(view.prefix, [request])
+            except RuntimeError as error:
+                # What out_of_time or on_text raised; a generator may not (PEP 479).
+                if isinstance(error.__cause__, StopIteration):
+                    raise error.__cause__ from None
+                raise
             answer = self._answer(view, question, replied)
             conversation.remember(answer, replied.past or Past())
             return answer
@@ -189,9 +200,21 @@ class Assistant:
         return [answers[place] for place in range(len(questions))]
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Have the engine to itself; raises QuestionError for a call from within another one."""
-        with self._turn:
+    def _alone(self, out_of_time: Callable[[], bool] = never) -> Iterator[None]:
+        """
+        Have the engine to itself.
+
+        Raises QuestionError for a call from within another one, OutOfTimeError if the time is up
+        before its turn, and ModelError in a fork, where what the engine runs on is missing.
+        """
+        if os.getpid() != self._process:
+            raise ModelError(
+                'the model was loaded by a process that this one is a fork of; load it here, or '
+                "let multiprocessing start processes by 'spawn'"
+            )
+        while not self._turn.acquire(timeout=LOOK_UP):
+            check_time(out_of_time)
+        try:
             if self._at_work:
                 raise QuestionError(
                     'on_text and out_of_time cannot use the assistant, which is answering; use it '
@@ -202,6 +225,8 @@ class Assistant:
                 yield
             finally:
                 self._at_work = False
+        finally:
+            self._turn.release()
 
     def _own(self, view: View) -> View:
         if view.prefix is not None and view.prefix.engine is not self._responder.engine:

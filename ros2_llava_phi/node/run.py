@@ -1,11 +1,15 @@
 """Run the node: from the arguments to the last response."""
 
+import itertools
 import re
 import sys
 import threading
 import time
 import traceback
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
 
 import rclpy
 import rclpy.logging
@@ -14,7 +18,8 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.logging import LoggingSeverity
 from rclpy.signals import SignalHandlerOptions
 
-from ros2_llava_phi.errors import ParameterError
+from ros2_llava_phi.errors import FileError, ParameterError
+from ros2_llava_phi.files.yaml_file import read_yaml
 
 from .vqa_node import Load, VqaNode
 
@@ -53,6 +58,8 @@ def run(args: list[str] | None, load: Load, signals: 'SimpleQueue[int]') -> tupl
         print(f'vqa_node: {sentence(error)}', file=sys.stderr)
         rclpy.try_shutdown()
         return 2, True
+    for warning in unheard(sys.argv if args is None else args, node.get_fully_qualified_name()):
+        node.get_logger().warning(warning)
     try:
         return _run(node, signals)
     finally:
@@ -73,6 +80,44 @@ def sentence(error: Exception) -> str:
         text = f'there are no such ROS arguments: {text}'
     hint = next((hint for what, hint in HINTS.items() if f"Couldn't parse {what}" in text), '')
     return f'{text}; write it like {hint}' if hint else text
+
+
+def unheard(arguments: Sequence[str], node: str) -> list[str]:
+    """
+    Return a sentence for every params file that says nothing about a node of that full name.
+
+    Names of nodes stand above `ros__parameters`, in one key or nested; * is any part of a name,
+    and ** any number of parts: https://design.ros2.org/articles/160_ros_command_line_arguments.html
+    """
+    sentences = []
+    for option, file in itertools.pairwise(arguments):
+        if option != '--params-file':
+            continue
+        try:
+            names = list(_nodes(read_yaml(Path(file))))
+        except FileError:  # rcl could read it
+            continue
+        if names and not any(re.fullmatch(_pattern(name), node) for name in names):
+            sentences.append(
+                f'the params file {file} says nothing about {node}, but about {", ".join(names)}; '
+                '/** is any node'
+            )
+    return sentences
+
+
+def _nodes(content: Any, above: str = '') -> Iterator[str]:
+    for key, value in content.items() if isinstance(content, dict) else ():
+        if key == 'ros__parameters':
+            yield above
+        else:
+            yield from _nodes(value, f'{above}/{str(key).strip("/")}')
+
+
+def _pattern(name: str) -> str:
+    *above, last = (re.escape(part) for part in name.strip('/').split('/'))
+    front = (r'(.+/)?' if part == r'\*\*' else f'{part}/' for part in above)
+    pattern = '/' + ''.join(front) + last
+    return pattern.replace(r'\*\*', '.+').replace(r'\*', '[^/]+')
 
 
 def _run(node: VqaNode, signals: 'SimpleQueue[int]') -> tuple[int, bool]:
