@@ -143,7 +143,7 @@ def spin(ros: 'Context') -> Iterator[Callable[['Node'], None]]:
             thread.start()
 
     yield add
-    executor.shutdown()
+    executor.shutdown(timeout_sec=1.0)  # Humble would wait for what nobody responds to
     if thread.ident is not None:
         thread.join(timeout=10)
     for node in nodes:

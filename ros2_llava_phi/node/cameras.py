@@ -22,7 +22,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.bags.clock import was_set_back
 from ros2_llava_phi.bags.stamps import NS, to_ns
-from ros2_llava_phi.client.distributions import destroy_subscription
+from ros2_llava_phi.client.distributions import between_rounds
 from ros2_llava_phi.errors import DamagedFrameError, FrameError
 from ros2_llava_phi.imaging.image_conversion import (
     check_format,
@@ -193,7 +193,7 @@ class Camera:
     def destroy(self) -> None:
         """Unsubscribe."""
         self.close()
-        destroy_subscription(self._node, self._subscription)
+        between_rounds(self._node, lambda: self._node.destroy_subscription(self._subscription))
 
     def newest(self) -> CapturedFrame | None:
         """Return the newest frame, or None if there is none since the clock was last set back."""

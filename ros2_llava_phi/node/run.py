@@ -145,7 +145,8 @@ def _run(node: VqaNode, signals: 'SimpleQueue[int]') -> tuple[int, bool]:
     # A task, as the executor does not return when it is only woken.
     executor.create_task(lambda: None)
     spinning.join()
-    executor.shutdown()
+    # Humble would wait for what nobody responds to any more, such as an interrupted transition.
+    executor.shutdown(timeout_sec=0.0)
     return code, ended
 
 

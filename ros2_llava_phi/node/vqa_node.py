@@ -28,6 +28,7 @@ from ros2_llava_phi.imaging.jpeg import check_decoder
 from ros2_llava_phi.imaging.ros_cv_bridge import find_cv_bridge
 
 from .answering import Answering, RefusalError, Ticket, Worker
+from .bond import ManagerBond
 from .cameras import Camera
 from .diagnostics import PERIOD, Diagnostics
 from .loading import Loading
@@ -76,6 +77,7 @@ class VqaNode(LifecycleNode):
         self._state = 'unconfigured'
         self._cameras: dict[str, Camera] = {}
         self._worker: Worker | None = None
+        self._bond = ManagerBond(self)
         self._loading: Loading | None = None
         self._stopping = False
         self._answering: Answering | None = None
@@ -157,6 +159,7 @@ class VqaNode(LifecycleNode):
         """
         self._state = 'shutting down'
         ended = self._stop_worker(self._state, patience)
+        self._bond.leave()
         self._answering = None
         cameras, self._cameras = self._cameras, {}
         for camera in cameras.values():
@@ -245,6 +248,7 @@ class VqaNode(LifecycleNode):
         )
 
     def _activate(self) -> None:
+        self._bond.join()
         for camera in self._cameras.values():
             camera.open()
         self._worker = Worker(self._serve, self._parameter_server.settings.node.queue_length)
@@ -255,6 +259,7 @@ class VqaNode(LifecycleNode):
         self._stop_worker('deactivated')
         if self._answering is not None:
             self._answering.forget()
+        self._bond.leave()
 
     def _stop_worker(self, why: str, patience: float | None = None) -> bool:
         worker, self._worker = self._worker, None
