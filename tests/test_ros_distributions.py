@@ -129,6 +129,15 @@ def test_what_all_offer_and_what_is_none_of_theirs_passes(tmp_path: Path, text: 
     assert faults(tmp_path, {FILE: text + '\n'}) == []
 
 
+def test_beside_the_package_unknown_objects_are_theirs_where_a_file_imports_theirs(
+    tmp_path: Path,
+) -> None:
+    text = 'def f(node):\n    return node.count_clients\n'
+    assert faults(tmp_path, {'tests/test_a.py': text}) == []
+    (sentence,) = faults(tmp_path, {'tests/test_a.py': f'import rclpy\n{text}'})
+    assert sentence.startswith('tests/test_a.py:3: humble has no class with count_clients')
+
+
 GUARDED = """\
 from typing import Any
 

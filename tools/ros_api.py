@@ -42,6 +42,8 @@ SEAM = 'ros2_llava_phi/client/distributions.py'
 PACKAGES = ('rclpy', 'launch', 'launch_ros', 'launch_testing')
 # What is looked into: the package, and files that are no part of one.
 OURS = ('ros2_llava_phi', 'launch/*.py', 'tests/*.py', 'benchmarks/*.py')
+# Where objects of unknown class are nobody's of theirs unless a file imports something of theirs.
+BESIDE = ('tests', 'benchmarks')
 HEADER = """\
 # What each distribution of ROS 2 offers of the names used here: see ros_api.py, which writes this.
 # NAME [-> class of what it returns]: all, or the distributions that have it. Read were
@@ -76,8 +78,11 @@ class Offers:
 def faults(found: list[Use], offers: Offers, root: Path) -> list[str]:
     """Return a sentence for each use that a distribution cannot serve."""
     sentences = []
+    theirs = {use.path for use in found if not use.name.startswith('*.')}
     for use in found:
         place = use.path.relative_to(root)
+        if use.name.startswith('*.') and use.path not in theirs and place.parts[0] in BESIDE:
+            continue
         lacking = offers.lacking(use.name)
         what = f'no {use.name}'
         if use.name.startswith('*.'):
