@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import fields
 from threading import Event, Thread
 from typing import Any
 
@@ -210,16 +211,7 @@ def to_timings(message: AnswerMessage) -> Timings:
 
 def to_identity(info: ModelInfo) -> ModelIdentity:
     """Return the identity of the model that a node says it has."""
-    return ModelIdentity(
-        name=info.name,
-        weights_hash=info.weights_hash,
-        engine=info.engine,
-        precision=info.precision,
-        device=info.device,
-        image_size=info.image_size,
-        image_tokens=info.image_tokens,
-        context_length=info.context_length,
-    )
+    return ModelIdentity(**{each.name: getattr(info, each.name) for each in fields(ModelIdentity)})
 
 
 def error_name(code: int) -> str:

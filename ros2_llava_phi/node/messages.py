@@ -1,7 +1,7 @@
 """Between the assistant's types and ROS messages."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from builtin_interfaces.msg import Duration
@@ -110,17 +110,7 @@ def refused(code: int, sentence: str, question: str) -> Any:
 
 def model_info_message(identity: ModelIdentity) -> ModelInfo:
     """Return the ModelInfo message of a model."""
-    return ModelInfo(
-        status='ready',
-        name=safe_text(identity.name),
-        weights_hash=identity.weights_hash,
-        engine=identity.engine,
-        precision=identity.precision,
-        device=identity.device,
-        image_size=identity.image_size,
-        image_tokens=identity.image_tokens,
-        context_length=identity.context_length,
-    )
+    return ModelInfo(status='ready', **{**asdict(identity), 'name': safe_text(identity.name)})
 
 
 def safe_text(text: str) -> str:
