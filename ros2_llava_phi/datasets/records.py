@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, StrictStr, Validatio
 
 from ros2_llava_phi.assistant.question import is_unicode
 from ros2_llava_phi.errors import DataError
-from ros2_llava_phi.files.settings import problems
+from ros2_llava_phi.files.settings import problems, shown
 
 GZIP = b'\x1f\x8b'
 BEGINNING = 1 << 20  # characters, enough for any record
@@ -238,8 +238,9 @@ def _first_fault(error: ValidationError) -> RecordError:
     whole = '.'.join(str(part) for part in first['loc'])
     if first['type'] == 'model_type':
         return RecordError(f'{".".join(names) or "the record"}: it must be an object', whole)
-    wrong = first['msg']
-    return RecordError(f'{".".join(names)}: {wrong[:1].lower()}{wrong[1:]}', whole)
+    if isinstance(first['input'], str | int | float):
+        whole += f' is {shown(first["input"])!r}'
+    return RecordError(f'{".".join(names)}: {first["msg"]}', whole)
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:

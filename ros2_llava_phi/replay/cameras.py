@@ -58,14 +58,11 @@ class Cameras:
         candidates = self._candidates(name) if name else list(self._known)
         if len(candidates) == 1:
             return candidates[0]
-        has = f'it has pictures on {", ".join(self._known)}'
+        choice = ' or '.join(self.names_of(each)[0] for each in candidates or self._known)
+        has = f'it has pictures on {", ".join(self._known)}; name one, `camera: {choice}`'
         if candidates:
             many = f'more than one camera {name!r}' if name else 'more than one camera'
-            choice = ' or '.join(self.names_of(each)[0] for each in candidates)
-            raise QuestionsFileError(
-                f'{self._path} has {many} for question {number}; {has}; name one, '
-                f'`camera: {choice}`'
-            )
+            raise QuestionsFileError(f'{self._path} has {many} for question {number}; {has}')
         topic = f' (topic {self._short[name]})' if name in self._short else ''
         raise QuestionsFileError(
             f'{self._path} has no camera {name!r}{topic} for question {number}; {has}'

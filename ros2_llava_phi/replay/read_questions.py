@@ -53,7 +53,7 @@ def read_questions(path: Path) -> QuestionsFile:
         content = {'questions': content}
     if not isinstance(content, dict):
         raise QuestionsFileError(
-            f'{path} holds no questions; it must have `questions:` and a list'
+            f'{path} holds no questions; write them as a list, such as `- Is there a car?`'
         )
     return _checked(path, content)
 
@@ -91,9 +91,11 @@ def _problem(error: ValidationError) -> str:
     if example and first['type'] != 'value_error':
         wrong += f', such as {example}'
     given = first['input']
+    if first['type'] in ('missing', 'too_short'):
+        return where + wrong
     if given is None:
-        return f'{where}it is empty; {wrong}'
-    whole = first['type'] in ('missing', 'too_short') or (isinstance(given, dict) and not field)
+        return f'{where}{wrong} (it is empty)'
+    whole = isinstance(given, dict | list) and (not field or not given)
     return where + wrong + ('' if whole else f' (it is {shown(given)!r})')
 
 
