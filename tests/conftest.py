@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+# As Humble does by itself: a field of a wrong type is an error. Read when messages are imported.
+os.environ['ROS_PYTHON_CHECK_FIELDS'] = '1'
 # Not as pytest's option `pythonpath`, which Humble's pytest does not know.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / 'tools'))
 sys.path.insert(1, str(Path(__file__).resolve().parent.parent / 'benchmarks'))
