@@ -36,13 +36,14 @@ def worst(records: Sequence[Record]) -> list[Record]:
 
 
 def examples(records: Sequence[Record]) -> list[Record]:
-    """Return a right answer to each of a few questions; an answer where nothing is known."""
+    """Return a right answer to each of some questions, over time; any where nothing is known."""
     given = [each for each in records if not each.error and not each.abstained]
     right = [each for each in given if is_scored(each) and is_right(each)]
     by_entry: dict[int, list[Record]] = {}
     for record in right if any(map(is_scored, records)) else given:
         by_entry.setdefault(record.entry, []).append(record)
-    return [each[len(each) // 2] for each in _spread(list(by_entry.values()), MOST_EXAMPLES)]
+    chosen = _spread(list(by_entry.values()), MOST_EXAMPLES)
+    return [each[len(each) * place // len(chosen)] for place, each in enumerate(chosen)]
 
 
 def illustrated(moments: Sequence[Moment]) -> list[FrameKey]:
