@@ -42,7 +42,16 @@ if worker := os.environ.get('PYTEST_XDIST_WORKER'):
 
 # What a machine may lack: requirements/robot-extras.txt, train.txt and dev.txt have it, or ROS 2.
 MAY_LACK = {
-    *('accelerate', 'catkin_pkg', 'importlinter', 'jinja2', 'lz4', 'markupsafe', 'matplotlib'),
+    *(
+        'accelerate',
+        'av',
+        'catkin_pkg',
+        'importlinter',
+        'jinja2',
+        'lz4',
+        'markupsafe',
+        'matplotlib',
+    ),
     *('mcap', 'ml_dtypes', 'onnx', 'onnx_ir', 'onnxscript', 'peft', 'rich', 'rosbags'),
     *('safetensors', 'sybil', 'torch', 'tqdm', 'transformers', 'typer', 'zstandard'),
     *('builtin_interfaces', 'diagnostic_msgs', 'launch', 'lifecycle_msgs', 'llava_phi'),

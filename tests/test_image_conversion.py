@@ -312,8 +312,12 @@ def test_video_is_refused_with_a_sentence(named: str) -> None:
     [('.bmp', 'BMP'), ('.webp', 'WebP'), ('.tiff', 'TIFF'), ('.gif', 'GIF')],
 )
 def test_other_formats_are_refused_by_name(extension: str, name: str) -> None:
+    try:
+        message = compressed(extension, np.zeros((16, 16, 3), np.uint8))
+    except cv2.error:
+        pytest.skip(f'this OpenCV, {cv2.__version__}, writes no {name}')
     with pytest.raises(FrameError, match=f'neither JPEG nor PNG: it is {name}'):
-        compressed_to_rgb(compressed(extension, np.zeros((16, 16, 3), np.uint8)))
+        compressed_to_rgb(message)
 
 
 def test_messages_without_data_are_refused() -> None:

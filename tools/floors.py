@@ -24,6 +24,8 @@ RESOLUTIONS = {'lowest': 'lowest-direct', 'newest': 'highest'}
 # What Ubuntu 22.04 and 24.04 have: a Python, and the NumPy that is installed there from the start.
 # Extension modules built for NumPy 1.21 run with any 1.x, so that pip may install a later one.
 ROBOTS = {'3.10': '', '3.12': 'numpy==1.26.4'}
+# Extras that the quick tests do without: PyTorch's, and Ray's.
+LARGE = ('ray', 'tensorboard', 'train')
 TESTS = ('-m', 'not slow', '-q', '-n', 'auto', '--maxprocesses', '4', '--dist', 'worksteal')
 
 
@@ -116,7 +118,9 @@ def run_lowest(root: Path, venv: Path) -> None:
     pinned = required(root / 'requirements' / 'dev.txt')
     tests = [each for each in pinned if re.match('pytest(-xdist)?==', each)]
     python = '{}.{}'.format(*sys.version_info)
-    lowest = resolve([*admitted(root / 'setup.cfg')[''], *tests], python, versions='lowest')
+    extras = admitted(root / 'setup.cfg')
+    wanted = [each for extra, some in extras.items() if extra not in LARGE for each in some]
+    lowest = resolve([*wanted, *tests], python, versions='lowest')
     print('the quick tests with', *lowest, flush=True)
     if not venv.exists():
         uv(['venv', '--quiet', '--python', sys.executable, str(venv)])

@@ -22,7 +22,7 @@ from ros2_llava_phi.imaging.pixels import MOST_PIXELS
 from .h264_numbers import FrameNumbers
 from .nal_units import START_CODE, SYNTAX, AccessUnit, is_length_prefixed, read_access_unit
 
-PYAV = 'av>=14'
+PYAV = 'av>=17'
 # What is in the names that drivers and encoders have for a codec, but for punctuation.
 NAMES = {'h264': ('h264', 'avc', 'x264'), 'hevc': ('h265', 'hevc', 'x265')}
 # Beyond this, pictures are decoded though nobody asked for one.
