@@ -524,7 +524,7 @@ def test_bad_records_are_counted_and_named(tmp_path: Path) -> None:
     for words in ('no such file', 'cut off', 'outside the folder', 'answer: it is empty'):
         assert words in printed
     assert 'takes more than 128 tokens' in printed
-    assert '5 records were dropped' in (tmp_path / 'out' / 'README.md').read_text()
+    assert '5 records dropped' in (tmp_path / 'out' / 'README.md').read_text()
     refusing = [{'name': 'noise', 'path': path, 'on_bad': 'refuse'}]
     with pytest.raises(DataError, match='record'):
         run(recipe(tmp_path, 'refused', data=refusing))
