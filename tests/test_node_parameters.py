@@ -163,13 +163,16 @@ def test_a_wrong_parameter_at_start(ros: Any) -> None:
         Robot(lambda node: None, default_timeout='soon')
 
 
-def test_a_cameras_parameters_come_and_go_with_it(spin: Callable[[Any], None]) -> None:
+def test_a_cameras_parameters_come_and_go_with_it(
+    spin: Callable[[Any], None], request: pytest.FixtureRequest
+) -> None:
     """As `ros2 param set` does it: by the services, while the node is unconfigured."""
     pytest.importorskip('llava_phi')
     from rcl_interfaces.srv import SetParameters, SetParametersAtomically
     from rclpy.parameter import Parameter
 
     robot = Robot(spin)
+    request.addfinalizer(robot.close)
     one = robot.peer.create_client(SetParameters, 'vqa_node/set_parameters')
     all_or_none = robot.peer.create_client(
         SetParametersAtomically, 'vqa_node/set_parameters_atomically'
@@ -209,7 +212,6 @@ def test_a_cameras_parameters_come_and_go_with_it(spin: Callable[[Any], None]) -
     assert robot.node.bring_up()
     assert robot.node._cameras['side'].topic == '/side/image_raw/compressed'
     assert robot.node._cameras['left'].topic == '/robot/left'
-    robot.close()
 
 
 GOOD = """\

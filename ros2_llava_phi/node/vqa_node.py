@@ -234,7 +234,7 @@ class VqaNode(LifecycleNode):
         chosen = self._parameter_server.settings.node
 
         def say(phase: str, done: int, total: int) -> None:
-            loading.check()
+            pass
             status = f'building plans: {phase}, {done} of {total}'
             self._model_info.publish(ModelInfo(name=safe_text(chosen.model), status=status))
 
