@@ -11,6 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from video_packets import PERIOD_NS as VIDEO_PERIOD_NS
+from video_packets import START_NS as VIDEO_START_NS
+from video_packets import encode, number_of, write_video
 
 pytest.importorskip('llava_phi.srv')
 
@@ -29,6 +32,7 @@ from ros2_llava_phi.bags.cdr import shift_stamp
 from ros2_llava_phi.bags.recording import Recording
 from ros2_llava_phi.client import player
 from ros2_llava_phi.errors import ClientError
+from ros2_llava_phi.imaging.image_conversion import compressed_to_rgb
 
 START_NS = 1_600_000_000_999_999_990
 
@@ -113,6 +117,29 @@ def test_shift_stamp_honours_byte_order(order: str) -> None:
     shifted = shift_stamp(cdr, 2_000_000_001)
     assert shifted == encapsulation + struct.pack(f'{order}iI', 8, 0) + b'the rest'
     assert shift_stamp(shifted, -2_000_000_001) == cdr
+
+
+def test_a_video_goes_out_as_jpeg(node: Node, tmp_path: Path) -> None:
+    packets = encode('h264', count=30)
+    bag = write_video(tmp_path / 'bag', [each.data for each in packets])
+    received: list[CompressedImage] = []
+    quality = QoSProfile(depth=50)
+    node.create_subscription(CompressedImage, '/front/video', received.append, quality)
+    executor = SingleThreadedExecutor(context=node.context)
+    executor.add_node(node)
+    process = start_player(bag)
+    deadline = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < deadline:
+        executor.spin_once(timeout_sec=0.1)
+    out, err = process.communicate(timeout=10)
+    assert (process.returncode, err) == (0, '')
+    assert json.loads(out.splitlines()[1])['played'] == 30
+    shift_ns = json.loads(out.splitlines()[0])['shift_ns']
+    assert len(received) >= 20
+    for message in received:
+        assert (message.format, message.header.frame_id) == ('jpeg', 'front_optical')
+        own_ns = Time.from_msg(message.header.stamp).nanoseconds - shift_ns - VIDEO_START_NS
+        assert number_of(compressed_to_rgb(message)) == packets[own_ns // VIDEO_PERIOD_NS].number
 
 
 def test_nobody_listens(node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

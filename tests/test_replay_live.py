@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 from replay_stand_in import COLOURS, IDENTITY, QUESTIONS, START_NS, write_recording
+from video_packets import PERIOD_NS as VIDEO_PERIOD_NS
+from video_packets import START_NS as VIDEO_START_NS
+from video_packets import encode, number_of, write_video
 
 from ros2_llava_phi.assistant.answer import Answer, Timings
 from ros2_llava_phi.assistant.question import Question
-from ros2_llava_phi.bags.bag import COMPRESSED_IMAGE, RawMessage, Storage
+from ros2_llava_phi.bags.bag import COMPRESSED_IMAGE, FFMPEG_PACKET, RawMessage, Storage
 from ros2_llava_phi.bags.bag_writer import write_bag
 from ros2_llava_phi.bags.camera_messages import CameraMessages
 from ros2_llava_phi.bags.clock import was_set_back
@@ -20,6 +23,7 @@ from ros2_llava_phi.bags.ground_truth import read_ground_truth
 from ros2_llava_phi.bags.recording import Recording
 from ros2_llava_phi.client.pace import Pace
 from ros2_llava_phi.client.robot import PlayedCamera, Response
+from ros2_llava_phi.imaging.image_conversion import compressed_to_rgb
 from ros2_llava_phi.replay.asking import Asking
 from ros2_llava_phi.replay.live import replay_live
 from ros2_llava_phi.replay.read_questions import read_questions
@@ -89,6 +93,33 @@ def test_what_a_robot_sees_is_recorded(tmp_path: Path) -> None:
         assert (record.live.frame_age, record.live.queue) == (0.25, 0.5)
         assert record.live.latency > 0
         assert record.frame >= record.live.due
+
+
+def test_a_video_is_shown_as_jpeg_and_what_it_lost_is_refused_here(tmp_path: Path) -> None:
+    packets = encode('h264', count=30, gop=10)
+    lost = packets[:13] + packets[14:]
+    bag = write_video(tmp_path / 'bag', [each.data for each in lost], FFMPEG_PACKET, 'libx264')
+    (tmp_path / 'q.yaml').write_text('[{question: "What?"}]')
+    recording = Recording(bag)
+    asking = Asking(recording, read_questions(tmp_path / 'q.yaml'))
+    assert recording.has_video('/front/video')
+    shown: list[tuple[int, int]] = []
+
+    class Watching(ScriptedRobot):
+        def show(self, message: RawMessage) -> None:
+            assert message.type == COMPRESSED_IMAGE
+            said = CameraMessages(()).read(message)
+            assert said.picture.format == 'jpeg' and said.frame_id == 'front_optical'
+            shown.append((said.stamp_ns, number_of(compressed_to_rgb(said.picture))))
+            super().show(message)
+
+    records = [record for group in replay_live(asking, Watching()) for record in group]
+    whole = [*range(13), *range(19, 29)]
+    expected = [(VIDEO_START_NS + each * VIDEO_PERIOD_NS, lost[each].number) for each in whole]
+    assert shown == expected
+    refused = {each.frame: each.error_text for each in records if each.error == 'BAD_FRAME'}
+    assert set(refused) == set(range(13, 19))
+    assert "in the format 'libx264', pictures that it builds on are missing" in refused[13]
 
 
 def test_a_question_is_not_asked_while_its_answer_is_awaited(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
@@ -62,13 +63,13 @@ def encode(
     b_frames: int = 0,
     size: tuple[int, int] = (WIDTH, HEIGHT),
     more: str = '',
-    space: int = 5,
+    space: Colorspace = Colorspace.ITU601,
     full: bool = False,
 ) -> tuple[Packet, ...]:
     """
     Return the packets of so many pictures in the order of decoding.
 
-    more: settings of x264, x265. space, full: the colours' matrix, by swscale's number, and range.
+    more: settings of x264, x265. space, full: the colours' matrix, and their range.
     """
     encoder: Any = av.CodecContext.create(ENCODERS[codec], 'w')
     encoder.width, encoder.height = size
@@ -86,7 +87,9 @@ def encode(
     for number in range(count):
         frame = av.VideoFrame.from_ndarray(picture(number, *size), format='rgb24')
         frame = frame.reformat(
-            format='yuv420p', dst_colorspace=space, dst_color_range=2 if full else 1
+            format='yuv420p',
+            dst_colorspace=space,
+            dst_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
         )
         frame.pts = number
         given += encoder.encode(frame)

@@ -1,5 +1,8 @@
 """A frame as a recording holds it: decoded when somebody asks for it, and only once."""
 
+import re
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -17,6 +20,30 @@ from .bag_writer import serialise
 from .camera_messages import CameraMessages
 from .cdr import read_stamp, shift_stamp
 from .video_stream import VideoPicture
+
+CANNOT_BE = ' cannot be decoded: '
+MOST_REASONS = 3
+
+
+def count_by_reason(sentences: Iterable[str]) -> str:
+    """
+    Return in half a sentence why frames cannot be decoded, and how many for each reason.
+
+    sentences: of their errors; those that differ in numbers only are of one reason.
+    """
+    counts: Counter[str] = Counter()
+    firsts: dict[str, str] = {}
+    for sentence in sentences:
+        reason = sentence.partition(CANNOT_BE)[2] or sentence
+        kind = re.sub(r'\d+', '0', reason)
+        counts[kind] += 1
+        firsts.setdefault(kind, reason)
+    if len(counts) == 1:
+        return next(iter(firsts.values()))
+    most = counts.most_common(MOST_REASONS)
+    named = [f'{count} of them: {firsts[kind]}' for kind, count in most]
+    rest = counts.total() - sum(count for _, count in most)
+    return '; '.join([*named, *([f'{rest} for other reasons'] if rest else [])])
 
 
 @dataclass(frozen=True)
@@ -71,8 +98,7 @@ class RecordedFrame:
             # Beside FrameError, whatever damaged bytes lead to.
             kind = type(error) if isinstance(error, FrameError) else DamagedFrameError
             return kind(
-                f'the picture at {self.stamp_ns} ns on {self.message.topic} cannot be decoded: '
-                f'{error}'
+                f'the picture at {self.stamp_ns} ns on {self.message.topic}{CANNOT_BE}{error}'
             )
         return Frame(image, self.stamp_ns, self.frame_id, self.camera)
 
@@ -91,7 +117,11 @@ class RecordedFrame:
 
     def _picture(self) -> NDArray[np.uint8]:
         if self.video is not None:
-            return self.video.rgb()
+            try:
+                return self.video.rgb()
+            except FrameError as error:
+                named = self.messages.read(self.message).names_video
+                raise type(error)(f'in the format {named!r}, {error}') from error
         said = self.messages.read(self.message)
         if is_video(said.names_video):
             raise FrameError(

@@ -1,6 +1,7 @@
 """Read a rosbag2 without ROS: whole, or as much as is readable of it."""
 
 from collections.abc import Collection, Generator, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 
 from ros2_llava_phi.errors import BagError, counted
@@ -107,6 +108,10 @@ class Recording:
                 video=read.video,
                 significant_bits=significant_bits,
             )
+
+    def has_video(self, topic: str) -> bool:
+        """Return whether the pictures of a topic are those of a video, by its first message."""
+        return any(each.video is not None for each in islice(self.frames({topic: topic}), 1))
 
     def messages(self, channels: Collection[Channel]) -> Iterator[RawMessage]:
         """

@@ -16,12 +16,13 @@ from weakref import WeakValueDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from ros2_llava_phi.errors import DamagedFrameError, InstallationError
+from ros2_llava_phi.errors import DamagedFrameError, FrameError, InstallationError
 from ros2_llava_phi.imaging.pixels import MOST_PIXELS
 
 from .h264_numbers import FrameNumbers
 from .nal_units import START_CODE, SYNTAX, AccessUnit, is_length_prefixed, read_access_unit
 
+# Before 17, it takes the colours of BT.709 for those of BT.601.
 PYAV = 'av>=17'
 # What is in the names that drivers and encoders have for a codec, but for punctuation.
 NAMES = {'h264': ('h264', 'avc', 'x264'), 'hevc': ('h265', 'hevc', 'x265')}
@@ -35,6 +36,11 @@ LOST = ('Could not find ref', 'Missing reference', 'reference picture missing')
 DAMAGED = ('bytestream overread', 'concealing')
 # Encoders are sloppy there; the picture is none the worse for it.
 HARMLESS = ('SEI type',)
+BEFORE = (
+    'it builds on pictures from before the first key frame of the recording; have the encoder '
+    'send key frames more often'
+)
+NOTHING = 'no picture came of it'
 MISSING = 'pictures that it builds on are missing'
 BUILDS_ON = 'it builds on a picture that is missing or damaged, up to the next key frame'
 
@@ -48,7 +54,7 @@ def codec_of(name: str) -> str:
 class VideoPicture:
     """The picture of one message, decoded when somebody asks for it."""
 
-    def __init__(self, group: '_Group | None' = None, problem: str = '') -> None:
+    def __init__(self, group: '_Group | None' = None, problem: FrameError | None = None) -> None:
         """Take the group of pictures that it belongs to, or why there is no picture."""
         self._group, self._problem = group, problem
         self._frame: Any = None
@@ -57,20 +63,21 @@ class VideoPicture:
         """
         Return it as uint8 [height, width, 3], by the colour space and range that the stream names.
 
-        Raises DamagedFrameError where it lost data, or builds on what did.
+        Raises DamagedFrameError where it lost data, FrameError where it builds on what is not
+        there.
         """
         if self._group is not None and not self.is_settled:
             self._group.decode(self)
         if self._frame is None:
-            raise DamagedFrameError(self._problem)
+            raise self._problem or FrameError(NOTHING)
         return np.asarray(self._frame.to_ndarray(format='rgb24'), np.uint8)
 
     @property
     def is_settled(self) -> bool:
         """Return whether there is a picture, or a reason why not."""
-        return self._frame is not None or bool(self._problem)
+        return self._frame is not None or self._problem is not None
 
-    def settle(self, frame: Any = None, problem: str = '') -> None:
+    def settle(self, frame: Any = None, problem: FrameError | None = None) -> None:
         """Take what came of it, unless something came before."""
         if not self.is_settled:
             self._frame, self._problem = frame, problem
@@ -109,7 +116,7 @@ class VideoStream:
         known = b''.join(START_CODE + each for each in self._parameter_sets)
         self._remember(unit.parameter_sets)
         if not unit.first_slice:
-            return VideoPicture(problem='the message holds no picture')
+            return VideoPicture(problem=FrameError('the message holds no picture'))
         is_behind_a_loss = self._is_behind_a_loss(unit, stamp_ns)
         if unit.is_leading:
             return self._add_leading(unit)
@@ -119,9 +126,9 @@ class VideoStream:
         if unit.is_key:
             return self._add_key(unit, known)
         if self._group is None:
-            return VideoPicture(problem='it comes before the first key frame of the recording')
+            return VideoPicture(problem=FrameError(BEFORE))
         if is_behind_a_loss:
-            return self._group.refuse(MISSING)
+            return self._group.refuse(FrameError(MISSING))
         return self._group.add(unit.packet, unit.pictures)
 
     def _add_key(self, unit: AccessUnit, parameter_sets: bytes) -> VideoPicture:
@@ -132,7 +139,7 @@ class VideoStream:
     def _add_leading(self, unit: AccessUnit) -> VideoPicture:
         """Add what follows a key frame and builds on pictures before it: to the group of those."""
         if self._before is None:
-            return VideoPicture(problem='it builds on pictures from before the recording')
+            return VideoPicture(problem=FrameError(BEFORE))
         if self._key_packet:
             self._before.add(self._key_packet, 1)
             self._key_packet = b''
@@ -180,10 +187,12 @@ class _Group:
     def add(self, packet: bytes, pictures: int) -> VideoPicture:
         """Take the next packet; there should be one picture in it."""
         if self._is_broken:
-            return VideoPicture(problem=BUILDS_ON)
+            return VideoPicture(problem=FrameError(BUILDS_ON))
         if pictures != 1:
             what = f'{pictures} pictures' if pictures else 'a part of a picture'
-            return self.refuse(f'the message holds {what}, where one whole is right')
+            return self.refuse(
+                DamagedFrameError(f'the message holds {what}, where one whole is right')
+            )
         picture = VideoPicture(self)
         self._pictures[self._count] = picture
         self._queue.append((self._count, packet))
@@ -193,9 +202,9 @@ class _Group:
             self._feed()
         return picture
 
-    def refuse(self, problem: str) -> VideoPicture:
+    def refuse(self, problem: FrameError) -> VideoPicture:
         """Take what is no picture; nothing that is added behind it is one, either."""
-        problem = BUILDS_ON if self._is_broken else problem
+        problem = FrameError(BUILDS_ON) if self._is_broken else problem
         self._is_broken = True
         return VideoPicture(problem=problem)
 
@@ -216,7 +225,7 @@ class _Group:
         if complaint:
             self._settle(number, problem=complaint)
             for later, _ in self._queue:
-                self._settle(later, problem=BUILDS_ON)
+                self._settle(later, problem=FrameError(BUILDS_ON))
             self._queue.clear()
             self._bytes = 0
             self._is_broken = True
@@ -230,15 +239,15 @@ class _Group:
             self._deliver(self._decoders.give_back(self._decoder))
             self._decoder = None
         for number in list(self._pictures):
-            self._settle(number, problem='no picture came of it')
+            self._settle(number, problem=FrameError(NOTHING))
 
     def _deliver(self, frames: list[Any]) -> None:
         for frame in frames:
             if frame.is_corrupt:
-                self._settle(frame.pts, problem='its data are damaged')
+                self._settle(frame.pts, problem=DamagedFrameError('its data are damaged'))
             self._settle(frame.pts, frame)
 
-    def _settle(self, number: int, frame: Any = None, problem: str = '') -> None:
+    def _settle(self, number: int, frame: Any = None, problem: FrameError | None = None) -> None:
         picture = self._pictures.pop(number, None)
         if picture is not None:
             picture.settle(frame, problem)
@@ -272,7 +281,9 @@ class _Decoders:
         }
         return decoder
 
-    def decode(self, decoder: Any, packet: bytes, number: int) -> tuple[list[Any], str]:
+    def decode(
+        self, decoder: Any, packet: bytes, number: int
+    ) -> tuple[list[Any], FrameError | None]:
         """Return the frames that come out, numbered as their packets, and what is wrong."""
         given = self._av.Packet(packet)
         given.pts = number
@@ -309,11 +320,12 @@ class _Decoders:
             logging.set_level(before[0])
             logging.set_skip_repeated(before[1])
 
-    def _complaint(self, said: list[tuple[int, str, str]]) -> str:
+    def _complaint(self, said: list[tuple[int, str, str]]) -> FrameError | None:
         for level, _, text in said:
             if text.startswith(LOST):
-                return MISSING
+                return FrameError(MISSING)
             is_error = level <= self._av.logging.ERROR and not text.startswith(HARMLESS)
             if is_error or text.startswith(DAMAGED):
-                return f'its data are damaged (FFmpeg: {" ".join(text.split())})'
-        return ''
+                reason = ' '.join(text.split())
+                return DamagedFrameError(f'its data are damaged (FFmpeg: {reason})')
+        return None

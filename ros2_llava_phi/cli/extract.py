@@ -68,6 +68,7 @@ def extract(
     png: Annotated[bool, typer.Option('--png', help='Write PNG instead of JPEG.')] = False,
 ) -> None:
     """Take frames out of recordings, each only once, with a questions sheet to fill in."""
+    from ros2_llava_phi.bags.recorded_frame import count_by_reason
     from ros2_llava_phi.datasets.extraction import NO_QUESTION, SHEET, Extraction
     from ros2_llava_phi.datasets.extraction import extract as extract_frames
     from ros2_llava_phi.datasets.sheet import read_questions
@@ -87,8 +88,12 @@ def extract(
     typer.echo(f'{out}: {_summary(result)}')
     for loss in result.losses:
         typer.echo(f'Not all of it can be read: {loss}.', err=True)
-    for camera, count in result.undecodable.items():
-        typer.echo(f'{count} of {camera} are left out: {result.why[camera]}', err=True)
+    for camera, why in result.undecodable.items():
+        typer.echo(
+            f'{len(why)} of {camera} are left out, which cannot be decoded: '
+            f'{count_by_reason(why)}',
+            err=True,
+        )
     for camera, count in result.flawed.items():
         if count:
             typer.echo(f'{count} of {camera} have extraneous bytes, which lost nothing.', err=True)
@@ -100,4 +105,4 @@ def extract(
 def _summary(result: 'Extracted') -> str:
     cameras = ', '.join(f'{count} of {camera}' for camera, count in result.kept.items())
     text = f'{result.kept.total()} of {counted(result.seen, "frame")} ({cameras})'
-    return f'{text}, {result.alike} left out that look alike'
+    return f'{text}, {result.alike.total()} left out that look alike'

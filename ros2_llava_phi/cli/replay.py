@@ -137,6 +137,14 @@ def _live(
         for each in askings
         for topic in each.cameras.values()
     }
+    videos = [topic for topic in cameras if any(_has_video(each, topic) for each in askings)]
+    if videos and rate is None:
+        raise typer.BadParameter(
+            f'{", ".join(videos)} is recorded as video, which no node reads; without --no-play it '
+            'is played as JPEG.'
+        )
+    for topic in videos:
+        typer.echo(f'{topic} is recorded as video, and played as JPEG', err=True)
     way = 'live' if rate is None else f'live at {rate:g} times the recorded rate'
     with AskClient(node, 'replay') as client:
         robot = NodeUnderTest(client, rate)
@@ -146,3 +154,7 @@ def _live(
         return run_live(
             askings, robot, robot.wait_until_ready(cameras.values()), out, way, on_frame
         )
+
+
+def _has_video(asking: 'Asking', topic: str) -> bool:
+    return topic in asking.cameras.values() and asking.recording.has_video(topic)

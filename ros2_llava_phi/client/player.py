@@ -26,9 +26,10 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from ros2_llava_phi.bags.bag import COMPRESSED_IMAGE, IMAGE, RawMessage
 from ros2_llava_phi.bags.cdr import shift_stamp
+from ros2_llava_phi.bags.recorded_frame import count_by_reason
 from ros2_llava_phi.bags.recording import Recording
 from ros2_llava_phi.bags.stamps import from_ns, to_ns
-from ros2_llava_phi.errors import ClientError, LlavaPhiError, NoResponseError
+from ros2_llava_phi.errors import ClientError, FrameError, LlavaPhiError, NoResponseError
 
 from .ask_client import own_node
 from .pace import CLOCK_PERIOD_S, Pace
@@ -167,12 +168,14 @@ class Player:
         """
         Return once each topic, given with its message type, has a subscriber.
 
+        A video is published as JPEG.
+
         Raises ClientError if one finds none in time.
         """
         for topic, message_type in topics.items():
             if topic not in self._publishers:
                 self._publishers[topic] = self._node.create_publisher(
-                    MESSAGE_TYPES[message_type], topic, QoSProfile(depth=5)
+                    MESSAGE_TYPES.get(message_type, CompressedImage), topic, QoSProfile(depth=5)
                 )
         deadline = time.monotonic() + PATIENCE_S
         for topic, publisher in self._publishers.items():
@@ -204,9 +207,14 @@ def play(bag: Path, node: Node) -> None:
     clock = PresentClock()
     player = Player(node, clock)
     player.connect(topics)
+    refused: list[str] = []
     played = latest_ns = 0
     for frame in recording.frames():
-        message = frame.on_steady_clock().message
+        try:
+            message = frame.on_steady_clock().as_published()
+        except FrameError as error:
+            refused.append(str(error))
+            continue
         clock.wait_for(message.recorded_ns)
         if not played:
             _say(shift_ns=clock.shift_ns)
@@ -214,6 +222,9 @@ def play(bag: Path, node: Node) -> None:
         latest_ns = max(latest_ns, clock.now_ns() - message.recorded_ns)
         played += 1
     player.finish()
+    if refused:
+        why = count_by_reason(refused)
+        print(f'player: {len(refused)} frames cannot be decoded: {why}', file=sys.stderr)
     _say(played=played, latest_ns=latest_ns)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ros2_llava_phi.bags.keyframes import KeyframeSelection
-from ros2_llava_phi.bags.recorded_frame import RecordedFrame
+from ros2_llava_phi.bags.recorded_frame import RecordedFrame, count_by_reason
 from ros2_llava_phi.bags.recording import Recording
 from ros2_llava_phi.errors import BagError, DamagedFrameError, DataError, FrameError, counted
 from ros2_llava_phi.files.atomic import new_folder
@@ -30,19 +30,18 @@ class Extracted:
     """
     What became of the frames of the recordings.
 
-    kept, undecodable: how many, by topic. why: what the first that cannot be decoded has.
+    kept, alike: how many, by topic; alike: those that looked like one that was kept, or had not
+    changed enough. undecodable: why those that cannot be decoded are not.
     damaged: what those have that lost data. flawed: those with data amiss that lost nothing.
-    alike: those that looked like one that was kept, or had not changed enough.
     losses: sentences about what could not be read of recordings that broke off or are damaged.
     """
 
     seen: int = 0
     kept: Counter[str] = field(default_factory=Counter)
-    alike: int = 0
-    undecodable: Counter[str] = field(default_factory=Counter)
+    alike: Counter[str] = field(default_factory=Counter)
+    undecodable: dict[str, list[str]] = field(default_factory=dict)
     damaged: list[str] = field(default_factory=list)
     flawed: Counter[str] = field(default_factory=Counter)
-    why: dict[str, str] = field(default_factory=dict)
     losses: list[str] = field(default_factory=list)
 
 
@@ -81,9 +80,9 @@ def extract(
     seen: called after each camera message.
 
     Recordings that broke off or are damaged give what is readable of them. Raises BagError for
-    those that are missing, unreadable, or without pictures on the topics; the others are written
-    all the same. Raises DataError if there is no frame at all, or too many lost data; nothing is
-    written then.
+    those that are missing, unreadable, or without pictures on the topics, and where no picture of
+    a topic can be decoded; the others are written all the same. Raises DataError if there is no
+    frame at all, or too many lost data; nothing is written then.
     """
     result = Extracted()
     rows: list[Row] = []
@@ -102,14 +101,16 @@ def extract(
             except BagError as error:
                 damages.append(error)
         if result.damaged:
-            tried = result.kept.total() + result.alike + result.undecodable.total()
+            tried = result.kept.total() + result.alike.total()
+            tried += sum(map(len, result.undecodable.values()))
             where = ', '.join(map(str, bags))
             refuse_damaged(len(result.damaged), tried, where, result.damaged[0])
         if not rows:
             raise damages[0] if damages else DataError(_why_none(bags, result))
         write_sheet(folder / SHEET, rows)
-    if damages:
-        problems = '; '.join(map(str, damages))
+    blind = _blind(result)
+    if damages or blind:
+        problems = '; '.join([*map(str, damages), *blind])
         raise BagError(
             f'{problems}; what could be read is in {out}: {counted(result.kept.total(), "frame")}'
         )
@@ -136,8 +137,7 @@ def _chosen(
         try:
             is_new = choice.is_new(frame.frame().image)
         except FrameError as error:
-            result.undecodable[frame.camera] += 1
-            result.why.setdefault(frame.camera, str(error))
+            result.undecodable.setdefault(frame.camera, []).append(str(error))
             if isinstance(error, DamagedFrameError):
                 result.damaged.append(str(error))
             continue
@@ -145,7 +145,7 @@ def _chosen(
         if is_new:
             yield frame, _scene(name, frame.at_s, how.scene_s)
         else:
-            result.alike += 1
+            result.alike[frame.camera] += 1
     result.losses += [f'{bag}: {loss}' for loss in recording.losses]
 
 
@@ -176,6 +176,15 @@ def _write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
 
 def _why_none(bags: Sequence[Path], result: Extracted) -> str:
     names = ', '.join(str(bag) for bag in bags)
-    if reasons := [*result.why.values(), *result.losses]:
-        return f'{names}: no frame can be decoded; {"; ".join(reasons)}'
+    if reasons := [*_blind(result), *result.losses]:
+        return f'{names}: {"; ".join(reasons)}'
     return f'{names}: there are no frames on the image topics'
+
+
+def _blind(result: Extracted) -> list[str]:
+    """Return of each topic of which no frame can be decoded why that is so."""
+    return [
+        f'no frame of {topic} can be decoded: {count_by_reason(why)}'
+        for topic, why in result.undecodable.items()
+        if not result.kept[topic] and not result.alike[topic]
+    ]

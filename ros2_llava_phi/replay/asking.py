@@ -61,6 +61,7 @@ class _Schedule:
     def __init__(self, when: When) -> None:
         self._when = when
         self._waiting = sorted(when.at_s)
+        self._is_blind = False
         self._choice = KeyframeSelection(
             rate_hz=1 / when.every_s if when.every_s else None, change=when.on_change or 0.0
         )
@@ -77,7 +78,11 @@ class _Schedule:
             return bool(passed)
         if when.on_change:
             try:
-                return self._choice.is_new(frame.frame().image)
+                is_new = self._choice.is_new(frame.frame().image)
             except FrameError:
-                return False
+                # Of a row that nobody can see, the first is asked about, and the refusal recorded.
+                is_new, self._is_blind = not self._is_blind, True
+                return is_new
+            self._is_blind = False
+            return is_new
         return self._choice.is_due(frame.message.time_ns)

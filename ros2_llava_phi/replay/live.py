@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from ros2_llava_phi.bags.recorded_frame import RecordedFrame
 from ros2_llava_phi.client.robot import Response, Robot
+from ros2_llava_phi.errors import FrameError
 
 from .asking import Asking
 from .record import Key, Live, Record, answered, refused
@@ -53,7 +54,12 @@ def replay_live(
             # For what answers say about it, a frame is kept without its picture.
             bare = replace(frame, message=replace(frame.message, cdr=b''), video=None)
             shown[frame.camera, played.stamp_ns] = bare
-            robot.show(played.message)
+            try:
+                # Where somebody else plays, nobody needs the pictures of a video.
+                robot.show(played.as_published() if robot.plays else played.message)
+            except FrameError as error:
+                yield _not_shown(asking, frame, due, already, str(error))
+                continue
             for index in due:
                 record = asking.record(index, frame)
                 record = record.model_copy(update={'live': Live(due=frame.number, latency=0.0)})
@@ -68,6 +74,15 @@ def replay_live(
         while under_way:
             robot.idle()
             yield _ended(under_way, asking, shown)
+
+
+def _not_shown(
+    asking: Asking, frame: RecordedFrame, due: list[int], already: Collection[Key], why: str
+) -> list[Record]:
+    """Return the refusals of what is asked about a frame that a node never gets."""
+    live = Live(due=frame.number, latency=0.0)
+    records = [asking.record(index, frame).model_copy(update={'live': live}) for index in due]
+    return [refused(each, 'BAD_FRAME', why) for each in records if each.key not in already]
 
 
 def _ask(robot: Robot, asking: Asking, index: int, frame: RecordedFrame) -> tuple[Response, float]:

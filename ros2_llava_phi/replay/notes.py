@@ -1,15 +1,20 @@
 """Notes about a recording that its figures should be read with."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
-from ros2_llava_phi.bags.recorded_frame import RecordedFrame
+from ros2_llava_phi.bags.recorded_frame import RecordedFrame, count_by_reason
 from ros2_llava_phi.bags.recording import Recording
 from ros2_llava_phi.errors import counted
 
 from .questions import AskedQuestion
+from .record import Record
+
+BAD_FRAME = 'BAD_FRAME'
+# With these, a frame was decoded.
+SEEN = ('', 'INVALID_QUESTION')
 
 
 class RecordingNotes(BaseModel):
@@ -76,3 +81,35 @@ class NoteTaker:
             seconds=self._seconds,
             notes=tuple(notes),
         )
+
+
+def decoding_notes(records: Iterable[Record]) -> dict[str, list[str]]:
+    """Return by recording, of each camera, how many frames cannot be decoded, and why."""
+    notes: dict[str, list[str]] = {}
+    for (recording, camera), frames in _frames_asked_about(records).items():
+        reasons = [each for each in frames.values() if each]
+        if reasons:
+            notes.setdefault(recording, []).append(
+                f'{len(reasons)} of the {len(frames)} frames of {camera} that were asked about '
+                f'cannot be decoded: {count_by_reason(reasons)}.'
+            )
+    return notes
+
+
+def blind_cameras(records: Iterable[Record]) -> list[str]:
+    """Return of each camera of which no frame that was asked about can be decoded why not."""
+    return [
+        f'no frame of {camera} in {recording} can be decoded: {count_by_reason(frames.values())}'
+        for (recording, camera), frames in _frames_asked_about(records).items()
+        if all(frames.values())
+    ]
+
+
+def _frames_asked_about(records: Iterable[Record]) -> dict[tuple[str, str], dict[int, str]]:
+    """Return, by recording and camera, why each frame cannot be decoded; empty if it can be."""
+    cameras: dict[tuple[str, str], dict[int, str]] = {}
+    for each in records:
+        if each.error in SEEN or each.error == BAD_FRAME:
+            frames = cameras.setdefault((each.recording, each.camera), {})
+            frames[each.frame] = each.error_text if each.error == BAD_FRAME else ''
+    return cameras

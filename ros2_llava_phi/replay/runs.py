@@ -16,7 +16,7 @@ from ros2_llava_phi.files.json_lines import JsonLines
 from .asking import Asking
 from .comparison import compare
 from .live import replay_live
-from .notes import NoteTaker, RecordingNotes
+from .notes import NoteTaker, RecordingNotes, blind_cameras, decoding_notes
 from .offline import BlankPicture, replay_offline
 from .questions import QuestionsFile
 from .record import Record
@@ -126,7 +126,8 @@ def conclude(
     """
     Score what is in a run's folder, and write summary.json and report.html.
 
-    Raises ResultsError where no question fits any frame, and for files that cannot be used.
+    Raises ResultsError where no question fits any frame, for files that cannot be used, and at the
+    end for a camera of which no frame can be decoded.
     """
     records = read_results(out / RESULTS_FILE)
     if not records:
@@ -137,10 +138,17 @@ def conclude(
         comparison = compare(
             str(baseline), _as_named_now(read_results(baseline), askings), records
         )
+    undecodable = decoding_notes(records)
+    notes = [
+        each.model_copy(update={'notes': (*each.notes, *undecodable.get(each.name, ()))})
+        for each in notes
+    ]
     summary = summarise(read_run(out), environment(), notes, records, comparison)
     write_atomically(out / SUMMARY_FILE, summary.model_dump_json(indent=2) + '\n', ResultsError)
     page = report(summary, records, askings)
     write_atomically(out / REPORT_FILE, page, ResultsError)
+    if blind := blind_cameras(records):
+        raise ResultsError(f'{"; ".join(blind)}; all that there is stands in {out / REPORT_FILE}')
     return summary
 
 
