@@ -27,6 +27,7 @@ COLOURS = {
 }  # fmt: skip
 YUV_422 = {'yuv422': 'uyvy', 'uyvy': 'uyvy', 'yuv422_yuy2': 'yuyv', 'yuyv': 'yuyv'}
 BAYER = [name for name in PACKED if name.startswith('bayer_')]
+SIXTEEN_BITS = [name for name in PACKED if PACKED[name].bits == 16]
 
 
 @dataclass
@@ -338,9 +339,6 @@ def test_raw_images_that_are_longer_than_they_say_are_refused(encoding: str, mor
         image_to_rgb(given)
 
 
-SIXTEEN_BITS = [name for name in PACKED if PACKED[name].bits == 16]
-
-
 @pytest.mark.parametrize('encoding', SIXTEEN_BITS)
 @pytest.mark.parametrize('bits', [8, 10, 12, 14])
 def test_significant_bits_are_scaled_to_white(encoding: str, bits: int) -> None:
@@ -354,6 +352,29 @@ def test_significant_bits_are_scaled_to_white(encoding: str, bits: int) -> None:
     if bits <= 12:
         with pytest.raises(FrameError, match=r'values end at \d+ of 65535, and would come out'):
             image_to_rgb(given)
+
+
+@pytest.mark.parametrize('encoding', ['mono16', 'rgb16', 'bgra16', 'rgba16'])
+@pytest.mark.parametrize('png', [False, True])
+def test_the_range_is_that_of_all_pixels_and_of_no_alpha(encoding: str, png: bool) -> None:
+    channels = PACKED[encoding].channels
+    values = np.full((HEIGHT, WIDTH, channels), 900, np.uint16)
+    if channels == 4:
+        values[..., 3] = 65535
+
+    def convert(bits: int) -> NDArray[np.uint8]:
+        if png:
+            return compressed_to_rgb(compressed('.png', values, f'{encoding}; png'), bits)
+        step = 2 * WIDTH * channels
+        return image_to_rgb(Message(HEIGHT, WIDTH, encoding, 0, step, values.tobytes()), bits)
+
+    with pytest.raises(FrameError, match='values end at 900 of 65535'):
+        convert(16)
+    assert (convert(10) == 224).all()
+    values[-1, -1, 0] = 20_000  # behind what is dark
+    assert convert(16).max() == 78
+    with pytest.raises(FrameError, match='values go up to 20000, beyond the 1023'):
+        convert(10)
 
 
 def test_bits_beyond_the_significant_ones_are_refused() -> None:

@@ -180,6 +180,7 @@ def test_zero_bytes_between_segments_lose_nothing() -> None:
     assert (found.pixels == decode_jpeg(data).pixels).all() and found.extraneous == 1
     with pytest.raises(DamagedFrameError):
         decode_jpeg(data[:tables] + b'\x07' + data[tables:])
+    assert (read_picture(data[:2] + b'\0' + data[2:]) == read_picture(data)).all()
 
 
 def test_motion_jpeg_without_huffman_tables_is_decoded() -> None:

@@ -111,6 +111,19 @@ def test_frames_that_lost_data_are_refused_and_their_share_is_reported(
     assert find('camera front', DiagnosticStatus.OK, 'frames refused [%]', '25.0')
 
 
+@pytest.mark.parametrize('start', [b'\0', b'\0\1\0\0abcde', b'\xff' * 12])
+def test_a_message_that_is_damaged_from_its_stamp_on_is_a_bad_frame(
+    make: Callable[..., Robot], start: bytes
+) -> None:
+    robot = make()
+    assert robot.node.bring_up()
+    publisher = robot.peer.create_publisher(Image, '/front/image_raw', 1)
+    wait_for(publisher.get_subscription_count, 20, 'the subscription')
+    publisher.publish(start)
+    wait_for(lambda: robot.node._cameras['front'].received, 20, 'the frame')
+    assert robot.ask('a').error_code == Response.BAD_FRAME
+
+
 @pytest.mark.parametrize('named', ['h264', 'hevc', '16UC1; compressedDepth png'])
 def test_a_camera_that_sends_video_or_depth_is_refused_with_a_sentence(
     compressed: CompressedRobot, named: str

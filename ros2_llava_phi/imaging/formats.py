@@ -2,7 +2,7 @@
 
 import re
 
-JPEG_START, PNG_START = b'\xff\xd8\xff', b'\x89PNG\r\n\x1a\n'
+JPEG_START, PNG_START = b'\xff\xd8', b'\x89PNG\r\n\x1a\n'
 # Where the bytes stand, the bytes, and the format that begins with them.
 STARTS = (
     (0, JPEG_START, 'JPEG'),

@@ -128,7 +128,7 @@ def compressed_to_rgb(
     else:
         encoding = _one_channel(message.format, bits)
     if bits == MOST_BITS:
-        _check_range(pixels[..., :3], encoding, significant_bits)
+        _check_range(pixels, encoding, significant_bits)
     return packed_to_rgb(pixels, encoding, significant_bits)
 
 
@@ -206,8 +206,12 @@ def _one_channel(named: str, bits: int) -> str:
 
 
 def _check_range(pixels: NDArray[Any], encoding: str, significant_bits: int) -> None:
-    """Raise FrameError for 16-bit values that make sense with other significant bits only."""
-    peak = int(pixels.max())
+    """
+    Raise FrameError for 16-bit values that make sense with other significant bits only.
+
+    An alpha channel does not count: it is full, however many bits the colours have.
+    """
+    peak = int((pixels if pixels.ndim == 2 else pixels[..., :3]).max())
     if peak >> significant_bits:
         raise FrameError(
             f'the {encoding} values go up to {peak}, beyond the {2**significant_bits - 1} of '

@@ -90,13 +90,16 @@ class CapturedFrame:
     @cached_property
     def stamp_ns(self) -> int:
         """
-        The acquisition time in the header, in nanoseconds; 0 where it holds none.
+        The acquisition time in the header, in nanoseconds; 0 where none can be read.
 
         The message is not unpacked for it.
         """
         if len(self._serialized_stamp) < STAMP_BYTES:
             return 0
-        stamp = deserialize_message(self._serialized_stamp, Time)
+        try:
+            stamp = deserialize_message(self._serialized_stamp, Time)
+        except Exception:  # those that rclpy does not publish; the message then says what is wrong
+            return 0
         return max(0, to_ns(stamp))
 
     @property
