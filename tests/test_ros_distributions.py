@@ -82,6 +82,20 @@ def faults(root: Path, files: dict[str, str]) -> list[str]:
             2,
             'humble has no class with count_clients',
         ),
+        ('kinds = __import__("rclpy.clock_type")', 1, 'humble has no rclpy.clock_type'),
+        *(
+            (
+                f'from typing import TypeVar, Union\nfrom rclpy.node import Node\n{text}',
+                3 + text.count('\n'),
+                'humble has no ',
+            )
+            for text in (
+                'def f(node: Union[None, Node]):\n    node.count_clients("/ask")',
+                'T = TypeVar("T", bound=Node)\ndef f(node: T):\n    node.count_clients("/ask")',
+                'def f(node: Node):\n    return lambda count=node.count_clients: count("/ask")',
+                'def f(node):\n    match node:\n        case Node(count_clients=it): return it',
+            )
+        ),
         (
             'from rclpy.clock import Clock\nClock(clock_kind=1)',
             2,

@@ -105,6 +105,8 @@ class Values:
         found = self._sources.type_of(node, module)
         if found is None or found.name in ('typing.Any', 'builtins.object'):
             return None
+        if isinstance(found.definition, ast.expr):  # a TypeVar, for one
+            return None
         if isinstance(node, ast.BinOp):
             node = node.left
         if not isinstance(node, ast.Subscript):
@@ -112,6 +114,8 @@ class Values:
         inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
         if found.name in ('typing.Optional', 'typing.Annotated', 'typing.ClassVar'):
             return self.annotated(inner[0], module)
+        if found.name == 'typing.Union':
+            return next(filter(None, (self.annotated(one, module) for one in inner)), None)
         if found.name in ('builtins.type', 'typing.Type'):
             its = self.annotated(inner[0], module)
             return replace(its, is_object=False) if its is not None else None

@@ -19,7 +19,7 @@ GUARDS = {'ImportError', 'ModuleNotFoundError', 'AttributeError', 'TypeError'}
 # Functions and methods whose value is one, or are the ones, of what they are given.
 SAME_ELEMENTS = {'list', 'tuple', 'set', 'frozenset', 'sorted', 'reversed', 'iter'}
 ONE_ELEMENT = {'next', 'max', 'min', 'get', 'pop', 'popleft', 'setdefault', 'enter_context'}
-IMPORTERS = {'pytest.importorskip', 'importlib.import_module'}
+IMPORTERS = {'pytest.importorskip', 'importlib.import_module', '__import__'}
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,8 @@ class _Reader:
                     for inner in ast.walk(one.pattern):
                         if isinstance(inner, ast.expr):
                             self._value(inner, scope)
+                        elif isinstance(inner, ast.MatchClass):
+                            self._attributes_of(inner, scope)
                     self._block(one.body, scope, owner)
             case _:
                 for child in ast.iter_child_nodes(node):
@@ -237,9 +239,11 @@ class _Reader:
             case ast.ListComp() | ast.SetComp() | ast.GeneratorExp() | ast.DictComp():
                 return self._comprehension(node, scope)
             case ast.Lambda():
-                inner = dict(scope)
-                inner.update({one.arg: None for one in node.args.args})
-                self._value(node.body, inner)
+                for default in (*node.args.defaults, *node.args.kw_defaults):
+                    if default is not None:
+                        self._value(default, scope)
+                taken = [one for one in ast.walk(node.args) if isinstance(one, ast.arg)]
+                self._value(node.body, {**scope, **{one.arg: None for one in taken}})
                 return OTHER
             case _:
                 for child in ast.iter_child_nodes(node):
@@ -321,6 +325,14 @@ class _Reader:
         return Value(
             f'{owner.name}.{node.attr}', unbound=not owner.is_object and is_class(owner.name)
         )
+
+    def _attributes_of(self, pattern: ast.MatchClass, scope: Scope) -> None:
+        with self._silence():
+            matched = self._value(pattern.cls, scope)
+        for name in pattern.kwd_attrs:
+            reached = ast.Attribute(pattern.cls, name, ast.Load())
+            owner = replace(matched, is_object=True) if matched is not None else None
+            self._member(ast.copy_location(reached, pattern), owner)
 
     def _caught(self, node: ast.expr | None, scope: Scope) -> Value | None:
         with self._silence():
