@@ -86,6 +86,27 @@ def test_what_is_true_of_a_camera_is_found_by_any_name(bag: Path, tmp_path: Path
     assert summary.scores.accuracy is not None and summary.scores.accuracy.count == 1
 
 
+def test_a_ground_truth_file_holds_what_can_be_answered(bag: Path, tmp_path: Path) -> None:
+    path = tmp_path / 'truth.json'
+    frame = {'camera': 'front', 'stamp_ns': START_NS}
+    file = QuestionsFile.model_validate(
+        {
+            'ground_truth': path,
+            'questions': [{'question': 'Red?', 'kind': 'yes_no', 'camera': 'front'}],
+        }
+    )
+    for answer in ('true', 'maybe'):
+        frames = [{**frame, 'answers': [answer]}]
+        path.write_text(json.dumps({'questions': ['Red?'], 'frames': frames}))
+        if answer == 'maybe':
+            with pytest.raises(QuestionsFileError, match=r"truth.json: 'maybe' can never be the"):
+                run(bag, tmp_path / answer, file)
+        else:
+            run(bag, tmp_path / answer, file)
+            first, *_ = read_results(tmp_path / answer / 'results.jsonl')
+            assert first.truth == ('Yes',)
+
+
 def test_a_baseline_may_have_called_cameras_otherwise(bag: Path, tmp_path: Path) -> None:
     run(bag, tmp_path / 'old', asked_of('/front/image', 'rear', short={}))
     baseline = tmp_path / 'old' / 'results.jsonl'

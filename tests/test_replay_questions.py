@@ -227,7 +227,7 @@ def test_csv_says_the_same(tmp_path: Path) -> None:
             )
         ),
         ('{', "line 1: no YAML: expected the node content, but found '<stream end>'"),
-        ('a: b\nc: d: e', 'line 2: no YAML: mapping values are not allowed here'),
+        ('a: b\nc: d: e', 'line 2: no YAML: quotes belong around a text with a colon'),
         (
             '[{question: Is it?}]',
             "line 1: no YAML: .* got '\\?'; within braces, quotes belong around",
@@ -285,6 +285,7 @@ def test_what_is_wrong_is_said_in_a_line(tmp_path: Path, text: str, sentence: st
         ('question,wen\nA?,1\n', "line 1: there is no column 'wen'; columns: question, kind"),
         ('question,every_s\nA?,often\n', 'question 1, field when.every_s: '),
         ('question\nA?,B?\n', 'line 2: .*more cells than names'),
+        ('question,question\nA?,B?\n', "line 1: there are two columns 'question'"),
     ],
 )
 def test_what_is_wrong_in_csv(tmp_path: Path, text: str, sentence: str) -> None:
@@ -292,6 +293,15 @@ def test_what_is_wrong_in_csv(tmp_path: Path, text: str, sentence: str) -> None:
     path.write_text(text)
     with pytest.raises(QuestionsFileError, match=sentence):
         read_questions(path)
+
+
+def test_choices_in_a_cell_may_have_commas_between_them(tmp_path: Path) -> None:
+    path = tmp_path / 'q.csv'
+    path.write_text('question,choices\nIs it?,"on, off"\nIs it?,"on, at once|off"\n')
+    assert [each.choices for each in read_questions(path).questions] == [
+        ('on', 'off'),
+        ('on, at once', 'off'),
+    ]
 
 
 def test_the_schema_says_what_a_file_holds() -> None:

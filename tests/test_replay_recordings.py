@@ -24,6 +24,7 @@ from ros2_llava_phi.bags.bag import IMAGE, Storage
 from ros2_llava_phi.bags.bag_writer import write_bag
 from ros2_llava_phi.bags.message_fields import read_field
 from ros2_llava_phi.bags.recording import Recording
+from ros2_llava_phi.bags.stamps import NS
 from ros2_llava_phi.errors import BagError, QuestionsFileError, ResultsError
 from ros2_llava_phi.replay.asking import Asking
 from ros2_llava_phi.replay.notes import NoteTaker, RecordingNotes
@@ -296,8 +297,76 @@ def test_labels_come_from_a_topic_of_a_type_that_only_the_bag_knows(
     assert named == [('automobile',)] * 4
     with pytest.raises(QuestionsFileError, match='has no field colour; it has label, count'):
         truths('things[0].colour')
+    with pytest.raises(QuestionsFileError, match=r'leads to a list; write things\[0\] for'):
+        truths('things')
+    with pytest.raises(
+        QuestionsFileError, match='Header, which is no value; it has the fields st'
+    ):
+        truths('header')
     with pytest.raises(BagError, match=r'no topic /nothing with labels; its topics: /front'):
         truths('near', topic='/nothing')
+
+
+def said(*words: str) -> list[Written]:
+    """Return frames, each with a text beside it on /labels."""
+    found = []
+    for index, each in enumerate(words):
+        at_ns = START_NS + index * NS
+        found += [frame(at_ns, at_ns), text(at_ns + 1, each, '/labels')]
+    return found
+
+
+WORDED: dict[str, object] = {
+    'question': 'Red?',
+    'kind': 'yes_no',
+    'labels': {'topic': '/labels', 'field': 'data'},
+}
+
+
+def test_a_label_that_can_be_no_answer_counts_for_nothing(tmp_path: Path) -> None:
+    path = write_rosbag2(tmp_path / 'some', said('true', 'unknown', 'NO', 'y'), Storage.MCAP)
+    records, notes = ask(path, WORDED)
+    assert [each.truth for each in records] == [('Yes',), (), ('No',), ('Yes',)]
+    assert notes.notes == (
+        'Not all of it can be read: 1 of 4 labels can be no answer to question 1 and count for '
+        "nothing, such as 'unknown'.",
+    )
+    path = write_rosbag2(tmp_path / 'all', said('unknown', 'nan'), Storage.MCAP)
+    with pytest.raises(
+        QuestionsFileError, match="data is 'unknown', which can never be the answer"
+    ):
+        ask(path, WORDED)
+
+
+FLOAT = 'std_msgs/msg/Float32'
+
+
+def test_a_label_that_was_not_measured_says_nothing(tmp_path: Path) -> None:
+    messages = said('', '')
+    for each, value in ((0, float('nan')), (1, -1.0)):
+        cdr = TYPES.serialize_cdr(TYPES.types[FLOAT](data=value), FLOAT)
+        messages.append(Written('/measured', FLOAT, START_NS + each * NS, bytes(cdr)))
+    path = write_rosbag2(tmp_path / 'bag', messages, Storage.MCAP)
+    labels: dict[str, object] = {'topic': '/measured', 'field': 'data'}
+    for kind, known in (('yes_no', 'Yes'), ('number', '-1')):
+        records, _ = ask(path, {'question': 'How?', 'kind': kind, 'labels': labels})
+        assert [each.truth for each in records] == [(), (known,)]
+    labels['values'] = {'1': 'clear', '-1': 'rain'}
+    records, _ = ask(path, {'question': 'How?', 'labels': labels})
+    assert [each.truth for each in records] == [(), ('rain',)]
+
+
+def test_a_label_may_call_anything_its_header(tmp_path: Path) -> None:
+    types = get_typestore(Stores.ROS2_JAZZY)
+    types.register(get_types_from_msg('string header\nbool data', 'own_msgs/msg/Named'))
+    with Writer(tmp_path / 'bag', version=8, storage_plugin=StoragePlugin.MCAP) as writer:
+        pictures = writer.add_connection('/front', IMAGE, typestore=types)
+        labels = writer.add_connection('/labels', 'own_msgs/msg/Named', typestore=types)
+        writer.write(pictures, START_NS, frame(START_NS, START_NS).cdr)
+        named = types.types['own_msgs/msg/Named'](header='a', data=True)
+        writer.write(labels, START_NS, types.serialize_cdr(named, named.__msgtype__))
+    records, _ = ask(tmp_path / 'bag', WORDED)
+    assert [each.truth for each in records] == [('Yes',)]
 
 
 def test_field_paths() -> None:

@@ -15,7 +15,7 @@ from ros2_llava_phi.scoring.calibration import (
     risk_coverage,
 )
 from ros2_llava_phi.scoring.classification import confusion, yes_no_scores
-from ros2_llava_phi.scoring.correctness import exact_match, soft_score
+from ros2_llava_phi.scoring.correctness import as_number, exact_match, soft_score
 from ros2_llava_phi.scoring.significance import mcnemar, proportion
 
 
@@ -59,6 +59,23 @@ def test_marks() -> None:
     assert not is_right(record(text='x', abstain_reason='dark', truth=('x',)))
     assert score(record(kind='number', text='2.0', value=2.0, truth=('two', '7'))) == 1
     assert score(record(kind='number', text='3', value=3.0, truth=('2',))) == 0
+
+
+def test_choices_that_normalisation_cannot_tell_apart_are_different_answers() -> None:
+    for choices in (('<5 m', '>5 m'), ('-1', '1'), ('C', 'C++'), ('on', 'ON')):
+        closed = {'kind': 'choice', 'choices': choices, 'allowed': choices}
+        for true in choices:
+            marks = [record(text=each, truth=(true,), **closed) for each in choices]
+            assert [is_right(each) for each in marks] == [each == true for each in choices]
+            matrix = confusion_of(marks)
+            assert matrix is not None and (matrix.truths, matrix.answers) == ((true,), choices)
+
+
+def test_a_number_has_its_sign() -> None:
+    read = [as_number(each) for each in ('-1', '+2', ' -1,000 ', 'two', '1e-3', '-0.5', '3 ')]
+    assert read == [-1, 2, -1000, 2, 1e-3, -0.5, 3]
+    assert [as_number(each) for each in ('nan', '-inf', '-', '', '1-3', 'many')] == [None] * 6
+    assert score(record(kind='number', text='1', value=1.0, truth=('-1',))) == 0
 
 
 def test_wilson() -> None:

@@ -46,6 +46,11 @@ class GroundTruth:
         """Return the right answer; empty where nobody can say."""
         return self._frames.get((camera, stamp_ns), {}).get(question) or ''
 
+    def answers(self, question: str) -> list[str]:
+        """Return the different right answers to a question, about whatever frame."""
+        found = (answers.get(question) for answers in self._frames.values())
+        return list(dict.fromkeys(filter(None, found)))
+
 
 def write_ground_truth(path: Path, frames: Mapping[tuple[str, int], Answers]) -> None:
     """

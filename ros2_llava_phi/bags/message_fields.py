@@ -124,17 +124,28 @@ def read_field(message: Any, path: str) -> list[Any]:
     Return the values that a path leads to: one, or any number where it has `[*]`.
 
     An index beyond the end leads to no value. Raises QuestionsFileError for a field that is not
-    there.
+    there, and for a path that ends at a list or at a message.
     """
     values = [message]
     for step in parse_field_path(path):
         values = [after for value in values for after in _follow(value, step, path)]
+    for value in values:
+        if _fields(value):
+            raise QuestionsFileError(
+                f'{path!r} leads to {_type_name(value)}, which is no value; it has the fields '
+                f'{", ".join(_fields(value))}'
+            )
+        if _is_list(value):
+            raise QuestionsFileError(
+                f'{path!r} leads to a list; write {path}[0] for its first, {path}[*] for any of '
+                f'them, or {path}[#] for how many there are'
+            )
     return values
 
 
 def _follow(value: Any, step: str, path: str) -> list[Any]:
     if step in '*#' or step.isdigit():
-        if isinstance(value, str) or not hasattr(value, '__len__'):
+        if not _is_list(value):
             raise QuestionsFileError(f'{path!r} takes an element of what is no list')
         if step == '#':
             return [len(value)]
@@ -146,6 +157,10 @@ def _follow(value: Any, step: str, path: str) -> list[Any]:
             f'{path!r} leads nowhere: {_type_name(value)} has no field {step}; '
             f'it has {", ".join(_fields(value)) or "none"}'
         ) from None
+
+
+def _is_list(value: Any) -> bool:
+    return hasattr(value, '__len__') and not isinstance(value, str)
 
 
 def _fields(value: Any) -> list[str]:

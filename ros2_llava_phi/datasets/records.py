@@ -167,7 +167,8 @@ def csv_records(path: Path, columns: tuple[str, ...]) -> Records[dict[str, str]]
     Comma or semicolon (as spreadsheets save it) may part the columns. Empty rows are passed over;
     in place of a row with more cells than names stands a RecordError.
 
-    Raises DataError if the file is missing or damaged, or lacks one of `columns`.
+    Raises DataError if the file is missing or damaged, lacks one of `columns`, or has two of one
+    name.
     """
     text = read_text(path)
     heading = text.partition('\n')[0]
@@ -183,6 +184,8 @@ def csv_records(path: Path, columns: tuple[str, ...]) -> Records[dict[str, str]]
                     f'{path}, line 1: there is no column {column!r}; it must have '
                     f'{", ".join(columns)}'
                 )
+        if twice := next((name for name in names if name and names.count(name) > 1), ''):
+            raise DataError(f'{path}, line 1: there are two columns {twice!r}; keep one of them')
         for row in reader:
             place = f'line {reader.line_num}'
             if None in row:

@@ -43,6 +43,8 @@ def read_yaml(path: Path, as_written: bool = False) -> Any:
         problem = str(error.problem or error.context)
         if problem.endswith("got '?'"):
             problem += '; within braces, quotes belong around a text with a question mark'
+        if problem == 'mapping values are not allowed here':
+            problem = 'quotes belong around a text with a colon and a space in it'
         raise FileError(f'{path}{line}: no YAML: {problem}') from error
     except (AssertionError, LookupError) as error:
         raise FileError(f'{path}: no YAML of version 1.1 or 1.2') from error

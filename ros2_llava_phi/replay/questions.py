@@ -21,7 +21,7 @@ EXPECTED = {
 
 # How else a truth about yes and no is written.
 OTHER_YES_NO = {'true': YES_NO[0], 'y': YES_NO[0], 'false': YES_NO[1], 'n': YES_NO[1]}
-CLOCK_TIME = re.compile(r'(?:(\d+):)?(\d+):(\d\d(?:\.\d+)?)')
+CLOCK_TIME = re.compile(r'(?:(\d+):)?(\d+):([0-5]\d(?:\.\d+)?)')
 
 
 def as_answer(value: Any) -> Any:
@@ -254,32 +254,35 @@ class AskedQuestion(_Fields):
         self.to_question()
         if self.truth and self.labels:
             raise ValueError('truth and labels cannot be together; choose one of them')
-        question = self._spelled()
+        question = self._with_truths_spelled()
         truths = [each.answers for each in question.truth]
         values = question.labels.values.values() if question.labels else ()
         for answers in (*truths, *((each,) for each in values)):
-            if not any(is_possible(each, self.kind, self.choices) for each in answers):
+            if not any(map(question.can_be, answers)):
                 raise ValueError(
                     f'truth {described(answers[0])} can never be the answer: {EXPECTED[self.kind]}'
                 )
         return question
 
-    def _spelled(self) -> 'AskedQuestion':
-        """Return the question with truths in the very words of the answers that it allows."""
+    def can_be(self, answer: str) -> bool:
+        """Return whether the question can be answered so."""
+        return is_possible(answer, self.kind, self.choices)
 
-        def spell(answer: str) -> str:
-            if self.kind == Kind.YES_NO:
-                answer = OTHER_YES_NO.get(answer.casefold(), answer)
-            return spelled(answer, closed_answers(self.kind, self.choices))
+    def spelled(self, answer: str) -> str:
+        """Return an answer in the very words that the question allows, or as it stands."""
+        if self.kind == Kind.YES_NO:
+            answer = OTHER_YES_NO.get(answer.casefold(), answer)
+        return spelled(answer, closed_answers(self.kind, self.choices))
 
+    def _with_truths_spelled(self) -> 'AskedQuestion':
         changes: dict[str, Any] = {
             'truth': tuple(
-                each.model_copy(update={'answers': tuple(map(spell, each.answers))})
+                each.model_copy(update={'answers': tuple(map(self.spelled, each.answers))})
                 for each in self.truth
             )
         }
         if self.labels is not None:
-            values = {value: spell(answer) for value, answer in self.labels.values.items()}
+            values = {value: self.spelled(each) for value, each in self.labels.values.items()}
             changes['labels'] = self.labels.model_copy(update={'values': values})
         return self.model_copy(update=changes)
 

@@ -13,7 +13,8 @@ from ros2_llava_phi.files.yaml_file import read_yaml
 
 from .questions import AskedQuestion, Labels, QuestionsFile, Truth, When
 
-# The columns of a CSV file, and where each belongs in a question; `|` parts several values.
+# The columns of a CSV file, and where each belongs in a question; `|` parts several values, and a
+# comma choices, too.
 COLUMNS = {
     'question': ('question',),
     'kind': ('kind',),
@@ -30,7 +31,7 @@ COLUMNS = {
     'labels_topic': ('labels', 'topic'),
     'labels_field': ('labels', 'field'),
 }
-LISTS = ('choices', 'at_s', 'at_stamps_ns', 'answers')
+LISTS = ('at_s', 'at_stamps_ns', 'answers')
 
 
 EXAMPLES: dict[str | int, str] = {

@@ -1,10 +1,11 @@
 """One line of results.jsonl: a question about a frame, what came of it, and if it is right."""
 
+from collections.abc import Sequence
 from dataclasses import astuple
 
 from pydantic import BaseModel, ConfigDict
 
-from ros2_llava_phi.assistant.answer import CANNOT_TELL, Answer, Timings
+from ros2_llava_phi.assistant.answer import CANNOT_TELL, YES_NO, Answer, Timings
 from ros2_llava_phi.assistant.question import KIND_NAMES, Kind, KindName
 from ros2_llava_phi.scoring.correctness import acceptable, as_number, soft_score
 
@@ -128,12 +129,17 @@ def is_scored(record: Record) -> bool:
     return not record.error and bool(record.truth)
 
 
+def allowed_answers(record: Record) -> Sequence[str]:
+    """Return the answers that a closed question allows, given or not; none of an open one."""
+    return YES_NO if record.kind == KIND_NAMES[Kind.YES_NO] else record.choices
+
+
 def score(record: Record) -> float:
     """Return a scored record's soft score, 0..1; numbers are compared by their value."""
     if record.kind == KIND_NAMES[Kind.NUMBER] and not record.abstained:
         numbers = [number for each in record.truth if (number := as_number(each)) is not None]
         return float(record.value in numbers)
-    return soft_score(said(record), record.truth)
+    return soft_score(said(record), record.truth, allowed_answers(record))
 
 
 def is_right(record: Record) -> bool:
@@ -147,9 +153,14 @@ def true_answer(record: Record) -> str:
 
     It is the one given where that is right; else the most frequent, of equals the first.
     """
-    return said(record) if is_right(record) else acceptable(record.truth)[0]
+    return (
+        said(record) if is_right(record) else acceptable(record.truth, allowed_answers(record))[0]
+    )
 
 
 def right_when_blank(record: Record) -> bool:
     """Return whether the answer to the grey picture would have been right as well."""
-    return record.when_blank is not None and soft_score(record.when_blank, record.truth) > 0.5
+    return (
+        record.when_blank is not None
+        and soft_score(record.when_blank, record.truth, allowed_answers(record)) > 0.5
+    )

@@ -21,15 +21,24 @@ from ros2_llava_phi.scoring.classification import Confusion, YesNoScores, confus
 from ros2_llava_phi.scoring.correctness import (
     acceptable,
     as_number,
+    comparable,
     exact_match,
-    normalise,
     spelled,
 )
 from ros2_llava_phi.scoring.significance import Proportion, proportion
 
 from .comparison import Comparison
 from .notes import RecordingNotes
-from .record import Record, is_right, is_scored, right_when_blank, said, score, true_answer
+from .record import (
+    Record,
+    allowed_answers,
+    is_right,
+    is_scored,
+    right_when_blank,
+    said,
+    score,
+    true_answer,
+)
 from .results import Environment, Run
 
 SUMMARY_FILE = 'summary.json'
@@ -245,7 +254,7 @@ def _yes_no(scored: Sequence[Record]) -> YesNoScores | None:
         truth = spelled(true_answer(record), YES_NO)
         if not is_right(record):
             # Where it may be told or not, and was told wrong, what it is counts.
-            known = [spelled(each, YES_NO) for each in acceptable(record.truth)]
+            known = [spelled(each, YES_NO) for each in acceptable(record.truth, YES_NO)]
             truth = next((each for each in known if each in YES_NO), truth)
         if truth in YES_NO:
             pairs.append((record.value is True, truth == YES_NO[0]))
@@ -280,7 +289,8 @@ def _true_sequences(records: Sequence[Record]) -> list[list[tuple[float, str]]]:
         stretch, common = 0, set[str]()
         sequence = []
         for record in asked:
-            now = set(map(normalise, acceptable(record.truth)))
+            allowed = allowed_answers(record)
+            now = {comparable(each, allowed) for each in acceptable(record.truth, allowed)}
             common, before = common & now, common
             if not common:
                 stretch, common = stretch + bool(before), now

@@ -1,6 +1,7 @@
 """What is true of a frame: from the questions file, a ground-truth file, or a topic's labels."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,16 +13,18 @@ from ros2_llava_phi.bags.message_fields import MessageTypes, read_field
 from ros2_llava_phi.bags.recorded_frame import RecordedFrame
 from ros2_llava_phi.bags.recording import Recording
 from ros2_llava_phi.bags.stamps import to_ns
-from ros2_llava_phi.errors import BagError, QuestionsFileError, counted
+from ros2_llava_phi.errors import BagError, QuestionsFileError, counted, described
 from ros2_llava_phi.scoring.correctness import as_number
 
 from .cameras import Cameras
-from .questions import Labels, QuestionsFile, as_answer
+from .questions import EXPECTED, AskedQuestion, Labels, QuestionsFile, as_answer
 
 # What else a boolean is called, beside what YAML 1.1 has for it.
 TRUE, FALSE = ('true', 'yes', 'y', 'on', '1'), ('false', 'no', 'n', 'off', '0')
 # Where the header of a message stands, if it has one.
 HEADER = 'header'
+
+NEVER = 'can never be the answer to'
 
 # Of a topic with labels, no larger share may be damaged.
 MOST_DAMAGED = 0.5
@@ -35,13 +38,27 @@ class Truths:
         self._questions, self._cameras = questions.questions, cameras
         path = questions.ground_truth
         self._beside = read_ground_truth(path) if path else GroundTruth({})
+        for question in self._questions:
+            for answer in map(question.spelled, self._beside.answers(question.question)):
+                if not question.can_be(answer):
+                    raise QuestionsFileError(
+                        f'{path}: {described(answer)} {NEVER} {question.question!r}: '
+                        f'{EXPECTED[question.kind]}'
+                    )
         topics = {each.labels.topic for each in self._questions if each.labels}
         found = {topic: LabelMessages(topic, recording) for topic in sorted(topics)}
         self._tracks = {
-            index: LabelTrack(each.labels, each.kind, found[each.labels.topic])
+            index: LabelTrack(each, each.labels, found[each.labels.topic])
             for index, each in enumerate(self._questions)
             if each.labels
         }
+        for index, track in self._tracks.items():
+            if track.unfit:
+                recording.lose(
+                    f'{track.unfit} of {counted(track.count, "label")} can be no answer to '
+                    f'question {index + 1} and count for nothing, such as '
+                    f'{described(track.unfit_value)}'
+                )
 
     def answers(self, index: int, frame: RecordedFrame) -> tuple[str, ...]:
         """Return the acceptable answers to the question of that index; none where nobody knows."""
@@ -54,7 +71,7 @@ class Truths:
             return self._tracks[index].answers(frame)
         for camera in self._cameras.names_of(frame.message.topic):
             if beside := self._beside.answer(camera, stamp_ns, question.question):
-                return (beside,)
+                return (question.spelled(beside),)
         return ()
 
 
@@ -105,11 +122,22 @@ class LabelMessages:
 
 
 class LabelTrack:
-    """The labels for one question over one recording, by time."""
+    """
+    The labels for one question over one recording, by time.
 
-    def __init__(self, labels: Labels, kind: Kind, found: LabelMessages) -> None:
-        """Take the labels out of messages; raises QuestionsFileError where no field is there."""
+    count: how many there are. unfit: how many of them can be no answer to the question, and so
+    say nothing; unfit_value: the first of those.
+    """
+
+    def __init__(self, question: AskedQuestion, labels: Labels, found: LabelMessages) -> None:
+        """
+        Take the labels out of messages.
+
+        Raises QuestionsFileError where no field is there, and where none can be an answer.
+        """
         self._within_ns = labels.within_s * 1e9
+        self.count = self.unfit = 0
+        self.unfit_value = ''
         self._answers: list[tuple[str, ...]] = []
         kept, wrong = [], []
         for number, message in enumerate(found.messages):
@@ -119,14 +147,28 @@ class LabelTrack:
                 # The topic may carry another type as well, which has no labels.
                 wrong.append(error)
                 continue
-            answers = [_answer(value, kind, labels.values) for value in values]
+            answers = [_answer(value, question.kind, labels.values) for value in values]
+            answers = [question.spelled(answer) for answer in answers if answer]
             # Ten objects of one label are not ten people.
-            self._answers.append(tuple(dict.fromkeys(answer for answer in answers if answer)))
+            self._answers.append(tuple(dict.fromkeys(filter(question.can_be, answers))))
             kept.append(number)
+            self._count(question, answers)
         if wrong and not kept:
             raise wrong[0]
+        if self.unfit and self.unfit == self.count:
+            raise QuestionsFileError(
+                f'{labels.topic}: {labels.field} is {described(self.unfit_value)}, which {NEVER} '
+                f'{question.question!r}: {EXPECTED[question.kind]}; `values` in labels says which '
+                f'answer a value stands for'
+            )
         self._by_time = _Nearest(found.times[kept])
         self._by_stamp = _Nearest(found.stamps[kept] if len(found.stamps) else found.stamps)
+
+    def _count(self, question: AskedQuestion, answers: Sequence[str]) -> None:
+        self.count += len(answers)
+        unfit = [each for each in answers if not question.can_be(each)]
+        self.unfit += len(unfit)
+        self.unfit_value = self.unfit_value or next(iter(unfit), '')
 
     def answers(self, frame: RecordedFrame) -> tuple[str, ...]:
         """Return the acceptable answers about a frame; none where no label is near in time."""
@@ -158,8 +200,9 @@ class _Nearest:
 
 
 def _stamp_ns(message: Any) -> int:
-    header = getattr(message, HEADER, None)
-    return 0 if header is None else to_ns(header.stamp)
+    stamp = getattr(getattr(message, HEADER, None), 'stamp', None)
+    # What a robot's own types call a header may be anything.
+    return to_ns(stamp) if hasattr(stamp, 'sec') and hasattr(stamp, 'nanosec') else 0
 
 
 def _answer(value: Any, kind: Kind, names: Mapping[str, str]) -> str:
@@ -167,6 +210,9 @@ def _answer(value: Any, kind: Kind, names: Mapping[str, str]) -> str:
     value = value.item() if hasattr(value, 'item') else value
     if names:
         return next((answer for name, answer in names.items() if _is_named(value, name)), '')
+    if isinstance(value, float) and math.isnan(value):
+        # Nothing was measured.
+        return ''
     if kind == Kind.YES_NO and isinstance(value, bool | int | float):
         return str(as_answer(bool(value)))
     return str(as_answer(value))

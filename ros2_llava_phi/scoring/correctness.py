@@ -6,6 +6,7 @@ The normalisation is after the behaviour of the evaluation server, vqaEval.py
 every short answer before that.
 """
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -97,26 +98,37 @@ def percent(scores: Sequence[float]) -> float:
     return round(100 * float(sum(scores)) / len(scores), 2)
 
 
-def soft_score(text: str, truth: Sequence[str]) -> float:
+def comparable(text: str, allowed: Sequence[str] = ()) -> str:
     """
-    Return how right a text is, 0..1, after VQA's normalisation of both.
+    Return what is the same for all answers that count as one: after VQA's normalisation.
+
+    allowed: the answers of a closed question, of which one is meant: `<5 m` is not `>5 m`, though
+    normalisation leaves the same of both.
+    """
+    return spelled(text, allowed) if allowed else normalise(text)
+
+
+def soft_score(text: str, truth: Sequence[str], allowed: Sequence[str] = ()) -> float:
+    """
+    Return how right a text is, 0..1, both made comparable.
 
     With ten answers or more by VQA's rule: right if three people gave it, others left out in
     turn. With fewer, each is acceptable and counts in full.
     """
-    answer, accepted = normalise(text), [normalise(each) for each in truth]
+    answer = comparable(text, allowed)
+    accepted = [comparable(each, allowed) for each in truth]
     if len(accepted) >= VQA_PEOPLE:
         return soft_accuracy(answer, accepted)
     return float(answer in accepted)
 
 
-def acceptable(truth: Sequence[str]) -> list[str]:
+def acceptable(truth: Sequence[str], allowed: Sequence[str] = ()) -> list[str]:
     """Return the different answers that count as right, the most frequent ones first."""
-    counted = Counter(normalise(each) for each in truth)
-    first_of = {normalise(each): each for each in reversed(truth)}
+    counted = Counter(comparable(each, allowed) for each in truth)
+    first_of = {comparable(each, allowed): each for each in reversed(truth)}
     ranked = [first_of[each] for each, _ in counted.most_common()]
     # Where ten people agree on nothing, none is.
-    return [each for each in ranked if soft_score(each, truth) > 0.5] or ranked[:1]
+    return [each for each in ranked if soft_score(each, truth, allowed) > 0.5] or ranked[:1]
 
 
 def exact_match(text: str, truth: Sequence[str]) -> bool:
@@ -140,19 +152,26 @@ def closed_answers(kind: Kind, choices: Sequence[str]) -> Sequence[str]:
 
 def spelled(truth: str, allowed: Sequence[str]) -> str:
     """Return a truth in the words of the allowed answer that it is, or as it stands."""
-    words = (*allowed, CANNOT_TELL)
-    # Choices may differ in what VQA's normalisation removes.
-    alike = [each for each in words if each.strip().casefold() == truth.strip().casefold()]
-    alike += [each for each in words if normalise(each) == normalise(truth)]
-    return alike[0] if alike else truth
+    # Choices may differ in what VQA's normalisation removes, and in case alone.
+    for form in (str.strip, _folded, normalise):
+        for word in (*allowed, CANNOT_TELL):
+            if form(word) == form(truth):
+                return word
+    return truth
 
 
 def as_number(text: str) -> float | None:
     """Return the number that a text is, a word up to ten included; None if it is none."""
-    try:
-        return float(normalise(text))
-    except ValueError:
-        return None
+    sign, unsigned = text.strip()[:1], text.strip().lstrip('+-')
+    for plain in (unsigned, normalise(unsigned)):
+        try:
+            number = float(plain)
+        except ValueError:
+            continue
+        if math.isfinite(number):
+            # Normalisation would take the sign for punctuation.
+            return -number if sign == '-' else number
+    return None
 
 
 @lru_cache(2**15)  # The few answers of many frames are compared again for every score.
@@ -163,3 +182,7 @@ def _without_punctuation(text: str) -> str:
         removed = grouped or f'{mark} ' in text or f' {mark}' in text
         kept = kept.replace(mark, '' if removed else ' ')
     return PERIOD.sub('', kept, count=MOST_PERIODS)
+
+
+def _folded(text: str) -> str:
+    return text.strip().casefold()
