@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +22,7 @@ from node_stand_in import (
     IDENTITY,
     Reports,
     Robot,
+    StandIn,
     image_message,
     response,
     response_to,
@@ -202,6 +204,52 @@ def test_a_load_can_be_aborted_without_a_signal(make: Callable[..., Robot]) -> N
     assert response(go(Transition.TRANSITION_INACTIVE_SHUTDOWN)).success
     assert not response(configured).success
     assert is_state(get_state, State.PRIMARY_STATE_FINALIZED)
+
+
+def test_a_shutdown_does_not_wait_for_a_load_that_waits(make: Callable[..., Robot]) -> None:
+    robot = make()
+    client = robot.peer.create_client(ChangeState, 'vqa_node/change_state')
+    assert client.wait_for_service(20)
+    robot.load.clear()
+    ids = [Transition.TRANSITION_CONFIGURE] * 3 + [Transition.TRANSITION_INACTIVE_SHUTDOWN]
+    responses = []
+    for one in ids:
+        responses.append(client.call_async(ChangeState.Request(transition=Transition(id=one))))
+        wait_for(lambda: robot.node._loading is not None, 20, 'the load')
+    assert [response(one).success for one in responses] == [False, False, False, True]
+
+
+def test_a_load_can_be_aborted_before_it_begins(
+    make: Callable[..., Robot], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    robot = make()
+    aborted = []
+    monkeypatch.setattr(
+        'ros2_llava_phi.node.vqa_node.find_cv_bridge',
+        lambda: aborted.append(robot.node.abort_loading()),
+    )
+    for _ in range(2):
+        assert robot.node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    assert aborted == [True, True] and robot.node.close(20)
+    assert not robot.stand_in.threads and not robot.infos
+
+
+def test_one_model_is_in_memory_at_most(ros: Any) -> None:
+    models: list[weakref.ref[StandIn]] = []
+
+    def load(*_: object) -> Any:
+        assert not any(model() for model in models)
+        model = StandIn()
+        models.append(weakref.ref(model))
+        return model
+
+    node = VqaNode(load)
+    for _ in range(2):
+        assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+        assert node.trigger_cleanup() == TransitionCallbackReturn.SUCCESS
+        assert node._loading is not None and node._loading.ended(20)
+        assert models.pop()() is None
+    node.destroy_node()
 
 
 def test_an_aborted_load_ends_with_its_next_step(make: Callable[..., Robot]) -> None:

@@ -18,9 +18,11 @@ class Loading:
 
     def __init__(self, load: 'Callable[[Loading], Assistant]', after: 'Loading | None') -> None:
         """Load once started, `after` another one has ended: there may be no memory for both."""
-        self._assistant: Future[Assistant] = Future()
+        # In a list, to be taken out: a model that is kept here is not freed with the node's.
+        self._assistant: Future[list[Assistant]] = Future()
+        self._after = after
         self._thread = threading.Thread(
-            target=self._run, args=(load, after), name='vqa_load', daemon=True
+            target=self._run, args=(load,), name='vqa_load', daemon=True
         )
 
     @property
@@ -34,7 +36,7 @@ class Loading:
 
     def result(self) -> Assistant:
         """Wait for the model; raises what the load raised, or CancelledError once aborted."""
-        return self._assistant.result()
+        return self._assistant.result().pop()
 
     def abort(self) -> bool:
         """Let whoever waits go; return False if there is a result already."""
@@ -46,20 +48,23 @@ class Loading:
             raise CancelledError
 
     def ended(self, patience: float | None = None) -> bool:
-        """Wait for the thread, at most so many seconds; return whether it has ended."""
+        """Wait for all loads so far, at most so many seconds; return whether they have ended."""
+        if self._thread.ident is None:  # never started
+            return self._after is None or self._after.ended(patience)
         self._thread.join(patience)
         return not self._thread.is_alive()
 
-    def _run(self, load: 'Callable[[Loading], Assistant]', after: 'Loading | None') -> None:
+    def _run(self, load: 'Callable[[Loading], Assistant]') -> None:
         try:
-            if after is not None:
-                after.ended()
+            if self._after is not None:
+                self._after.ended()
+                self._after = None
             self.check()
             assistant = load(self)
         except BaseException as error:
             self._settle(self._assistant.set_exception, error)
         else:
-            self._settle(self._assistant.set_result, assistant)
+            self._settle(self._assistant.set_result, [assistant])
 
     def _settle(self, settle: Callable[..., None], outcome: object) -> None:
         try:

@@ -42,6 +42,7 @@ class Transitions:
         self._abort_loading = abort_loading
         self._waiting: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._stopping = False
+        self._shutdowns: set[Future] = set()  # those that wait
         service: Any
         (service,) = (one for one in node.services if one.srv_type is ChangeState)
         self._change_state, service.callback = service.callback, self._on_change_state
@@ -62,16 +63,27 @@ class Transitions:
     async def _on_change_state(
         self, request: ChangeState.Request, response: ChangeState.Response
     ) -> ChangeState.Response:
-        """Return the response when the transition was made, or could not be."""
+        """
+        Return the response when the transition was made, or could not be.
+
+        A shutdown aborts a load, and has those that wait before it not begin.
+        """
         made = Future()
         wanted = request.transition
-        if (wanted.label == 'shutdown' or wanted.id in SHUTDOWNS) and self._abort_loading():
-            wanted.label = 'shutdown'  # from the state that the node comes to rest in
+        is_shutdown = wanted.label == 'shutdown' or wanted.id in SHUTDOWNS
+        if is_shutdown:
+            self._shutdowns.add(made)
+            if self._abort_loading() or not self._waiting.empty():
+                wanted.label = 'shutdown'  # from the state that the node comes to rest in
+        loads = wanted.label == 'configure' or wanted.id == Transition.TRANSITION_CONFIGURE
 
         def make() -> None:
             try:
+                self._shutdowns.discard(made)
                 if self._stopping:
                     raise RuntimeError('the node is being stopped')
+                if loads and self._shutdowns:
+                    raise RuntimeError('the node is to shut down')
                 self._change_state(request, response)
             except Exception as error:  # what rclpy raises where it should say no
                 self._node.get_logger().error(f'there is no such transition now: {error}')

@@ -208,6 +208,10 @@ class VqaNode(LifecycleNode):
         return TransitionCallbackReturn.FAILURE
 
     def _configure(self) -> None:
+        # First of all, so that it can be aborted from now on.
+        self._loading = loading = Loading(self._load_model, after=self._loading)
+        if self._stopping:
+            loading.abort()
         for sentence in self._parameter_server.misspelt():
             self.get_logger().warning(sentence)
         settings = self._parameter_server.settings
@@ -217,11 +221,8 @@ class VqaNode(LifecycleNode):
             check_decoder()
             find_cv_bridge()  # takes seconds on a small computer: not within the first question
             self.get_logger().info(f'loading the model {settings.node.model}')
-            self._loading = Loading(self._load_model, after=self._loading)
-            if self._stopping:
-                self._loading.abort()
-            self._loading.start()
-            assistant = self._loading.result()
+            loading.start()
+            assistant = loading.result()
             self._answering = Answering(assistant, self._cameras, self._time)
         except BaseException:
             self.close()
@@ -234,7 +235,7 @@ class VqaNode(LifecycleNode):
         chosen = self._parameter_server.settings.node
 
         def say(phase: str, done: int, total: int) -> None:
-            pass
+            loading.check()
             status = f'building plans: {phase}, {done} of {total}'
             self._model_info.publish(ModelInfo(name=safe_text(chosen.model), status=status))
 
