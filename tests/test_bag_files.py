@@ -17,7 +17,7 @@ from ros2_llava_phi.bags.bag import Storage
 from ros2_llava_phi.bags.cdr import unpacked
 from ros2_llava_phi.bags.recording import Recording
 from ros2_llava_phi.bags.stamps import NS
-from ros2_llava_phi.errors import BagError
+from ros2_llava_phi.errors import BagError, FrameError
 
 COUNT = 20
 PERIOD_NS = NS // 2
@@ -174,6 +174,15 @@ def packed_sqlite3(path: Path) -> Path:
         database.commit()
         database.execute('VACUUM')
     return path / 'bag.db3'
+
+
+def test_a_packed_message_that_is_damaged_is_told(tmp_path: Path) -> None:
+    file = packed_sqlite3(tmp_path / 'bag')
+    with sqlite3.connect(file) as database:
+        database.execute('UPDATE messages SET data = substr(data, 1, length(data) - 20)')
+    for each in Recording(file).frames():
+        with pytest.raises(FrameError, match='decoded: the message is not whole'):
+            each.frame()
 
 
 @pytest.mark.parametrize('storage', Storage)

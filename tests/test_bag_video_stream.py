@@ -315,6 +315,17 @@ def test_without_pyav_it_is_said_what_to_install(
         list(Recording(bag).frames())
 
 
+@pytest.mark.parametrize('name', ['', 'jpeg', 'AV1'])
+def test_video_whose_format_does_not_say_so_is_told(tmp_path: Path, name: str) -> None:
+    (packet,) = encode('h264', 1)
+    (frame,) = Recording(
+        write_video(tmp_path / 'bag', [packet.data], COMPRESSED_IMAGE, name)
+    ).frames()
+    told = 'is video that is not read' if name == 'AV1' else 'h264 or h265 must stand there'
+    with pytest.raises(FrameError, match=told):
+        frame.frame()
+
+
 def test_video_that_is_not_read_is_named(tmp_path: Path) -> None:
     for kind in (COMPRESSED_VIDEO, FFMPEG_PACKET, COMPRESSED_IMAGE):
         bag = write_video(tmp_path / kind[-9:], [b'\x12\x00\x0a'], kind, 'av1')

@@ -6,6 +6,7 @@ from typing import Any
 
 from rosbags.typesys import Stores, get_typestore
 
+from ros2_llava_phi.errors import DamagedFrameError
 from ros2_llava_phi.imaging.formats import format_of
 
 from . import protobuf
@@ -72,7 +73,10 @@ class CameraMessages:
             return _read_protobuf(raw.cdr)
         message: Any
         if raw.type in (IMAGE, COMPRESSED_IMAGE):
-            message = _ros_types.deserialize_cdr(raw.cdr, raw.type)
+            try:
+                message = _ros_types.deserialize_cdr(raw.cdr, raw.type)
+            except Exception as error:
+                raise DamagedFrameError(f'the message is not whole: {error}') from error
         else:
             message = self._types.deserialise(raw)
         if raw.type == COMPRESSED_VIDEO:

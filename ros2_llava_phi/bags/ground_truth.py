@@ -74,7 +74,8 @@ def read_ground_truth(path: Path) -> GroundTruth:
     except FileNotFoundError as error:
         raise DataError(f'there is no ground-truth file {path}') from error
     except (OSError, ValueError) as error:
-        raise DataError(f'the ground-truth file {path} cannot be read: {error}') from error
+        reason = (isinstance(error, OSError) and error.strerror) or error
+        raise DataError(f'the ground-truth file {path} cannot be read: {reason}') from error
     try:
         file = _File.model_validate_json(content)
     except ValidationError as error:

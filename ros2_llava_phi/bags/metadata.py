@@ -40,7 +40,9 @@ def read_metadata(folder: Path) -> Metadata:
         if isinstance(content['relative_file_paths'], str):
             raise TypeError('relative_file_paths is no list')
     except FileError as error:
-        raise BagError(f'{path} cannot be read: {error}') from error
+        raise BagError(
+            f'{path.name} cannot be read: {error}; `ros2 bag reindex` writes a new one'
+        ) from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         wrong = f'it has no {error}' if isinstance(error, KeyError) else 'not as rosbag2 writes it'
         raise BagError(

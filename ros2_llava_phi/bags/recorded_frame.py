@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from ros2_llava_phi.assistant.frame import Frame
 from ros2_llava_phi.errors import DamagedFrameError, FrameError, InstallationError
-from ros2_llava_phi.imaging.formats import is_video
+from ros2_llava_phi.imaging.formats import begins_as_video, is_video
 from ros2_llava_phi.imaging.image_conversion import compressed_to_rgb, image_to_rgb
 from ros2_llava_phi.imaging.pixels import MOST_BITS
 
 from .bag import CDR, COMPRESSED_IMAGE, IMAGE, Channel, RawMessage, Transport
 from .bag_writer import serialise
-from .camera_messages import CameraMessages
+from .camera_messages import CameraMessages, CompressedPicture
 from .cdr import read_stamp, shift_stamp
 from .video_stream import VideoPicture
 
@@ -34,7 +34,7 @@ def count_by_reason(sentences: Iterable[str]) -> str:
     counts: Counter[str] = Counter()
     firsts: dict[str, str] = {}
     for sentence in sentences:
-        reason = sentence.partition(CANNOT_BE)[2] or sentence
+        reason = (sentence.partition(CANNOT_BE)[2] or sentence).rstrip('.')
         kind = re.sub(r'\d+', '0', reason)
         counts[kind] += 1
         firsts.setdefault(kind, reason)
@@ -126,6 +126,11 @@ class RecordedFrame:
         if is_video(said.names_video):
             raise FrameError(
                 f'the format {said.names_video!r} is video that is not read; H.264 and H.265 are'
+            )
+        if isinstance(said.picture, CompressedPicture) and begins_as_video(said.picture.data):
+            raise FrameError(
+                f'its data are video, H.264 or H.265, and its format {said.names_video!r} does '
+                'not say which; h264 or h265 must stand there'
             )
         if self.message.type == IMAGE:
             return image_to_rgb(said.picture, self.significant_bits)

@@ -3,6 +3,7 @@
 import re
 
 JPEG_START, PNG_START = b'\xff\xd8', b'\x89PNG\r\n\x1a\n'
+NAL_UNITS = 'H.264 or H.265'
 # Where the bytes stand, the bytes, and the format that begins with them.
 STARTS = (
     (0, JPEG_START, 'JPEG'),
@@ -22,8 +23,8 @@ STARTS = (
     (0, b'v/1\x01', 'OpenEXR'),
     (0, b'qoif', 'QOI'),
     (0, b'%PDF', 'PDF'),
-    (0, b'\0\0\0\x01', 'H.264 or H.265'),
-    (0, b'\0\0\x01', 'H.264 or H.265'),
+    (0, b'\0\0\0\x01', NAL_UNITS),
+    (0, b'\0\0\x01', NAL_UNITS),
 )
 # As CompressedImage.format, FFMPEGPacket.encoding and CompressedVideo.format name video.
 VIDEO = re.compile(r'h\.?26[3-6]|hevc|\bavc|av1|vp[89]|x26[45]|mpeg-?[124]|theora|ffmpeg|nvenc')
@@ -37,9 +38,14 @@ def format_of(data: bytes) -> str:
     return next(found, '')
 
 
+def begins_as_video(data: bytes) -> bool:
+    """Return whether the data of a CompressedImage begins as H.264 and H.265 do."""
+    return format_of(data) == NAL_UNITS
+
+
 def is_video(named: str) -> bool:
     """Return whether the `format` of a CompressedImage names a video codec, as fleets record."""
-    return VIDEO.search(named) is not None
+    return VIDEO.search(named.lower()) is not None
 
 
 def sent_as(named: str) -> str:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ros2_llava_phi.errors import DamagedFrameError, FrameError
 
 from . import ros_cv_bridge
-from .formats import MATRIX, format_of, is_depth, is_video, sent_as
+from .formats import MATRIX, begins_as_video, format_of, is_depth, is_video, sent_as
 from .jpeg import decode_jpeg
 from .pictures import check_png, extraneous_bytes, ignore
 from .pixels import (
@@ -189,7 +189,7 @@ def check_format(named: str, data: bytes) -> None:
         raise FrameError(f'the format {named!r} is not a picture: {NO_PICTURE}')
     if found in ('JPEG', 'PNG'):
         return
-    if is_video(named) or found.startswith('H.26'):
+    if is_video(named) or begins_as_video(data):
         raise FrameError(
             f'the format {named!r} is video, whose pictures cannot be decoded one by one; publish '
             'the camera as JPEG, or raw'
