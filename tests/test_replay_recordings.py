@@ -13,6 +13,7 @@ import pytest
 from damaged_frames import as_jpeg
 from helpers import write_compressed
 from mcap.reader import make_reader
+from mcap.writer import Writer as McapWriter
 from PIL import Image
 from recordings import POINT, TYPES, Written, frame, point, text, write_rosbag2
 from replay_stand_in import COLOURS, PERIOD_NS, START_NS, Scripted, picture, write_recording
@@ -367,6 +368,42 @@ def test_a_label_may_call_anything_its_header(tmp_path: Path) -> None:
         writer.write(labels, START_NS, types.serialize_cdr(named, named.__msgtype__))
     records, _ = ask(tmp_path / 'bag', WORDED)
     assert [each.truth for each in records] == [('Yes',)]
+
+
+@pytest.mark.parametrize(
+    ('encoding', 'definition', 'reason'),
+    [
+        ('json', b'{}', '/labels (own_msgs/msg/X as json) is not serialised in cdr'),
+        ('cdr', b'', 'own_msgs/msg/X, the type of /labels, is not known: the recording does not'),
+        ('cdr', b'bool\n$$', 'own_msgs/msg/X, the type of /labels, is not known: its definition'),
+    ],
+)
+def test_labels_beside_messages_that_nobody_can_read(
+    tmp_path: Path, encoding: str, definition: bytes, reason: str
+) -> None:
+    for name, kept in (('both', said('yes', 'no')), ('none', said('yes')[:1])):
+        path = tmp_path / f'{name}.mcap'
+        with path.open('wb') as file:
+            writer = McapWriter(file)
+            writer.start(profile='ros2')
+            known = {}
+            for each in kept:
+                text_of, _ = TYPES.generate_msgdef(each.type, ros_version=2)
+                schema = writer.register_schema(each.type, 'ros2msg', text_of.encode())
+                known[each.type] = writer.register_channel(each.topic, 'cdr', schema)
+            schema = writer.register_schema('own_msgs/msg/X', 'ros2msg', definition)
+            strange = writer.register_channel('/labels', encoding, schema)
+            for each in kept:
+                writer.add_message(known[each.type], each.recorded_ns, each.cdr, each.recorded_ns)
+            writer.add_message(strange, START_NS + 2, b'{"data": 1}', START_NS + 2)
+            writer.finish()
+    records, notes = ask(tmp_path / 'both.mcap', WORDED)
+    assert [each.truth for each in records] == [('Yes',), ('No',)]
+    (note,) = notes.notes
+    assert note.startswith(f'Not all of it can be read: {reason}') and '\n' not in note
+    with pytest.raises(BagError) as refused:
+        ask(tmp_path / 'none.mcap', WORDED)
+    assert str(refused.value).startswith(reason) and '\n' not in str(refused.value)
 
 
 def test_field_paths() -> None:

@@ -62,7 +62,8 @@ class MessageTypes:
                 self._stores[channel] = _defined(channel.type, definition)
                 return
             except Exception as error:
-                reason = f'its definition in the recording cannot be read: {error}'
+                told = ' '.join(str(error).split())
+                reason = f'its definition in the recording cannot be read: {told}'
         if channel.type not in _jazzy().types:
             raise BagError(f'{channel.type}, the type of {channel.topic}, is not known: {reason}')
         self._stores[channel] = _jazzy()

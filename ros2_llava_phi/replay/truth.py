@@ -93,12 +93,20 @@ class LabelMessages:
                 f'{recording.path} has no topic {topic} with labels; '
                 f'its topics: {", ".join(topics)}'
             )
-        types = MessageTypes()
+        types, readable, unknown = MessageTypes(), [], []
         for channel in channels:
-            types.learn(channel)
+            try:
+                types.learn(channel)
+                readable.append(channel)
+            except BagError as error:
+                unknown.append(error)
+        if not readable:
+            raise unknown[0]
+        for each in unknown:
+            recording.lose(str(each))
         self.messages: list[Any] = []
         times, damages = [], []
-        for raw in recording.messages(channels):
+        for raw in recording.messages(readable):
             try:
                 self.messages.append(types.deserialise(raw))
             except BagError as error:
