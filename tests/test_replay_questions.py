@@ -259,6 +259,10 @@ def test_csv_says_the_same(tmp_path: Path) -> None:
         ('- {question: A, kind: choice}', 'question 1, as a whole: a CHOICE question has 0'),
         ('- {question: A, when: {every_s: 0}}', 'question 1, field when.every_s: '),
         ('- {question: A, when: {every_s: .nan}}', 'question 1, field when.every_s: '),
+        (
+            '- {question: A, when: {from_s: 1:75}}',
+            'question 1, field when.from_s: it must be a number',
+        ),
         ('- {question: A, when: {to_s: 1, from_s: 2}}', r'field when: to_s \(1\) must be more'),
         ('- {question: A, when: {at_s: [1], every_s: 1}}', 'field when: every_s and at_s cannot'),
         (
