@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import List  # noqa: UP035
 
 from ament_index_python.packages import get_package_share_directory
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, TimerAction
 from launch.launch_description_entity import LaunchDescriptionEntity
 from launch_ros.actions import LifecycleNode
 from launch_ros.parameter_descriptions import ParameterValue
 
 from launch import LaunchContext, LaunchDescription
+from ros2_llava_phi.errors import ParameterError
 from ros2_llava_phi.node.launch_arguments import (
     DESCRIPTIONS,
     find_params_file,
@@ -22,43 +23,55 @@ from ros2_llava_phi.node.launch_arguments import (
 
 def generate_launch_description() -> LaunchDescription:
     """Describe the arguments and the node."""
-    given: dict[str, str] = {}
+    outer: dict[str, str] = {}
 
     def remember(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         # Before the arguments are declared, only those that somebody gave are set: they win over
         # the params file, their defaults do not.
-        given.update(take(context.launch_configurations, context.argv))
+        outer.update(context.launch_configurations)
         return []
 
     def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
-        chosen = dict(context.launch_configurations)
-        put_back(context.launch_configurations, given)
-        # With its type said, launch_ros does not read a text as YAML: a device '0' stays a text.
-        # It knows lists only by their old name.
-        kinds = {list: List[str]}  # noqa: UP006
-        own = {
-            name: ParameterValue(value, value_type=kinds.get(type(value), type(value)))
-            for name, value in to_parameters(given).items()
-        }
-        params_file = find_params_file(chosen['params_file'])
-        # launch_ros puts what SetParameter says behind the arguments for ROS, and before the
-        # parameters: it wins over our own defaults, but not over what is given here.
-        defaults = [] if 'params_file' in given else ['--params-file', params_file]
-        return [
-            LifecycleNode(
-                package='llava_phi',
-                executable='vqa_node',
-                name=chosen['node_name'],
-                namespace=chosen['namespace'],
-                parameters=[*([params_file] if 'params_file' in given else []), own],
-                ros_arguments=['--log-level', chosen['log_level'], *defaults],
-                output='screen',
-                emulate_tty=True,
-            )
-        ]
+        try:
+            return [node(context, take(outer, context.argv))]
+        except ParameterError as error:
+            reason = error
+
+        def refuse(context: LaunchContext) -> None:
+            raise reason
+
+        # Raised now, launch would forget the nodes that it has just started, and not end them.
+        return [TimerAction(period=0.0, actions=[OpaqueFunction(function=refuse)])]
 
     return LaunchDescription(
         [OpaqueFunction(function=remember), *arguments(), OpaqueFunction(function=start)]
+    )
+
+
+def node(context: LaunchContext, given: dict[str, str]) -> LifecycleNode:
+    """Return the node with the arguments given to this include; leave none of our defaults."""
+    chosen = dict(context.launch_configurations)
+    put_back(context.launch_configurations, given)
+    # With its type said, launch_ros does not read a text as YAML: a device '0' stays a text.
+    # It knows lists only by their old name.
+    kinds = {list: List[str]}  # noqa: UP006
+    own = {
+        name: ParameterValue(value, value_type=kinds.get(type(value), type(value)))
+        for name, value in to_parameters(given).items()
+    }
+    params_file = find_params_file(chosen['params_file'])
+    # launch_ros puts what SetParameter says behind the arguments for ROS, and before the
+    # parameters: it wins over our own defaults, but not over what is given here.
+    defaults = [] if 'params_file' in given else ['--params-file', params_file]
+    return LifecycleNode(
+        package='llava_phi',
+        executable='vqa_node',
+        name=chosen['node_name'],
+        namespace=chosen['namespace'],
+        parameters=[*([params_file] if 'params_file' in given else []), own],
+        ros_arguments=['--log-level', chosen['log_level'], *defaults],
+        output='screen',
+        emulate_tty=True,
     )
 
 

@@ -281,6 +281,32 @@ def test_the_real_launch_and_the_real_ros2(ros_domain: int) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_a_refused_include_ends_what_was_launched_before(ros_domain: int, tmp_path: Path) -> None:
+    if shutil.which('ros2') is None:
+        pytest.skip('the command ros2 is not installed: a full ROS 2 has it')
+    include = """IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(LAUNCH), launch_arguments=ARGUMENTS.items()
+    )"""
+    (tmp_path / 'two.launch.py').write_text(
+        'from launch import LaunchDescription\n'
+        'from launch.actions import IncludeLaunchDescription\n'
+        'from launch.launch_description_sources import PythonLaunchDescriptionSource\n'
+        f'LAUNCH = {str(ROOT / "launch" / "vqa.launch.py")!r}\n'
+        "ARGUMENTS = {'cameras': 'front=/one/image', 'node_name': 'refused_include'}\n"
+        f'one = {include}\n'
+        "ARGUMENTS = {'node_name': 'other'}\n"
+        f'two = {include}\n'
+        'def generate_launch_description():\n'
+        '    return LaunchDescription([one, two])\n'
+    )
+    command = ['ros2', 'launch', str(tmp_path / 'two.launch.py')]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert 'was given cameras' in done.stdout + done.stderr
+    nodes = subprocess.run(['pgrep', '-f', '__node:=refused_include'], stdout=subprocess.PIPE)
+    assert nodes.stdout == b''
+
+
 def test_the_real_ros2_shows_the_arguments(ros_domain: int) -> None:
     if shutil.which('ros2') is None:
         pytest.skip('the command ros2 is not installed: a full ROS 2 has it')
