@@ -4,7 +4,10 @@ import errno
 import io
 import os
 import sys
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 
 class _Heedless(io.FileIO):
@@ -12,9 +15,9 @@ class _Heedless(io.FileIO):
 
     lost: OSError | None = None
 
-    def write(self, data: object) -> int:
+    def write(self, data: 'ReadableBuffer') -> int:
         """Write bytes; what becomes of them is in `lost` alone."""
-        view = memoryview(data)  # type: ignore[arg-type]
+        view = memoryview(data)
         try:
             return super().write(view) or 0
         except BlockingIOError:
