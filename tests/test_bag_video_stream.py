@@ -281,29 +281,53 @@ def test_the_definition_in_the_recording_counts(tmp_path: Path) -> None:
         assert number_of(frame.frame().image) == packets[frame.number].number
 
 
-def test_protobuf_messages(tmp_path: Path) -> None:
-    packets = encode('h264')
+def varint(value: int) -> bytes:
+    return bytes([value & 127 | 128]) + varint(value >> 7) if value > 127 else bytes([value])
+
+
+def write_protobuf(path: Path, packets: Sequence[Packet], stamps: Sequence[int]) -> Path:
+    """Write an MCAP file as foxglove's tools do without ROS; a packet every PERIOD_NS."""
 
     def field(number: int, value: bytes) -> bytes:
         return bytes([number << 3 | 2]) + varint(len(value)) + value
 
-    def varint(value: int) -> bytes:
-        return bytes([value & 127 | 128]) + varint(value >> 7) if value > 127 else bytes([value])
-
-    with (tmp_path / 'drive.mcap').open('wb') as file:
+    with path.open('wb') as file:
         writer = McapWriter(file)
         writer.start()
         schema = writer.register_schema('foxglove.CompressedVideo', 'protobuf', b'')
         channel = writer.register_channel('/front', 'protobuf', schema)
-        for index, packet in enumerate(packets):
-            stamp_ns = START_NS + index * PERIOD_NS
-            time = b'\x08' + varint(stamp_ns // 10**9) + b'\x10' + varint(stamp_ns % 10**9)
+        for index, (packet, stamp_ns) in enumerate(zip(packets, stamps, strict=True)):
+            seconds, nanoseconds = divmod(stamp_ns, 10**9)
+            time = b'\x08' + varint(seconds % 2**64) + b'\x10' + varint(nanoseconds)
             data = field(1, time) + field(2, b'optical') + field(3, packet.data)
-            writer.add_message(channel, stamp_ns, data + field(4, b'h264'), stamp_ns)
+            recorded_ns = START_NS + index * PERIOD_NS
+            writer.add_message(channel, recorded_ns, data + field(4, b'h264'), recorded_ns)
         writer.finish()
-    frames = list(Recording(tmp_path / 'drive.mcap').frames())
+    return path
+
+
+def test_protobuf_messages(tmp_path: Path) -> None:
+    packets = encode('h264')
+    stamps = [START_NS + index * PERIOD_NS for index in range(len(packets))]
+    frames = list(Recording(write_protobuf(tmp_path / 'a.mcap', packets, stamps)).frames())
     assert [number_of(each.frame().image) for each in frames] == list(range(40))
-    assert frames[3].stamp_ns == START_NS + 3 * PERIOD_NS and frames[3].frame_id == 'optical'
+    assert [each.stamp_ns for each in frames] == stamps and frames[3].frame_id == 'optical'
+
+
+def test_protobuf_stamps_that_jump_or_are_none(tmp_path: Path) -> None:
+    packets = encode('h264', 20)
+    stamps = [START_NS + index * PERIOD_NS for index in range(len(packets))]
+    day_ns = 86400 * 10**9
+    jumped = [each + day_ns * (index > 9) for index, each in enumerate(stamps)]
+    recording = Recording(write_protobuf(tmp_path / 'a.mcap', packets, jumped))
+    frames = list(recording.frames())
+    assert [each.stamp_ns for each in frames] == jumped
+    assert [each.on_steady_clock().frame().stamp_ns for each in frames] == stamps
+    for seconds in (-1, -(2**63), 2**33, 2**63 - 1):
+        stamps[7] = seconds * 10**9
+        recording = Recording(write_protobuf(tmp_path / 'a.mcap', packets, stamps))
+        found = list(recording.frames())[7].stamp_ns
+        assert found == (stamps[7] if seconds == -1 else 0)
 
 
 def test_without_pyav_it_is_said_what_to_install(

@@ -7,9 +7,9 @@ from typing import Any
 from rosbags.typesys import Stores, get_typestore
 
 from ros2_llava_phi.errors import DamagedFrameError
+from ros2_llava_phi.files import protobuf
 from ros2_llava_phi.imaging.formats import format_of
 
-from . import protobuf
 from .bag import (
     CDR,
     COMPRESSED_IMAGE,
@@ -19,6 +19,7 @@ from .bag import (
     Channel,
     RawMessage,
 )
+from .cdr import read_timestamp
 from .message_fields import MessageTypes
 from .stamps import to_ns
 
@@ -92,7 +93,7 @@ class CameraMessages:
 
 def _read_protobuf(data: bytes) -> CameraMessage:
     """Return a foxglove.CompressedVideo; fields 1 to 4: timestamp, frame_id, data and format."""
-    found = dict(protobuf.fields(data))
+    found: dict[int, Any] = dict(protobuf.fields(data))
     picture = CompressedPicture(found.get(4, b'').decode(), found.get(3, b''))
-    stamp_ns = protobuf.read_timestamp(found.get(1, b''))
+    stamp_ns = read_timestamp(found.get(1, b''))
     return CameraMessage(stamp_ns, found.get(2, b'').decode(), picture)

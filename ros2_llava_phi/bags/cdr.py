@@ -2,14 +2,17 @@
 Serialised messages as they lie in a recording: their compression, and the stamp they begin with.
 
 CDR begins with four bytes: which representation, and options (OMG DDSI-RTPS 2.5, section 10.2).
-The stamp of a header is what follows in every message of a camera.
+The stamp of a header is what follows in every message of a camera; in protobuf, its first field.
 """
 
 import struct
 
 import zstandard
 
-from .stamps import NS
+from ros2_llava_phi.files import protobuf
+
+from .bag import CDR, Channel
+from .stamps import FURTHEST_NS, NS
 
 ENCAPSULATION = 4
 STAMP = struct.Struct('<iI')
@@ -20,6 +23,8 @@ LAST_REPRESENTATION = 0x0B
 ZSTD_FRAME = b'\x28\xb5\x2f\xfd'
 # Beyond any message; a size that is damaged would have the memory run out.
 LARGEST_MESSAGE = 2**30
+# The stamp lies within the first bytes of a message.
+BEGINNING = 64
 # So much is decompressed at a time.
 PART = 2**20
 
@@ -50,6 +55,30 @@ def unpacked(data: bytes, most: int = LARGEST_MESSAGE) -> bytes:
         return data
     content = b''.join(parts)
     return content if is_cdr(content) else data
+
+
+def recorded_stamp(channel: Channel, data: bytes) -> int:
+    """Return the stamp of a camera's message as it was recorded, in nanoseconds; 0 of others."""
+    if not channel.has_pictures:
+        return 0
+    if channel.encoding == CDR:
+        return read_stamp(unpacked(data, BEGINNING))
+    try:
+        found = (value for number, value in protobuf.fields(data) if number == 1)
+        first = next(found, b'')
+        return read_timestamp(first) if isinstance(first, bytes) else 0
+    except ValueError:
+        return 0
+
+
+def read_timestamp(data: bytes) -> int:
+    """Return a google.protobuf.Timestamp in nanoseconds; raises ValueError for what is none."""
+    numbers = {place: each for place, each in protobuf.fields(data) if isinstance(each, int)}
+    seconds, nanoseconds = numbers.get(1, 0), numbers.get(2, 0)
+    time_ns = (seconds - 2**64 if seconds >= 2**63 else seconds) * NS + nanoseconds
+    if abs(time_ns) > FURTHEST_NS:
+        raise ValueError(f'there is no time of {seconds} s and {nanoseconds} ns')
+    return time_ns
 
 
 def read_stamp(cdr: bytes) -> int:

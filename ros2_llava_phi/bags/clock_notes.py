@@ -60,10 +60,10 @@ def stamp_notes(index: Index, topics: Collection[str]) -> list[str]:
     """Return sentences about the stamps in the headers of cameras' messages."""
     notes = []
     start_ns = index.start_ns()
-    for source, channel in enumerate(index.channels):
-        if not channel.has_pictures or channel.topic not in topics:
+    for source, (numbers, clock) in index.stamp_clocks.items():
+        channel = index.channels[source]
+        if channel.topic not in topics:
             continue
-        numbers, clock = index.stamp_clock(source)
         for jump in clock.jumps[:MOST]:
             at_s = (int(index.clock.times[numbers[jump.index]]) - start_ns) / NS
             notes.append(

@@ -22,10 +22,8 @@ from .clock import (
     steady_times,
     steps_between,
 )
+from .stamps import FURTHEST_NS
 from .storage import StorageFile, opened
-
-# The year 2113: times beyond, in either direction, could not be subtracted in 64 bits.
-FURTHEST_NS = 2**62 - 2**56
 
 
 class Index:
@@ -96,19 +94,23 @@ class Index:
                 if last[file] == place:
                     open_files.pop(file)[1].close()
 
-    def stamp_clock(self, channel: int) -> tuple[NDArray[np.intp], SteadyTimes]:
-        """Return the messages of a camera's channel, and their stamps by a steady clock."""
-        numbers = np.flatnonzero(self.channel_of == channel)
-        return numbers, steady_stamps(self._stamps[numbers], self.clock.times[numbers])
+    @cached_property
+    def stamp_clocks(self) -> dict[int, tuple[NDArray[np.intp], SteadyTimes]]:
+        """Return of each channel of a camera its messages, and their stamps by a steady clock."""
+        clocks = {}
+        for channel, each in enumerate(self.channels):
+            if each.has_pictures:
+                numbers = np.flatnonzero(self.channel_of == channel)
+                times = self.clock.times[numbers]
+                clocks[channel] = numbers, steady_stamps(self._stamps[numbers], times)
+        return clocks
 
     @cached_property
     def steady_stamps(self) -> Times:
         """Return of each message of a camera its stamp by a steady clock; 0 of others."""
         stamps = np.zeros(len(self), np.int64)
-        for number, channel in enumerate(self.channels):
-            if channel.has_pictures:
-                numbers, clock = self.stamp_clock(number)
-                stamps[numbers] = np.where(self._stamps[numbers] != 0, clock.times, 0)
+        for numbers, clock in self.stamp_clocks.values():
+            stamps[numbers] = np.where(self._stamps[numbers] != 0, clock.times, 0)
         return stamps
 
     def _scan(self, number: int, storage: StorageFile, found: 'array[int]') -> None:

@@ -24,9 +24,8 @@ from mcap.stream_reader import get_chunk_data_stream
 
 from ros2_llava_phi.errors import counted
 
-from . import protobuf
 from .bag import CDR, Channel, Definition
-from .cdr import read_stamp, unpacked
+from .cdr import recorded_stamp, unpacked
 
 MAGIC = b'\x89MCAP0\r\n'
 RECORD_HEAD = struct.Struct('<BQ')
@@ -38,8 +37,6 @@ MESSAGE_HEAD = struct.Struct('<HIQQ')
 LARGEST_RECORD = 2**30
 # Where messages are read in another order than they lie, so many chunks are kept unpacked.
 CHUNKS_KEPT = 8
-# The stamp lies within the first bytes of a message.
-BEGINNING = 64
 KINDS: dict[int, Any] = {
     Opcode.SCHEMA: Schema,
     Opcode.CHANNEL: ChannelRecord,
@@ -100,13 +97,7 @@ class McapFile:
                 if channel is None:
                     continue
                 found += 1
-                stamp_ns = 0
-                if self.channels[channel].has_pictures:
-                    stamp_ns = (
-                        read_stamp(unpacked(message.data, BEGINNING))
-                        if self.channels[channel].encoding == CDR
-                        else protobuf.read_stamp(message.data)
-                    )
+                stamp_ns = recorded_stamp(self.channels[channel], message.data)
                 yield place, number, channel, _signed(message.log_time), stamp_ns
         if self._breaks_off:
             self.loss = 'breaks off'

@@ -77,7 +77,8 @@ class RecordedFrame:
         """Return it as it would have been, had no clock jumped."""
         message = self.message
         if message.channel.encoding != CDR:
-            return replace(self, message=replace(message, recorded_ns=message.time_ns))
+            message = replace(message, recorded_ns=message.time_ns)
+            return replace(self, message=message, stamp_ns=self.steady_stamp_ns)
         cdr = shift_stamp(message.cdr, self.steady_stamp_ns - self.stamp_ns)
         message = replace(message, recorded_ns=message.time_ns, cdr=cdr)
         return replace(self, message=message, stamp_ns=read_stamp(cdr) if self.stamp_ns else 0)

@@ -5,11 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .bag import CDR, Channel, Definition
-from .cdr import read_stamp, unpacked
+from .cdr import recorded_stamp, unpacked
 
 MAGIC = b'SQLite format 3\0'
-# The stamp lies within the first bytes of a message.
-BEGINNING = 64
 
 
 class Sqlite3File:
@@ -62,9 +60,7 @@ class Sqlite3File:
                 if channel is None or kinds != (int, int, bytes):
                     astray += 1
                     continue
-                stamp_ns = 0
-                if self.channels[channel].has_pictures:
-                    stamp_ns = read_stamp(unpacked(data, BEGINNING))
+                stamp_ns = recorded_stamp(self.channels[channel], data)
                 yield place, 0, channel, recorded_ns, stamp_ns
         except sqlite3.Error as error:
             self.loss = f'is damaged ({error})'

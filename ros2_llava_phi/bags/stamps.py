@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 Message = TypeVar('Message')
 
 NS = 1_000_000_000
+# The year 2113: times beyond, in either direction, could not be subtracted in 64 bits.
+FURTHEST_NS = 2**62 - 2**56
 
 
 def in_ns(seconds: float) -> int:

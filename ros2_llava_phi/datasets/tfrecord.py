@@ -11,12 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ros2_llava_phi.errors import DataError
+from ros2_llava_phi.files import protobuf
 
 HEADER = struct.Struct('<QI')
 CRC_BYTES = 4
 CRC_32C = 0x82F63B78  # Castagnoli's polynomial, bits reversed
-BYTES = 2  # the wire type of what has a length
-SIZES = {1: 8, 5: 4}  # of the wire types that always have the same
 FEATURE_LISTS = 2  # the field of SequenceExample; that of its parts is always 1
 
 
@@ -49,52 +48,23 @@ def feature_lists(example: bytes) -> dict[str, list[bytes]]:
     Raises ValueError if the example is damaged.
     """
     found: dict[str, list[bytes]] = {}
-    for lists in _fields(example, FEATURE_LISTS):
-        for entry in _fields(lists, 1):
-            name = b''.join(_fields(entry, 1)).decode()
+    for lists in _contents(example, FEATURE_LISTS):
+        for entry in _contents(lists, 1):
+            name = b''.join(_contents(entry, 1)).decode()
             found[name] = [
                 value
-                for feature_list in _fields(entry, 2)
-                for feature in _fields(feature_list, 1)
-                for values in _fields(feature, 1)
-                for value in list(_fields(values, 1))[:1]
+                for feature_list in _contents(entry, 2)
+                for feature in _contents(feature_list, 1)
+                for values in _contents(feature, 1)
+                for value in _contents(values, 1)[:1]
             ]
     return found
 
 
-def _fields(message: bytes, wanted: int) -> Iterator[bytes]:
-    """Yield the contents of a message's fields of that number, where they have a length."""
-    place = 0
-    while place < len(message):
-        key, place = _number(message, place)
-        kind = key & 7
-        if kind == 0:
-            _, place = _number(message, place)
-            continue
-        if kind == BYTES:
-            size, place = _number(message, place)
-        elif kind in SIZES:
-            size = SIZES[kind]
-        else:
-            raise ValueError(f'there is no wire type {kind}')
-        if place + size > len(message):
-            raise ValueError('a field is cut off')
-        if kind == BYTES and key >> 3 == wanted:
-            yield message[place : place + size]
-        place += size
-
-
-def _number(message: bytes, place: int) -> tuple[int, int]:
-    """Return the number of variable length that stands there, and the place behind it."""
-    value = 0
-    for shift in range(0, 70, 7):
-        if place >= len(message):
-            break
-        value |= (message[place] & 0x7F) << shift
-        place += 1
-        if message[place - 1] < 0x80:
-            return value, place
-    raise ValueError('a number does not end')
+def _contents(message: bytes, wanted: int) -> list[bytes]:
+    """Return the contents of a message's fields of that number, where they have a length."""
+    fields = protobuf.fields(message)
+    return [value for number, value in fields if number == wanted and isinstance(value, bytes)]
 
 
 def _masked_crc(data: bytes) -> int:
