@@ -1,5 +1,7 @@
 """What is used of ROS 2, every distribution offers: the check itself, by violations planted."""
 
+import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -246,3 +248,36 @@ def test_the_list_says_who_offers_what_by_their_sources(tmp_path: Path) -> None:
 def test_humble_jazzy_kilted_and_rolling_were_read() -> None:
     assert list(OFFERS.read) == ['humble', 'jazzy', 'kilted', 'rolling']
     assert all('rclpy' in read and 'launch_ros' in read for read in OFFERS.read.values())
+
+
+def imported(file: Path) -> Iterator[str]:
+    """Give the packages that a file imports from, wherever in it."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split('.')[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.split('.')[0]
+
+
+def test_every_file_that_imports_of_theirs_is_looked_into() -> None:
+    files = [
+        file
+        for folder in (
+            'ros2_llava_phi',
+            'launch',
+            'tests',
+            'benchmarks',
+            'tools',
+            'tiny',
+            'training',
+        )
+        for file in (ros_api.ROOT / folder).rglob('*.py')
+        if not set(ros_api.PACKAGES).isdisjoint(imported(file))
+    ]
+    found = ros_api.our_uses(ros_api.ROOT, OFFERS.returns.get)
+    assert len(files) > 20
+    assert {use.path for use in found if not use.name.startswith('*.')} >= set(files)
+    # What the list does not say is a fault: no list, no check that passes.
+    nothing = ros_api.faults(found, ros_api.read_list(''), ros_api.ROOT)
+    assert all(WRITE_ANEW in sentence for sentence in nothing)
+    assert {ros_api.ROOT / sentence.split(':')[0] for sentence in nothing} >= set(files)

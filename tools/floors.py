@@ -37,7 +37,7 @@ def admitted(setup_cfg: Path) -> dict[str, list[str]]:
         '': parser['options']['install_requires'],
         **parser['options.extras_require'],
     }
-    return {extra: text.split('\n')[1:] for extra, text in texts.items()}
+    return {extra: text.strip().splitlines() for extra, text in texts.items()}
 
 
 def required(file: Path) -> list[str]:

@@ -167,8 +167,7 @@ def _returned(sources: Sources, name: str) -> str | None:
     if found is None or found.module is None or not isinstance(found.definition, Function):
         return None
     made = sources.type_of(found.definition.returns, found.module)
-    is_theirs = made is not None and isinstance(made.definition, ast.ClassDef)
-    return made.name if made is not None and is_theirs else None
+    return made.name if made is not None and isinstance(made.definition, ast.ClassDef) else None
 
 
 def _offers(sources: Sources, name: str) -> bool:

@@ -341,9 +341,6 @@ class _Reader:
 
     # -- notes -----------------------------------------------------------------------------------
 
-    def _theirs(self, name: str) -> bool:
-        return self._values.are_theirs(name)
-
     def _use(self, node: ast.AST, name: str) -> None:
         if self.found is not None and (self._values.are_theirs(name) or name.startswith('*.')):
             line = getattr(node, 'lineno', 0)
