@@ -1,5 +1,6 @@
 """What several test modules need."""
 
+import copy
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -54,3 +55,30 @@ def places(content: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]
         yield (*path, name)
         if isinstance(value, dict | list):
             yield from places(value, (*path, name))
+
+
+# What somebody may write where something else belongs.
+WRONG: tuple[object, ...] = (
+    *('often', '', ' ', 'a, b', 'nan', 'a\x00b', '\ud800', 'x' * 2000, True, None),
+    *(-1, 1.5, 10**400, float('nan')),
+    *([], [[]], [None], [1, 'a', []], {}, {'a': {'b': []}}, [{'question': 5}]),
+)
+
+
+def spoiled(content: Any, place: tuple[Any, ...]) -> Iterator[Any]:
+    """Yield nested settings once with each wrong value at a place."""
+    for wrong in WRONG:
+        whole = copy.deepcopy(content)
+        part = whole
+        for step in place[:-1]:
+            part = part[step]
+        part[place[-1]] = wrong
+        yield whole
+
+
+def assert_one_sentence(error: Exception, path: Path) -> str:
+    """Return what an error says, which must be one line about a file, in words of ours."""
+    text = str(error)
+    assert text.startswith(str(path)) and '\n' not in text and len(text) < 500, text
+    assert not PYDANTICS.search(text), text
+    return text

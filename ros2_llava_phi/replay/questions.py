@@ -130,13 +130,16 @@ class When(_Fields):
     at_s: Annotated[
         tuple[Seconds, ...],
         BeforeValidator(_as_parts, json_schema_input_type=float | str | list[float | str]),
+        Field(min_length=1),
     ] = Field(
         default=(),
         description='The first frame at or after each of these times.',
         examples=['5, or [5, 1:30] for several'],
     )
     at_stamps_ns: Annotated[
-        tuple[int, ...], BeforeValidator(_as_parts, json_schema_input_type=int | list[int])
+        tuple[int, ...],
+        BeforeValidator(_as_parts, json_schema_input_type=int | list[int]),
+        Field(min_length=1),
     ] = Field(
         default=(),
         description='The frames with these very stamps in their headers.',
