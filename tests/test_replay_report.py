@@ -379,6 +379,21 @@ def test_scores_are_given_by_recording_and_by_kind(tmp_path: Path) -> None:
     assert re.search(r'By kind .*yes or no .*free text .*By recording .*first .*100.0 %', words)
 
 
+def test_where_no_truth_is_known_nothing_is_called_true_or_wrong() -> None:
+    def body(page: str) -> tuple[str, set[str]]:
+        parsed = Page(page.partition('<body>')[2].partition('<script>')[0])
+        return ' '.join(parsed.words.split()), {each['value'] for each in parsed.of('option')}
+
+    words, offered = body(page_of([record(0, truth=('Yes',)), record(1, truth=('No',))]))
+    assert 'answer truth wrong cannot tell' in words
+    assert 'the thin line below is the truth' in words and {'right', 'wrong'} <= offered
+    words, offered = body(page_of([record(0), record(1, text='No')], [record(0), record(1)]))
+    assert 'answer cannot tell' in words and '1 answer that changed' in words
+    assert 'unscored' in offered and not {'right', 'wrong'} & offered
+    no_truth = re.sub('a known truth|truth unknown|0 with a truth', '', words)
+    assert not re.search(r'\b(wrong|truth)\b', no_truth), no_truth
+
+
 def test_who_abstains_rightly_is_said() -> None:
     fields = {'text': 'cannot tell', 'abstain_reason': 'dark', 'truth': ('cannot tell',)}
     page = page_of([record(0, **fields), record(1, truth=('No',))])

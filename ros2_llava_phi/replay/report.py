@@ -68,6 +68,8 @@ def report(summary: Summary, records: Sequence[Record], askings: Sequence[Asking
         stretches=sum(len(lane.stretches) for each in drawn for lane in each.lanes),
         listed=listed,
         anchors={each.anchor for each in stretches},
+        marks={mark for each in stretches for mark in each.marks},
+        truth_known=any(each.truth for each in records),
         matrices=_matrices(summary.questions),
         reliability=reliability_chart(summary.scores.reliability),
         risks=risks_of(records),
