@@ -49,7 +49,7 @@ def record(**fields: object) -> Record:
     ],
 )
 def test_soft_score(text: str, truth: list[str], score: float) -> None:
-    assert soft_score(text, truth) == pytest.approx(score)
+    assert soft_score(text, tuple(truth)) == pytest.approx(score)
 
 
 def test_marks() -> None:

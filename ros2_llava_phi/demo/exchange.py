@@ -70,7 +70,7 @@ class Exchange:
             return None
         if self.abstain_reason:
             return self.truth == CANNOT_TELL
-        return soft_score(self.text, [self.truth]) == 1
+        return soft_score(self.text, (self.truth,)) == 1
 
 
 def make_exchange(

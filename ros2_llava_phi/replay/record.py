@@ -1,6 +1,5 @@
 """One line of results.jsonl: a question about a frame, what came of it, and if it is right."""
 
-from collections.abc import Sequence
 from dataclasses import astuple
 
 from pydantic import BaseModel, ConfigDict
@@ -129,7 +128,7 @@ def is_scored(record: Record) -> bool:
     return not record.error and bool(record.truth)
 
 
-def allowed_answers(record: Record) -> Sequence[str]:
+def allowed_answers(record: Record) -> tuple[str, ...]:
     """Return the answers that a closed question allows, given or not; none of an open one."""
     return YES_NO if record.kind == KIND_NAMES[Kind.YES_NO] else record.choices
 
@@ -153,9 +152,9 @@ def true_answer(record: Record) -> str:
 
     It is the one given where that is right; else the most frequent, of equals the first.
     """
-    return (
-        said(record) if is_right(record) else acceptable(record.truth, allowed_answers(record))[0]
-    )
+    if is_right(record):
+        return said(record)
+    return acceptable(record.truth, allowed_answers(record))[0]
 
 
 def right_when_blank(record: Record) -> bool:

@@ -264,8 +264,10 @@ def _yes_no(scored: Sequence[Record]) -> YesNoScores | None:
 def _count_error(scored: Sequence[Record]) -> float | None:
     errors = []
     for record in scored:
+        if record.kind != KIND_NAMES[Kind.NUMBER] or record.value is None:
+            continue
         truths = [number for each in record.truth if (number := as_number(each)) is not None]
-        if record.kind == KIND_NAMES[Kind.NUMBER] and record.value is not None and truths:
+        if truths:
             errors.append(min(abs(record.value - truth) for truth in truths))
     return _mean(errors)
 
@@ -307,5 +309,5 @@ def _by_question(records: Sequence[Record]) -> list[list[Record]]:
 
 
 def _blank(scored: Sequence[Record]) -> Proportion | None:
-    right = [each for each in scored if is_right(each) and each.when_blank is not None]
+    right = [each for each in scored if each.when_blank is not None and is_right(each)]
     return proportion(sum(right_when_blank(each) for each in right), len(right))

@@ -108,27 +108,31 @@ def comparable(text: str, allowed: Sequence[str] = ()) -> str:
     return spelled(text, allowed) if allowed else normalise(text)
 
 
-def soft_score(text: str, truth: Sequence[str], allowed: Sequence[str] = ()) -> float:
+@lru_cache(2**15)  # Each answer of a run is judged again for every score.
+def soft_score(text: str, truth: tuple[str, ...], allowed: tuple[str, ...] = ()) -> float:
     """
     Return how right a text is, 0..1, both made comparable.
 
     With ten answers or more by VQA's rule: right if three people gave it, others left out in
     turn. With fewer, each is acceptable and counts in full.
     """
-    answer = comparable(text, allowed)
-    accepted = [comparable(each, allowed) for each in truth]
+    return _soft_score(comparable(text, allowed), [comparable(each, allowed) for each in truth])
+
+
+def _soft_score(answer: str, accepted: Sequence[str]) -> float:
     if len(accepted) >= VQA_PEOPLE:
         return soft_accuracy(answer, accepted)
     return float(answer in accepted)
 
 
-def acceptable(truth: Sequence[str], allowed: Sequence[str] = ()) -> list[str]:
+@lru_cache(2**15)
+def acceptable(truth: tuple[str, ...], allowed: tuple[str, ...] = ()) -> tuple[str, ...]:
     """Return the different answers that count as right, the most frequent ones first."""
-    counted = Counter(comparable(each, allowed) for each in truth)
-    first_of = {comparable(each, allowed): each for each in reversed(truth)}
-    ranked = [first_of[each] for each, _ in counted.most_common()]
+    accepted = [comparable(each, allowed) for each in truth]
+    ranked = [each for each, _ in Counter(accepted).most_common()]
     # Where ten people agree on nothing, none is.
-    return [each for each in ranked if soft_score(each, truth, allowed) > 0.5] or ranked[:1]
+    right = [each for each in ranked if _soft_score(each, accepted) > 0.5] or ranked[:1]
+    return tuple(truth[accepted.index(each)] for each in right)
 
 
 def exact_match(text: str, truth: Sequence[str]) -> bool:
@@ -174,7 +178,6 @@ def as_number(text: str) -> float | None:
     return None
 
 
-@lru_cache(2**15)  # The few answers of many frames are compared again for every score.
 def _without_punctuation(text: str) -> str:
     grouped = GROUPED_DIGITS.search(text) is not None
     kept = text
