@@ -73,10 +73,10 @@ def test_of_pictures_that_lost_data_one_in_a_hundred_is_skipped_and_no_more(fold
     (folder / 'pictures' / 'lost.jpg').write_bytes(content[: len(content) // 2] + b'\xff\xd9')
     whole = {'image': 'good.jpg', 'conversations': said('<image>\nWhat?', 'That.')}
     lost = {**whole, 'image': 'lost.jpg'}
-    read = read_data_set(data_set(folder, [*[whole] * 148, lost, lost]))
+    read = read_data_set(data_set(folder, [*[whole] * 198, lost, lost]))
     assert [each.reason for each in read.dropped] == [check.DAMAGED] * 2
-    with pytest.raises(DataError, match=r'3 of 150 pictures lost data, more than 1%.*lost\.jpg'):
-        read_data_set(data_set(folder, [*[whole] * 147, lost, lost, lost]))
+    with pytest.raises(DataError, match=r'2 of 199 pictures lost data, more than 1%.*lost\.jpg'):
+        read_data_set(data_set(folder, [*[whole] * 197, lost, lost]))
 
 
 def test_yes_and_no_are_written_as_the_assistant_chooses_them(folder: Path) -> None:

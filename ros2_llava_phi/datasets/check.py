@@ -1,6 +1,5 @@
 """What is refused of every data set, whatever its format: the one place that says so."""
 
-import math
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -66,7 +65,7 @@ def refuse_damaged(damaged: int, of: int, where: str, first: str) -> None:
     damaged, of: how many lost data, and how many there are. where: the set, or the recordings.
     first: what the first one has.
     """
-    if damaged > math.ceil(MOST_DAMAGED * of):
+    if damaged > max(1, MOST_DAMAGED * of):
         raise DataError(
             f'{where}: {damaged} of {counted(of, "picture")} lost data, more than '
             f'{MOST_DAMAGED:.0%}; mend where they come from, or leave that part out; '
