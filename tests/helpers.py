@@ -1,5 +1,6 @@
 """What several test modules need."""
 
+import ast
 import copy
 import re
 import time
@@ -12,6 +13,8 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
 from ros2_llava_phi.bags.bag import COMPRESSED_IMAGE
+
+MODULE = Path(__file__).resolve().parent.parent / 'ros2_llava_phi'
 
 Result = TypeVar('Result')
 
@@ -82,3 +85,17 @@ def assert_one_sentence(error: Exception, path: Path) -> str:
     assert text.startswith(str(path)) and '\n' not in text and len(text) < 500, text
     assert not PYDANTICS.search(text), text
     return text
+
+
+def imports(file: Path) -> Iterator[str]:
+    """Yield the absolute name of every module that a file imports, wherever in the file."""
+    inside = file.relative_to(MODULE).parts[:-1] if file.is_relative_to(MODULE) else ()
+    package = ['ros2_llava_phi', *inside]
+    for item in ast.walk(ast.parse(file.read_text())):
+        if isinstance(item, ast.Import):
+            yield from (name.name for name in item.names)
+        elif isinstance(item, ast.ImportFrom):
+            base = package[: len(package) - item.level + 1] if item.level else []
+            module = '.'.join([*base, *([item.module] if item.module else [])])
+            # `from ros2_llava_phi import model` imports a module, too.
+            yield from (f'{module}.{name.name}' for name in item.names)

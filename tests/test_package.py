@@ -9,15 +9,14 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from helpers import MODULE, imports
 
 import ros2_llava_phi
 
-ROOT = Path(__file__).resolve().parent.parent
-MODULE = ROOT / 'ros2_llava_phi'
+ROOT = MODULE.parent
 
 # Where alone these may be imported.
 ROS_ROOMS = {'node', 'client', 'demo'}
@@ -39,20 +38,6 @@ def interface_files() -> list[Path]:
 def module_files() -> list[Path]:
     files = [file for file in MODULE.rglob('*.py') if 'training' not in file.parts]
     return sorted([*files, *(MODULE / 'training').rglob('*.py')])
-
-
-def imports(file: Path) -> Iterator[str]:
-    """Yield the absolute name of every module that a file imports, wherever in the file."""
-    inside = file.relative_to(MODULE).parts[:-1] if file.is_relative_to(MODULE) else ()
-    package = ['ros2_llava_phi', *inside]
-    for item in ast.walk(ast.parse(file.read_text())):
-        if isinstance(item, ast.Import):
-            yield from (name.name for name in item.names)
-        elif isinstance(item, ast.ImportFrom):
-            base = package[: len(package) - item.level + 1] if item.level else []
-            module = '.'.join([*base, *([item.module] if item.module else [])])
-            # `from ros2_llava_phi import model` imports a module, too.
-            yield from (f'{module}.{name.name}' for name in item.names)
 
 
 def test_the_manifest_is_valid() -> None:
@@ -198,6 +183,19 @@ def test_what_is_pinned_is_admitted() -> None:
             pinned = packaging.Requirement(line)
             version = str(pinned.specifier).removeprefix('==')
             assert version in admitted.get(pinned.name, pinned.specifier), f'{file.name}: {line}'
+
+
+def test_what_texts_advise_to_install_is_what_is_admitted() -> None:
+    parser = setup_cfg()
+    texts = [parser['options']['install_requires'], *parser['options.extras_require'].values()]
+    admitted = requirements('\n'.join(texts))
+    advised = [
+        (file.name, *found)
+        for file in [*module_files(), *ROOT.glob('docs/*.md'), ROOT / 'README.md']
+        for found in re.findall(r"'([\w.-]+)([<>]=?[\w.]+)'", file.read_text())
+    ]
+    assert {package for _, package, _ in advised} >= {'av', 'simplejpeg'}
+    assert [each for each in advised if admitted.get(each[1]) != each[2]] == []
 
 
 @pytest.mark.parametrize('file', interface_files(), ids=lambda file: file.name)

@@ -1,11 +1,10 @@
 """What is used of ROS 2, every distribution offers: the check itself, by violations planted."""
 
-import ast
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import ros_api
+from helpers import imports
 from python_sources import Sources
 
 OFFERS = ros_api.read_list(ros_api.LIST.read_text())
@@ -250,15 +249,6 @@ def test_humble_jazzy_kilted_and_rolling_were_read() -> None:
     assert all('rclpy' in read and 'launch_ros' in read for read in OFFERS.read.values())
 
 
-def imported(file: Path) -> Iterator[str]:
-    """Give the packages that a file imports from, wherever in it."""
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name.split('.')[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module.split('.')[0]
-
-
 def test_every_file_that_imports_of_theirs_is_looked_into() -> None:
     files = [
         file
@@ -272,7 +262,7 @@ def test_every_file_that_imports_of_theirs_is_looked_into() -> None:
             'training',
         )
         for file in (ros_api.ROOT / folder).rglob('*.py')
-        if not set(ros_api.PACKAGES).isdisjoint(imported(file))
+        if any(name.split('.')[0] in ros_api.PACKAGES for name in imports(file))
     ]
     found = ros_api.our_uses(ros_api.ROOT, OFFERS.returns.get)
     assert len(files) > 20
