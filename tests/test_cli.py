@@ -188,4 +188,5 @@ def test_the_videos_path_begins_at_home(
 
 
 def test_a_path_of_nobody_is_a_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert run(monkeypatch, 'inspect', '~nobody-of-this-name/model') == 2
+    for command in (['inspect'], ['benchmark', '--table']):
+        assert run(monkeypatch, *command, '~nobody-of-this-name/model') == 2

@@ -9,7 +9,7 @@ import typer
 from ros2_llava_phi.errors import counted
 
 from . import options
-from .options import shown_progress
+from .options import shown_progress, with_home
 
 if TYPE_CHECKING:
     from ros2_llava_phi.assistant.assistant import Assistant
@@ -53,7 +53,7 @@ def benchmark(
 ) -> None:
     """Run an academic benchmark: its questions, LLaVA-1.5's prompts, its official score."""
     if table:
-        _show_table([Path(name).expanduser() for name in names], out)
+        _show_table([with_home(Path(name)) for name in names], out)
         return
     part = _part(shard)
     if len(names) != 1:

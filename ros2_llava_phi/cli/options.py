@@ -26,14 +26,15 @@ def at_home(verb: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(verb)
     def expanded(**given: Any) -> None:
-        verb(**{name: _expanded(value) for name, value in given.items()})
+        verb(**{name: with_home(value) for name, value in given.items()})
 
     return expanded
 
 
-def _expanded(given: Any) -> Any:
+def with_home(given: Any) -> Any:
+    """Return an option's path, or the paths within, without ~; any other value as it is."""
     if isinstance(given, (list, tuple)):
-        return [_expanded(each) for each in given]
+        return [with_home(each) for each in given]
     if not isinstance(given, Path):
         return given
     try:
