@@ -2,7 +2,7 @@
 Saves of a training: complete or not there, whenever the process is killed.
 
     OUT/run/recipe.json     what is trained, and on what data; a run of another is refused
-    OUT/run/.lock         locked by the process that trains
+    OUT/run/.lock           locked by the process that trains
     OUT/run/log.jsonl       loss, learning rate and speed of every step
     OUT/run/step-00000500/  weights that learn, optimiser and step, as safetensors and JSON
 

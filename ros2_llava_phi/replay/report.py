@@ -48,6 +48,7 @@ def report(summary: Summary, records: Sequence[Record], askings: Sequence[Asking
     answered = [each for each in records if not each.error]
     scored = [each for each in records if is_scored(each)]
     latency = summary.scores.latency
+    risks = risks_of(records)
     sources = read_pictures(askings, sizes)
     templates = templates_in(Path(__file__).parent)
     templates.filters |= {'percent': percent, 'ms': milliseconds, 'clock': clock, 'short': short}
@@ -72,8 +73,8 @@ def report(summary: Summary, records: Sequence[Record], askings: Sequence[Asking
         truth_known=any(each.truth for each in records),
         matrices=_matrices(summary.questions),
         reliability=reliability_chart(summary.scores.reliability),
-        risks=risks_of(records),
-        risk_coverage=risk_coverage_chart(risks_of(records), max(1, len(scored))),
+        risks=risks,
+        risk_coverage=risk_coverage_chart(risks, max(1, len(scored))),
         latency_chart=latency_chart([each.total_s for each in answered], latency.model_dump())
         if latency
         else '',

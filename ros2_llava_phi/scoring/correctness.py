@@ -164,6 +164,7 @@ def spelled(truth: str, allowed: Sequence[str]) -> str:
     return truth
 
 
+@lru_cache(2**15)
 def as_number(text: str) -> float | None:
     """Return the number that a text is, a word up to ten included; None if it is none."""
     sign, unsigned = text.strip()[:1], text.strip().lstrip('+-')
