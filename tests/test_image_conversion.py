@@ -274,9 +274,15 @@ DEPTH = [
     'TYPE_16UC1; png compressed ',
     '16UC1',
 ]
+# How else it may be spelt, each as a matrix of 16 bits or of floats and by itself.
+SPELT = [
+    form.format(name)
+    for name in ('16UC1', '16uc1', 'CV_16UC1', 'cv16U', 'TYPE_32fc1', 'CV_32F', '16sc1', '64FC(1)')
+    for form in ('{}; png', '{} png', '{}', 'png; {}', ' {};jpeg compressed mono8', 'jpeg/{}')
+] + ['Z16; png', 'z16', 'png z16h', 'depth16; png', 'jpeg; DEPTH', 'disparity; png', 'R_FLOAT32;']
 
 
-@pytest.mark.parametrize('named', DEPTH)
+@pytest.mark.parametrize('named', DEPTH + SPELT)
 def test_depth_through_the_compressed_transport_is_refused_as_raw_depth_is(named: str) -> None:
     grey = np.full((16, 16), 40_000, np.uint16)
     depth_header = bytes(12)  # compressedDepth's, before its PNG
@@ -294,7 +300,7 @@ def test_depth_through_the_compressed_transport_is_refused_as_raw_depth_is(named
 def test_what_is_no_depth_is_decoded_by_its_content(named: str) -> None:
     grey = np.full((16, 16), 40_000, np.uint16)
     assert (compressed_to_rgb(compressed('.png', grey, named)) == 156).all()
-    for also in ('rgb8; jpeg compressed bgr8', '8UC3; jpeg compressed bgr8', 'h264'):
+    for also in ('rgb8; jpeg compressed bgr8', '8UC3; jpeg compressed bgr8', 'cv_8uc3', 'h264'):
         whole = compressed('.jpg', np.full((16, 16, 3), 90, np.uint8), also)
         assert (compressed_to_rgb(whole) == 90).all()
 

@@ -124,7 +124,7 @@ def test_a_message_that_is_damaged_from_its_stamp_on_is_a_bad_frame(
     assert robot.ask('a').error_code == Response.BAD_FRAME
 
 
-@pytest.mark.parametrize('named', ['h264', 'hevc', '16UC1; compressedDepth png'])
+@pytest.mark.parametrize('named', ['h264', 'hevc', '16UC1; compressedDepth png', 'z16; png'])
 def test_a_camera_that_sends_video_or_depth_is_refused_with_a_sentence(
     compressed: CompressedRobot, named: str
 ) -> None:
@@ -132,7 +132,7 @@ def test_a_camera_that_sends_video_or_depth_is_refused_with_a_sentence(
     compressed.show(b'\0\0\0\x01\x67' + bytes(40), named)
     bad = compressed.robot.ask('a')
     assert bad.error_code == Response.BAD_FRAME
-    assert ('is video' if named[0] == 'h' else 'is not one of') in bad.error_text
+    assert ('is video' if named[0] == 'h' else 'is not a picture') in bad.error_text
     useless = 'sends what cannot be used: '
     wait_for(lambda: find('camera front', DiagnosticStatus.WARN, 'message', useless), 20, 'it')
 

@@ -28,8 +28,11 @@ STARTS = (
 )
 # As CompressedImage.format, FFMPEGPacket.encoding and CompressedVideo.format name video.
 VIDEO = re.compile(r'h\.?26[3-6]|hevc|\bavc|av1|vp[89]|x26[45]|mpeg-?[124]|theora|ffmpeg|nvenc')
-# What OpenCV calls a matrix, as depth is sent.
-MATRIX = re.compile(r'(TYPE_)?(8|16|32|64)[USF]C\d+')
+# What OpenCV calls a matrix (16UC1, CV_32F, TYPE_16UC1), as depth is sent; and those of pictures.
+MATRIX = re.compile(r'(?<![a-z0-9])(?:cv|type)?((?:8|16|32|64)[usf](?:c\d*)?)(?![a-z0-9])')
+BYTES = ('8u', '8uc', '8uc1', '8uc3', '8uc4')
+# What else stands for depth: Z16 is that of RealSense and V4L2, R_FLOAT32 that of Gazebo.
+DEPTH = re.compile(r'depth|disparity|float|(?<![a-z0-9])z16')
 
 
 def format_of(data: bytes) -> str:
@@ -56,9 +59,15 @@ def sent_as(named: str) -> str:
     bgr8`, `16UC1; png compressed `, `32FC1; compressedDepth png`; drivers write just `jpeg`.
     """
     first, separator, _ = named.partition(';')
-    return first.strip() if separator or MATRIX.fullmatch(first.strip()) else ''
+    return first.strip() if separator else ''
 
 
 def is_depth(named: str) -> bool:
-    """Return whether the `format` of a CompressedImage says that it holds depth."""
-    return 'compresseddepth' in named.lower()
+    """
+    Return whether an encoding, or the `format` of a CompressedImage, is a name of depth.
+
+    Or of another measurement: however it is spelt, and wherever it stands.
+    """
+    lower = named.lower()
+    matrices = MATRIX.findall(lower)
+    return DEPTH.search(lower) is not None or any(each not in BYTES for each in matrices)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ros2_llava_phi.errors import DamagedFrameError, FrameError
 
 from . import ros_cv_bridge
-from .formats import MATRIX, begins_as_video, format_of, is_depth, is_video, sent_as
+from .formats import begins_as_video, format_of, is_depth, is_video, sent_as
 from .jpeg import decode_jpeg
 from .pictures import check_png, extraneous_bytes, ignore
 from .pixels import (
@@ -135,14 +135,10 @@ def compressed_to_rgb(
 def _encoding_of(message: ImageMessage) -> PackedEncoding | SemiPlanarEncoding:
     encoding = PACKED.get(message.encoding) or SEMI_PLANAR.get(message.encoding)
     if encoding is None:
-        raise _unknown(message.encoding)
+        known = ', '.join([*PACKED, *SEMI_PLANAR])
+        why = f'; {NO_PICTURE}' if is_depth(message.encoding) else ''
+        raise FrameError(f'the encoding {message.encoding!r} is not one of {known}{why}')
     return encoding
-
-
-def _unknown(encoding: str) -> FrameError:
-    known = ', '.join([*PACKED, *SEMI_PLANAR])
-    why = f'; {NO_PICTURE}' if MATRIX.fullmatch(encoding) else ''
-    return FrameError(f'the encoding {encoding!r} is not one of {known}{why}')
 
 
 def _check_multiple(message: ImageMessage, multiple: tuple[int, int]) -> None:
@@ -180,13 +176,11 @@ def check_format(named: str, data: bytes) -> None:
 
     named, data: its fields `format` and `data`.
     """
-    encoding, found = sent_as(named), format_of(data)
     if not data:
         raise DamagedFrameError('the message holds no data')
-    if MATRIX.fullmatch(encoding) and encoding not in PACKED:
-        raise _unknown(encoding)
     if is_depth(named):
         raise FrameError(f'the format {named!r} is not a picture: {NO_PICTURE}')
+    found = format_of(data)
     if found in ('JPEG', 'PNG'):
         return
     if is_video(named) or begins_as_video(data):
