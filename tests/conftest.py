@@ -27,6 +27,7 @@ import tiers
 from ros_domain import own_domain
 
 if TYPE_CHECKING:
+    from node_stand_in import Robot
     from rclpy.context import Context
     from rclpy.node import Node
 
@@ -169,3 +170,19 @@ def node(ros: 'Context', spin: Callable[['Node'], None]) -> 'Node':
     node = rclpy.create_node('test', context=ros)
     spin(node)
     return node
+
+
+@pytest.fixture
+def make_robot(spin: Callable[['Node'], None]) -> Iterator[Callable[..., 'Robot']]:
+    """Return a function that makes a robot with parameters; it is closed after the test."""
+    from node_stand_in import Robot
+
+    robots: list[Robot] = []
+
+    def make(**parameters: Any) -> Robot:
+        robots.append(Robot(spin, **parameters))
+        return robots[-1]
+
+    yield make
+    for robot in robots:
+        robot.close()

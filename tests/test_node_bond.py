@@ -3,7 +3,7 @@
 import sys
 import threading
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import pytest
@@ -74,10 +74,8 @@ def bonds(monkeypatch: pytest.MonkeyPatch) -> list[Bond]:
 
 
 @pytest.fixture
-def robot(spin: Callable[[Any], None]) -> Iterator[Robot]:
-    robot = Robot(spin, namespace='/robot1')
-    yield robot
-    robot.close()
+def robot(make_robot: Callable[..., Robot]) -> Robot:
+    return make_robot(namespace='/robot1')
 
 
 def bond_topics(robot: Robot) -> list[str]:

@@ -2,8 +2,7 @@
 
 # ruff: noqa: E402 (what needs ROS is imported only where there is one)
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -25,21 +24,8 @@ from sensor_msgs.msg import CompressedImage, Image
 Response = Ask.Response
 
 
-@pytest.fixture
-def make(spin: Callable[[Any], None]) -> Iterator[Callable[..., Robot]]:
-    robots = []
-
-    def make(**options: Any) -> Robot:
-        robots.append(Robot(spin, **options))
-        return robots[-1]
-
-    yield make
-    for robot in robots:
-        robot.close()
-
-
-def test_diagnostics_of_stamps_ahead_of_the_clock(make: Callable[..., Robot]) -> None:
-    robot = make()
+def test_diagnostics_of_stamps_ahead_of_the_clock(make_robot: Callable[..., Robot]) -> None:
+    robot = make_robot()
     find = Reports(robot).find
     assert robot.node.bring_up()
     robot.show((1, 2, 3), stamp=Time(sec=2**31 - 1))
@@ -50,10 +36,10 @@ def test_diagnostics_of_stamps_ahead_of_the_clock(make: Callable[..., Robot]) ->
 
 
 def test_diagnostics_of_a_clock_that_stands_still(
-    make: Callable[..., Robot], monkeypatch: pytest.MonkeyPatch
+    make_robot: Callable[..., Robot], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr('ros2_llava_phi.node.node_clock.PAUSE_S', 0.5)
-    robot = make(use_sim_time=True)
+    robot = make_robot(use_sim_time=True)
     find = Reports(robot).find
     clock = robot.peer.create_publisher(Clock, '/clock', 1)
     wait_for(clock.get_subscription_count, 20, 'the subscription to /clock')
@@ -83,8 +69,8 @@ class CompressedRobot:
 
 
 @pytest.fixture
-def compressed(make: Callable[..., Robot]) -> CompressedRobot:
-    return CompressedRobot(make(front__transport='compressed'))
+def compressed(make_robot: Callable[..., Robot]) -> CompressedRobot:
+    return CompressedRobot(make_robot(front__transport='compressed'))
 
 
 def test_frames_that_lost_data_are_refused_and_their_share_is_reported(
@@ -113,9 +99,9 @@ def test_frames_that_lost_data_are_refused_and_their_share_is_reported(
 
 @pytest.mark.parametrize('start', [b'\0', b'\0\1\0\0abcde', b'\xff' * 12])
 def test_a_message_that_is_damaged_from_its_stamp_on_is_a_bad_frame(
-    make: Callable[..., Robot], start: bytes
+    make_robot: Callable[..., Robot], start: bytes
 ) -> None:
-    robot = make()
+    robot = make_robot()
     assert robot.node.bring_up()
     publisher = robot.peer.create_publisher(Image, '/front/image_raw', 1)
     wait_for(publisher.get_subscription_count, 20, 'the subscription')
@@ -138,10 +124,12 @@ def test_a_camera_that_sends_video_or_depth_is_refused_with_a_sentence(
 
 
 def test_without_simplejpeg_the_node_does_not_configure(
-    make: Callable[..., Robot], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    make_robot: Callable[..., Robot],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr('ros2_llava_phi.imaging.jpeg._lacking', 'simplejpeg is missing')
-    robot = make()
+    robot = make_robot()
     assert robot.node.trigger_configure() == TransitionCallbackReturn.FAILURE
     said = 'configuring failed: simplejpeg is missing'
     wait_for(lambda: said in ''.join(capfd.readouterr()), 20, 'the sentence')
@@ -149,9 +137,9 @@ def test_without_simplejpeg_the_node_does_not_configure(
 
 @pytest.mark.parametrize('bits', [16, 12])
 def test_a_camera_says_how_many_of_its_bits_are_significant(
-    make: Callable[..., Robot], bits: int
+    make_robot: Callable[..., Robot], bits: int
 ) -> None:
-    robot = make(front__significant_bits=bits)
+    robot = make_robot(front__significant_bits=bits)
     assert robot.node.bring_up()
     publisher = robot.peer.create_publisher(Image, '/front/image_raw', 1)
     wait_for(publisher.get_subscription_count, 20, 'the subscription')

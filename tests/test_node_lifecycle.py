@@ -53,21 +53,8 @@ Response = Ask.Response
 START = 120
 
 
-@pytest.fixture
-def make(spin: Callable[[Any], None]) -> Iterator[Callable[..., Robot]]:
-    robots = []
-
-    def make(**options: Any) -> Robot:
-        robots.append(Robot(spin, **options))
-        return robots[-1]
-
-    yield make
-    for robot in robots:
-        robot.close()
-
-
-def test_model_info_reaches_who_comes_late(make: Callable[..., Robot]) -> None:
-    robot = make()
+def test_model_info_reaches_who_comes_late(make_robot: Callable[..., Robot]) -> None:
+    robot = make_robot()
     assert robot.node.bring_up()
     infos: list[Any] = []
     late = rclpy.create_node('late')
@@ -81,8 +68,8 @@ def test_model_info_reaches_who_comes_late(make: Callable[..., Robot]) -> None:
     late.destroy_node()
 
 
-def test_who_waits_sees_plans_being_built(make: Callable[..., Robot]) -> None:
-    robot = make(model='/exports/road')
+def test_who_waits_sees_plans_being_built(make_robot: Callable[..., Robot]) -> None:
+    robot = make_robot(model='/exports/road')
     robot.load.clear()
     change_state = robot.peer.create_client(ChangeState, 'vqa_node/change_state')
     assert change_state.wait_for_service(20)
@@ -97,15 +84,15 @@ def test_who_waits_sees_plans_being_built(make: Callable[..., Robot]) -> None:
     assert robot.infos[-1].name == IDENTITY.name
 
 
-def test_plans_are_not_built_where_they_must_not(make: Callable[..., Robot]) -> None:
-    robot = make(build_plans=False)
+def test_plans_are_not_built_where_they_must_not(make_robot: Callable[..., Robot]) -> None:
+    robot = make_robot(build_plans=False)
     assert robot.node.bring_up()
     wait_for(lambda: robot.infos, 20, 'the model info')
     assert [info.status for info in robot.infos] == ['ready']
 
 
-def test_every_state_answers(make: Callable[..., Robot]) -> None:
-    robot = make()
+def test_every_state_answers(make_robot: Callable[..., Robot]) -> None:
+    robot = make_robot()
     get_state = robot.peer.create_client(GetState, 'vqa_node/get_state')
     change_state = robot.peer.create_client(ChangeState, 'vqa_node/change_state')
     assert get_state.wait_for_service(20) and change_state.wait_for_service(20)
@@ -136,8 +123,8 @@ def test_every_state_answers(make: Callable[..., Robot]) -> None:
     assert 'finalized' in robot.ask('a').error_text
 
 
-def test_nobody_waits_while_the_model_loads(make: Callable[..., Robot]) -> None:
-    robot = make()
+def test_nobody_waits_while_the_model_loads(make_robot: Callable[..., Robot]) -> None:
+    robot = make_robot()
     get_state = robot.peer.create_client(GetState, 'vqa_node/get_state')
     change_state = robot.peer.create_client(ChangeState, 'vqa_node/change_state')
     assert get_state.wait_for_service(20) and change_state.wait_for_service(20)
@@ -163,8 +150,8 @@ def is_state(client: Any, state: int) -> bool:
     return bool(response(client.call_async(GetState.Request())).current_state.id == state)
 
 
-def test_a_load_can_be_aborted_without_a_signal(make: Callable[..., Robot]) -> None:
-    robot = make()
+def test_a_load_can_be_aborted_without_a_signal(make_robot: Callable[..., Robot]) -> None:
+    robot = make_robot()
     get_state = robot.peer.create_client(GetState, 'vqa_node/get_state')
     change_state = robot.peer.create_client(ChangeState, 'vqa_node/change_state')
     abort = robot.peer.create_client(Trigger, 'vqa_node/abort_loading')
@@ -206,8 +193,8 @@ def test_a_load_can_be_aborted_without_a_signal(make: Callable[..., Robot]) -> N
     assert is_state(get_state, State.PRIMARY_STATE_FINALIZED)
 
 
-def test_a_shutdown_does_not_wait_for_a_load_that_waits(make: Callable[..., Robot]) -> None:
-    robot = make()
+def test_a_shutdown_does_not_wait_for_a_load_that_waits(make_robot: Callable[..., Robot]) -> None:
+    robot = make_robot()
     client = robot.peer.create_client(ChangeState, 'vqa_node/change_state')
     assert client.wait_for_service(20)
     robot.load.clear()
@@ -220,9 +207,9 @@ def test_a_shutdown_does_not_wait_for_a_load_that_waits(make: Callable[..., Robo
 
 
 def test_a_load_can_be_aborted_before_it_begins(
-    make: Callable[..., Robot], monkeypatch: pytest.MonkeyPatch
+    make_robot: Callable[..., Robot], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    robot = make()
+    robot = make_robot()
     aborted = []
     monkeypatch.setattr(
         'ros2_llava_phi.node.vqa_node.find_cv_bridge',
@@ -252,8 +239,8 @@ def test_one_model_is_in_memory_at_most(ros: Any) -> None:
     node.destroy_node()
 
 
-def test_an_aborted_load_ends_with_its_next_step(make: Callable[..., Robot]) -> None:
-    robot = make()
+def test_an_aborted_load_ends_with_its_next_step(make_robot: Callable[..., Robot]) -> None:
+    robot = make_robot()
     ended: list[BaseException] = []
 
     def build(*arguments: Any) -> Any:
@@ -296,22 +283,22 @@ def test_a_model_that_does_not_load(
     node.destroy_node()
 
 
-def test_a_topic_that_cannot_be(make: Callable[..., Robot]) -> None:
-    robot = make(front__topic='a{nobody}')
+def test_a_topic_that_cannot_be(make_robot: Callable[..., Robot]) -> None:
+    robot = make_robot(front__topic='a{nobody}')
     assert robot.node.trigger_configure() == TransitionCallbackReturn.FAILURE
 
 
-def test_a_namespace_and_the_params_file(make: Callable[..., Robot]) -> None:
-    robot = make(namespace='/robot1')
+def test_a_namespace_and_the_params_file(make_robot: Callable[..., Robot]) -> None:
+    robot = make_robot(namespace='/robot1')
     assert robot.node.bring_up()
     robot.show((1, 2, 3))
     assert robot.node._cameras['front'].topic == '/robot1/front/image_raw'
     assert robot.ask('a').answer.text == '1 2 3'
 
 
-def test_quality_of_service_can_be_overridden(make: Callable[..., Robot]) -> None:
+def test_quality_of_service_can_be_overridden(make_robot: Callable[..., Robot]) -> None:
     name = 'qos_overrides./front/image_raw.subscription.reliability'
-    robot = make(**{name: 'reliable'})
+    robot = make_robot(**{name: 'reliable'})
     assert robot.node.bring_up()
     (front,) = robot.node.get_subscriptions_info_by_topic('/front/image_raw')
     assert front.qos_profile.reliability == ReliabilityPolicy.RELIABLE
@@ -319,8 +306,10 @@ def test_quality_of_service_can_be_overridden(make: Callable[..., Robot]) -> Non
     assert robot.ask('a').answer.text == '1 2 3'
 
 
-def test_a_quality_of_service_that_does_not_match_is_explained(make: Callable[..., Robot]) -> None:
-    robot = make(**{'qos_overrides./front/image_raw.subscription.reliability': 'reliable'})
+def test_a_quality_of_service_that_does_not_match_is_explained(
+    make_robot: Callable[..., Robot],
+) -> None:
+    robot = make_robot(**{'qos_overrides./front/image_raw.subscription.reliability': 'reliable'})
     assert robot.node.bring_up()
     robot.peer.create_publisher(
         Image, 'front/image_raw', QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -335,15 +324,15 @@ def test_a_quality_of_service_that_does_not_match_is_explained(make: Callable[..
     assert robot.ask('a').answer.text == '1 2 3'
 
 
-def test_best_effort_is_the_default(make: Callable[..., Robot]) -> None:
-    robot = make()
+def test_best_effort_is_the_default(make_robot: Callable[..., Robot]) -> None:
+    robot = make_robot()
     assert robot.node.bring_up()
     (front,) = robot.node.get_subscriptions_info_by_topic('/front/image_raw')
     assert front.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
 
 
-def test_time_is_the_clock_of_the_simulation(make: Callable[..., Robot]) -> None:
-    robot = make(use_sim_time=True, max_frame_age=1.0)
+def test_time_is_the_clock_of_the_simulation(make_robot: Callable[..., Robot]) -> None:
+    robot = make_robot(use_sim_time=True, max_frame_age=1.0)
     assert robot.node.bring_up()
     clock = robot.peer.create_publisher(Clock, '/clock', 1)
 
@@ -389,9 +378,9 @@ def test_time_is_the_clock_of_the_simulation(make: Callable[..., Robot]) -> None
 
 
 def test_frames_without_stamp_and_with_a_stamp_in_the_future_grow_old(
-    make: Callable[..., Robot],
+    make_robot: Callable[..., Robot],
 ) -> None:
-    robot = make()
+    robot = make_robot()
     assert robot.node.bring_up()
     for stamp in (Time(), Time(sec=2**31 - 1), Time(sec=-5)):
         robot.show((1, 2, 3), stamp=stamp)
@@ -403,8 +392,8 @@ def test_frames_without_stamp_and_with_a_stamp_in_the_future_grow_old(
         assert frame.age_ns(NodeClock(clock)) == 5_000_000_000
 
 
-def test_diagnostics_of_what_goes_wrong(make: Callable[..., Robot]) -> None:
-    robot = make(max_frame_age=3600.0, queue_length=1)
+def test_diagnostics_of_what_goes_wrong(make_robot: Callable[..., Robot]) -> None:
+    robot = make_robot(max_frame_age=3600.0, queue_length=1)
     find = Reports(robot).find
     assert robot.node.bring_up()
     robot.show((1, 2, 3), stamp=Time(sec=1))
@@ -423,16 +412,16 @@ def test_diagnostics_of_what_goes_wrong(make: Callable[..., Robot]) -> None:
     wait_for(lambda: find('questions', DiagnosticStatus.WARN, 'TIMEOUT', '1'), 20, 'a warning')
 
 
-def test_diagnostics_of_a_clock_that_says_nothing(make: Callable[..., Robot]) -> None:
-    robot = make(use_sim_time=True)
+def test_diagnostics_of_a_clock_that_says_nothing(make_robot: Callable[..., Robot]) -> None:
+    robot = make_robot(use_sim_time=True)
     find = Reports(robot).find
     wait_for(
         lambda: find('questions', DiagnosticStatus.WARN, 'message', '/clock'), 20, 'a warning'
     )
 
 
-def test_diagnostics(make: Callable[..., Robot]) -> None:
-    robot = make()
+def test_diagnostics(make_robot: Callable[..., Robot]) -> None:
+    robot = make_robot()
     find = Reports(robot).find
     wait_for(
         lambda: find('questions', DiagnosticStatus.OK, 'state', 'unconfigured'), 20, 'a report'

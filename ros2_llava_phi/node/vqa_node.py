@@ -70,8 +70,13 @@ class VqaNode(LifecycleNode):
             )
         except ValueError as error:
             # rclpy cannot tell the type of an empty list.
+            given = self._parameter_overrides.items()
+            empty = [name for name, parameter in given if parameter.value is None]
+            if not empty:
+                raise
             raise ParameterError(
-                f'a parameter is an empty list; leave it out, or say what it holds: {error}'
+                f'the parameter {", ".join(empty)} cannot be an empty list; leave it out, or say '
+                'what it holds'
             ) from error
         self._load = load
         self._state = 'unconfigured'
