@@ -26,7 +26,7 @@ from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 
 from ros2_llava_phi.assistant.frame import Frame
-from ros2_llava_phi.bags.bag import Storage, Transport
+from ros2_llava_phi.bags.bag import COMPRESSED_IMAGE, Storage, Transport
 from ros2_llava_phi.bags.bag_writer import write_bag
 from ros2_llava_phi.bags.cdr import shift_stamp
 from ros2_llava_phi.bags.recording import Recording
@@ -146,6 +146,22 @@ def test_nobody_listens(node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(player, 'PATIENCE_S', 0.2)
     with pytest.raises(ClientError, match='nobody subscribed to /front'):
         player.play(make_bag(tmp_path / 'bag', Transport.RAW), node)
+
+
+def test_who_listens_for_another_type_is_told_apart_from_nobody(
+    node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(player, 'PATIENCE_S', 1.0)
+    robot = Context()  # a topic has one type within a process of ROS
+    rclpy.init(context=robot)
+    camera = rclpy.create_node('camera', context=robot)
+    camera.create_subscription(CompressedImage, '/front', lambda _: None, QoSProfile(depth=1))
+    try:
+        with pytest.raises(ClientError, match=f'but to {COMPRESSED_IMAGE}; .*`transport`'):
+            player.play(make_bag(tmp_path / 'bag', Transport.RAW), node)
+    finally:
+        camera.destroy_node()
+        rclpy.shutdown(context=robot)
 
 
 def test_a_bad_bag_is_one_line_and_exit_code_2(ros: Context, node: Node, tmp_path: Path) -> None:

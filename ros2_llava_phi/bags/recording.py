@@ -64,9 +64,10 @@ class Recording:
         if not images:
             foreign = [each for each in self.channels if each.type in PICTURE_TYPES]
             advice = f'; pictures must be serialised as {CDR}' if foreign else ''
+            others = ', '.join(map(str, self.channels))
+            rest = f'only {others}' if others else 'nor anything else'
             raise BagError(
-                f'{self.path} holds no pictures ({" or ".join(PICTURE_TYPES)}), '
-                f'only {", ".join(map(str, self.channels)) or "nothing"}{advice}'
+                f'{self.path} holds no pictures ({" or ".join(PICTURE_TYPES)}), {rest}{advice}'
             )
         return images
 

@@ -170,7 +170,7 @@ class Player:
 
         A video is published as JPEG.
 
-        Raises ClientError if one finds none in time.
+        Raises ClientError if one finds none in time, and says what else is expected on its topic.
         """
         for topic, message_type in topics.items():
             if topic not in self._publishers:
@@ -181,8 +181,18 @@ class Player:
         for topic, publisher in self._publishers.items():
             while not publisher.get_subscription_count():
                 if time.monotonic() > deadline:
-                    raise ClientError(f'nobody subscribed to {topic} within {PATIENCE_S:g} s')
+                    raise ClientError(self._nobody(topic))
                 time.sleep(0.02)
+
+    def _nobody(self, topic: str) -> str:
+        sentence = f'nobody subscribed to {topic} within {PATIENCE_S:g} s'
+        subscribers = self._node.get_subscriptions_info_by_topic(topic)
+        if types := ', '.join(sorted({each.topic_type for each in subscribers})):
+            sentence += (
+                f" to what is recorded, but to {types}; set the camera's parameter `transport` "
+                'as the recording has it'
+            )
+        return sentence
 
     def show(self, message: RawMessage) -> None:
         """Publish a message now, if its topic is connected: else somebody else plays it."""
