@@ -102,9 +102,8 @@ class Recording:
                 message=message,
                 stamp_ns=read.stamp_ns,
                 frame_id=read.frame_id,
-                # Of what is no CDR, the index has no stamp.
-                steady_stamp_ns=read.stamp_ns
-                and (int(self._index.steady_stamps[index]) or read.stamp_ns),
+                # A damaged message has none, though it may begin with one.
+                steady_stamp_ns=read.stamp_ns and int(self._index.steady_stamps[index]),
                 messages=reader.cameras,
                 video=read.video,
                 significant_bits=significant_bits,
