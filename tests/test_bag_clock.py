@@ -112,6 +112,32 @@ def test_times_without_a_jump_are_as_they_were() -> None:
     assert (steady_times(rare, np.zeros(10, int), np.zeros(10, int)).times == rare).all()
 
 
+def test_messages_that_were_held_up_and_catch_up_are_no_clock_that_was_set() -> None:
+    for seed in range(50):
+        chosen = random.Random(seed)
+        stamps = START_NS + np.arange(COUNT) * PERIOD_NS
+        # Up to ten of them wait, and come one right after the other.
+        held = chosen.randrange(1, COUNT - 12)
+        until_ns = stamps[held + chosen.randrange(4, 10)]
+        times = np.where(np.arange(COUNT) < held, stamps, np.maximum(stamps, until_ns))
+        times += np.arange(COUNT) * 1000
+        sources = np.zeros(COUNT, np.int64)
+        found = steady_times(times, sources, steps_between(stamps, sources))
+        assert (found.times == times).all() and not found.jumps, seed
+
+
+def test_a_topic_that_is_written_behind_the_others_has_their_jump() -> None:
+    for seed in range(100):
+        chosen = random.Random(seed)
+        sources = np.repeat([0, 1], COUNT)
+        true_ns = np.tile(START_NS + np.arange(COUNT) * PERIOD_NS, 2)
+        jump_ns = START_NS + chosen.randrange(2, COUNT - 2) * PERIOD_NS
+        by_ns = chosen.choice([LONGEST_PAUSE_NS + NS, YEAR_NS, -chosen.randrange(2 * NS, 12 * NS)])
+        times = true_ns + by_ns * (true_ns >= jump_ns)
+        found = steady_times(times, sources, np.zeros_like(times)).times
+        assert (found - found.min() == true_ns - START_NS).all(), seed
+
+
 def test_stamps_that_go_at_another_rate_are_as_they_were() -> None:
     times = START_NS + np.arange(50) * NS
     for rate in (0.3, 3):
