@@ -66,7 +66,7 @@ class Bond:
 @pytest.fixture
 def bonds(monkeypatch: pytest.MonkeyPatch) -> list[Bond]:
     package, module = types.ModuleType('bondpy'), types.ModuleType('bondpy.bondpy')
-    module.Bond = Bond  # type: ignore[attr-defined]
+    monkeypatch.setattr(module, 'Bond', Bond, raising=False)
     monkeypatch.setitem(sys.modules, 'bondpy', package)
     monkeypatch.setitem(sys.modules, 'bondpy.bondpy', module)
     monkeypatch.setattr(Bond, 'made', [])
